@@ -1,0 +1,38 @@
+"""The other 95 % of a production machine-learning system, around a model you bring."""
+
+from ninetyfive.api import System
+from ninetyfive.errors import NinetyfiveError
+from ninetyfive.features.recording import Expr, col, concat, when
+from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet
+from ninetyfive.system import (
+    DynamicServing,
+    DynamicTraining,
+    Gate,
+    HybridServing,
+    Split,
+    StaticServing,
+    StaticTraining,
+)
+from ninetyfive.version import __version__
+
+__all__ = [
+    "DynamicServing",
+    "DynamicTraining",
+    "Expr",
+    "Gate",
+    "HybridServing",
+    "NinetyfiveError",
+    "Source",
+    "Split",
+    "StaticServing",
+    "StaticTraining",
+    "System",
+    "__version__",
+    "col",
+    "concat",
+    "csv",
+    "frame",
+    "jsonl",
+    "parquet",
+    "when",
+]

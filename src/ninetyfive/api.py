@@ -1,0 +1,247 @@
+"""The public `System`: a declaration with its verbs. Each opens what it needs, does one thing, and gives plain data back.
+
+What does not belong here: anything that takes thought (`run`, `steps`). Imports stand in the verbs, so that
+declaring a system loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ninetyfive.errors import UsageError
+from ninetyfive.progress import Reporter, Silent
+from ninetyfive.settings import Settings, load_settings
+from ninetyfive.system import Declaration
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ninetyfive.models.release import OpenRelease
+    from ninetyfive.plan import Engine
+    from ninetyfive.store.opening import Store
+
+
+class System(Declaration):
+    """A production system around a model: declare it, then `run`, `status`, `predict`, `trace`, `promote`, `rollback` ….
+
+    The arguments are those of `Declaration`. The verbs return what the commands print with `--json`; they raise the
+    errors of `ninetyfive.errors`. Store and settings are beside the file that declares the system.
+
+    >>> import ninetyfive as nf
+    >>> from ninetyfive import col
+    >>> late = nf.System(
+    ...     "late", source=nf.parquet("flights.parquet", id="key"), label=col("delay") > 15, features={"hour": col("hour")}
+    ... )
+    >>> @late.model(params={"max_iter": 10})
+    ... def model(x, y, params):
+    ...     from sklearn.ensemble import HistGradientBoostingClassifier
+    ...     return HistGradientBoostingClassifier(**params).fit(x, y)
+    >>> late.effective_serving
+    DynamicServing()
+    """
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder: where the file stands that declares the system, else the working folder."""
+        return Path(self.origin).resolve().parent if self.origin else Path.cwd()
+
+    @property
+    def settings(self) -> Settings:
+        """ninetyfive.toml and the environment, read now."""
+        return load_settings(self.folder)
+
+    def run(
+        self,
+        *,
+        if_due: bool = False,
+        as_of: str | None = None,
+        promote: bool = True,
+        cache: bool = True,
+        start: str | None = None,
+        reporter: Reporter | None = None,
+    ) -> dict[str, Any]:
+        """New data in, a gated release out; returns the document of the run (docs/running.md).
+
+        `if_due` runs only when the training paradigm says so; `as_of` is an ISO 8601 time (default: the newest in the
+        data); `promote=False` leaves the champion; `cache=False` does every step again, `start` a step and all after it.
+        """
+        from ninetyfive.run import Asked, as_of_microseconds, run
+        from ninetyfive.steps.context import Context
+
+        told = reporter or Silent()
+        settings = self.settings
+        with self._store(settings, create=True) as store:
+            context = Context(self, settings, store, self._engine(settings, told), told, as_of_microseconds(as_of))
+            return run(context, Asked(promote=promote, cache=cache, start=start, if_due=if_due))
+
+    def predict(self, rows: Any, *, release: str | None = None) -> pl.DataFrame:
+        """Answer a Polars frame (or what one is made from): id columns and `prediction`, in the order of the rows.
+
+        Multiclass gives a column `prediction:CLASS` each. A row that breaks the request's schema raises `DataError`
+        that names rule, column and value. `release` is a hash or its beginning; default: the champion.
+        """
+        import tempfile
+
+        import polars as pl
+
+        from ninetyfive.errors import DataError
+        from ninetyfive.sources.files import frame
+        from ninetyfive.steps.predict import predict, written
+
+        settings = self.settings
+        with self._store(settings) as store, tempfile.TemporaryDirectory() as folder:
+            opened = self._open(store, release)
+            answered = predict(opened, frame(rows), self._engine(settings, Silent()), Path(folder))
+            if answered.rejected_rows:
+                first = pl.concat(written(answered.rejected)).row(0, named=True)
+                raise DataError(
+                    f"predict, column {first['column']!r}",
+                    expected="rows that keep the schema",
+                    got=f"{answered.rejected_rows} that do not, the first by rule {first['rule']!r}: {first['value']}",
+                    do="correct the rows, or use predict_file, which puts such rows aside",
+                )
+            return pl.concat(written(answered.answers), rechunk=True)
+
+    def predict_file(self, input: str, output: str | Path, *, release: str | None = None) -> dict[str, Any]:
+        """Answer a file of rows into a file; rows that break the schema go into `OUTPUT.rejected.ENDING` beside it."""
+        from ninetyfive.steps.predict import deliver, predict, source_of
+
+        settings, output = self.settings, Path(output)
+        with self._store(settings) as store, store.attempt() as folder:
+            opened = self._open(store, release)
+            answered = predict(opened, source_of(input), self._engine(settings, Silent()), folder)
+            rejected = output.with_name(f"{output.stem}.rejected{output.suffix}")
+            deliver(answered.answers, output)
+            if answered.rejected_rows:
+                deliver(answered.rejected, rejected)
+            return {
+                "release": opened.hash,
+                "rows": {"answered": answered.rows, "rejected": answered.rejected_rows},
+                "output": str(output),
+                "rejected": str(rejected) if answered.rejected_rows else None,
+                "notices": list(answered.notices),
+            }
+
+    def trace(
+        self,
+        given: Mapping[str, Any] | None = None,
+        *,
+        row: str | None = None,
+        file: str | None = None,
+        number: int = 0,
+        release: str | None = None,
+    ) -> dict[str, Any]:
+        """One row step by step: `given` as a mapping, `row` as JSON text, or row `number` of a `file`."""
+        from ninetyfive.steps.trace import row_of, trace
+
+        values = given if given is not None else row_of(row, file, number)
+        with self._store(self.settings) as store:
+            return trace(self._open(store, release), values)
+
+    def status(self) -> dict[str, Any]:
+        """What is live, how it is trained and served, and what ran last."""
+        from ninetyfive.steps.status import status
+
+        settings = self.settings
+        if not self._exists(settings):
+            return status(self, None, settings.store_url, self.folder)
+        with self._store(settings) as store:
+            return status(self, store, settings.store_url, self.folder)
+
+    def releases(self) -> list[dict[str, Any]]:
+        """Every release, newest first; [] where there is no store yet."""
+        from ninetyfive.steps.status import releases
+
+        settings = self.settings
+        if not self._exists(settings):
+            return []
+        with self._store(settings) as store:
+            return releases(store)
+
+    def promote(self, release: str, *, reason: str = "promoted by hand") -> dict[str, Any]:
+        """Make a release (a hash or its beginning) the champion; every byte of it is checked first."""
+        import msgspec
+
+        with self._store(self.settings) as store:
+            champion = store.champion()
+            pointer = store.promote(store.release(release).release, champion.epoch if champion else 0, reason)
+            return dict(msgspec.to_builtins(pointer))
+
+    def rollback(self, *, reason: str = "rolled back by hand") -> dict[str, Any]:
+        """Make the champion before this one the champion again; again: the one before that."""
+        import msgspec
+
+        with self._store(self.settings) as store:
+            champion = store.champion()
+            pointer = store.rollback(champion.epoch if champion else 0, reason)
+            return dict(msgspec.to_builtins(pointer))
+
+    def schema(self) -> dict[str, Any]:
+        """The schema in force (schema.toml), and whether it was reviewed."""
+        from ninetyfive.steps.review import shown
+
+        return shown(self.folder)
+
+    def accept_schema(self) -> dict[str, Any]:
+        """Mark schema.toml as reviewed; where it differs from the champion's schema, with the next version."""
+        from ninetyfive.steps.review import accept
+
+        settings = self.settings
+        with self._store(settings, create=True) as store:
+            return accept(self.folder, store, self._champion_schema(store))
+
+    def schema_diff(self) -> dict[str, Any]:
+        """What differs between the champion's schema and schema.toml."""
+        from ninetyfive.steps.review import compare
+
+        settings = self.settings
+        if not self._exists(settings):
+            return compare(self.folder, None)
+        with self._store(settings) as store:
+            return compare(self.folder, self._champion_schema(store))
+
+    def doctor(self) -> dict[str, Any]:
+        """All that is wrong with the store, each with what to do."""
+        import msgspec
+
+        with self._store(self.settings) as store:
+            findings = msgspec.to_builtins(store.doctor())
+            return {"healthy": not any(finding["level"] == "error" for finding in findings), "findings": findings}
+
+    def audit_verify(self) -> dict[str, Any]:
+        """Whether the audit trail is whole, and if not, what was altered, removed or moved."""
+        import msgspec
+
+        with self._store(self.settings) as store:
+            findings = msgspec.to_builtins(store.audit_verify())
+            return {"whole": not findings, "records": len(store.audit_records()), "findings": findings}
+
+    def _store(self, settings: Settings, *, create: bool = False) -> Store:
+        from ninetyfive.store.opening import open_store
+
+        return open_store(settings.store_url, settings.catalog, create=create)
+
+    def _exists(self, settings: Settings) -> bool:
+        return "://" in settings.store_url or (Path(settings.store_url) / "catalog.sqlite").exists()
+
+    def _engine(self, settings: Settings, reporter: Reporter) -> Engine:
+        from ninetyfive.engines.local import LocalEngine
+
+        return LocalEngine(settings.local.threads, settings.local.memory, progress=reporter.rows)
+
+    def _open(self, store: Store, release: str | None) -> OpenRelease:
+        from ninetyfive.models.release import open_release
+
+        if release is None:
+            champion = store.champion()
+            if champion is None:
+                raise UsageError(
+                    f"system {self.name!r}", expected="a champion", got="none yet", do="make one with `ninetyfive run`"
+                )
+            release = champion.release
+        return open_release(store.path(store.release(release).folder))
+
+    def _champion_schema(self, store: Store) -> Any:
+        return None if store.champion() is None else self._open(store, None).schema

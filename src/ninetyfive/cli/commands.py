@@ -1,0 +1,170 @@
+"""The commands: each finds the system, calls one verb of it, and prints what came back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ninetyfive import __version__
+from ninetyfive.cli import printing
+from ninetyfive.cli.project import load_system
+
+app = typer.Typer(
+    name="ninetyfive",
+    help="The other 95 % of a production ML system: new data in, a gated release out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+schema_app = typer.Typer(help="Show, accept or compare the schema.", no_args_is_help=True)
+audit_app = typer.Typer(help="Check the audit trail.", no_args_is_help=True)
+app.add_typer(schema_app, name="schema")
+app.add_typer(audit_app, name="audit")
+
+SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+Reason = Annotated[str, typer.Option(help="Why, for the audit trail.")]
+ReleaseOption = Annotated[str | None, typer.Option("--release", help="A release hash or its beginning; default: the champion.")]
+DEFAULT = Path("system.py")
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """The other 95 % of a production ML system."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the project goes.")] = Path(),
+    data: Annotated[str | None, typer.Option("--data", help="A Parquet, CSV or JSONL file to propose the system from.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="With --data: the column to predict.")] = None,
+    time: Annotated[str | None, typer.Option("--time", help="With --data: the column that says when a request is made.")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="With --data: the columns that name a row, with commas.")] = None,
+    json: Json = False,
+) -> None:
+    """Start a project: a running example, or a proposal for your own file."""
+    from ninetyfive.cli.template import new_project
+
+    ids = [word.strip() for word in id.split(",")] if id else []
+    printing.created(new_project(folder, data, label, time, ids), json)
+
+
+@app.command()
+def run(
+    system: SystemFile = DEFAULT,
+    if_due: Annotated[bool, typer.Option("--if-due", help="Only when the training paradigm says that it is time.")] = False,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Train as if it were this ISO 8601 time.")] = None,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the release, leave the champion.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step again.")] = False,
+    start: Annotated[str | None, typer.Option("--from", metavar="STEP", help="Do this step and all after it again.")] = None,
+    json: Json = False,
+) -> None:
+    """New data in, a gated release out."""
+    declared = load_system(system)
+    with printing.progress(json) as reporter:
+        document = declared.run(
+            if_due=if_due, as_of=as_of, promote=not no_promote, cache=not no_cache, start=start, reporter=reporter
+        )
+    printing.run(document, json)
+    if document["release"] is not None and not document["passed"]:
+        raise typer.Exit(3)
+
+
+@app.command()
+def status(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """What is live, how it is trained and served, and what ran last."""
+    printing.status(load_system(system).status(), json)
+
+
+@app.command()
+def releases(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Every release, newest first."""
+    printing.releases(load_system(system).releases(), json)
+
+
+@app.command()
+def promote(
+    release: Annotated[str, typer.Argument(help="A release hash or its beginning.")],
+    reason: Reason = "promoted by hand",
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Make a release the champion."""
+    printing.pointer(load_system(system).promote(release, reason=reason), json)
+
+
+@app.command()
+def rollback(reason: Reason = "rolled back by hand", system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Make the champion before this one the champion again."""
+    printing.pointer(load_system(system).rollback(reason=reason), json)
+
+
+@app.command()
+def predict(
+    input: Annotated[str, typer.Argument(help="A Parquet, CSV or JSONL file (path, glob or URL) of rows to answer.")],
+    output: Annotated[Path, typer.Argument(help="Where the answers go: .parquet, .csv or .jsonl.")],
+    release: ReleaseOption = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Answer a file of rows: id columns passed through, rows that break the schema beside it."""
+    with printing.progress(json):
+        document = load_system(system).predict_file(input, output, release=release)
+    printing.predicted(document, json)
+    if document["rows"]["rejected"]:
+        raise typer.Exit(3)
+
+
+@app.command()
+def trace(
+    row: Annotated[str | None, typer.Option("--row", help="The row as a JSON object.")] = None,
+    file: Annotated[str | None, typer.Option("--file", help="A file to take the row from.")] = None,
+    number: Annotated[int, typer.Option("--number", min=0, help="With --file: which row, from 0.")] = 0,
+    release: ReleaseOption = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """One row, step by step: what came in, each operation, what the model saw, what it said."""
+    printing.trace(load_system(system).trace(row=row, file=file, number=number, release=release), json)
+
+
+@schema_app.command("show")
+def schema_show(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """The schema in force, and whether anybody has reviewed it."""
+    printing.schema(load_system(system).schema(), json)
+
+
+@schema_app.command("accept")
+def schema_accept(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Mark schema.toml as reviewed; a changed one gets the next version."""
+    printing.schema(load_system(system).accept_schema(), json)
+
+
+@schema_app.command("diff")
+def schema_diff(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """What differs between schema.toml and the schema of the champion."""
+    printing.schema_diff(load_system(system).schema_diff(), json)
+
+
+@app.command()
+def doctor(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Look for anything missing, altered, orphaned or half done in the store, and say what to do."""
+    document = load_system(system).doctor()
+    printing.findings(document, json)
+    if not document["healthy"]:
+        raise typer.Exit(3)
+
+
+@audit_app.command("verify")
+def audit_verify(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Check that no record of the audit trail was altered, removed or put elsewhere."""
+    document = load_system(system).audit_verify()
+    printing.audit(document, json)
+    if not document["whole"]:
+        raise typer.Exit(3)

@@ -1,0 +1,323 @@
+"""What the commands print: a short table for people, or one JSON object. Nothing here computes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ninetyfive.progress import Reporter, Silent
+
+Document = Mapping[str, Any]
+
+
+def emit(document: Any) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=False)
+    # What is piped is read by programs and pagers: it is not to be folded at 80 columns.
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+@contextmanager
+def progress(as_json: bool) -> Iterator[Reporter]:
+    """A reporter that draws steps and rows on stderr: a live line on a terminal, a line a step elsewhere."""
+    if as_json:
+        yield Silent()
+        return
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield _Bars(bars)
+
+
+class _Lines:
+    """Progress where nobody watches: one line when a step ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def started(self, step: str) -> None:
+        """Nothing: a line comes when the step ends."""
+
+    def rows(self, done: int, total: int | None) -> None:
+        """Nothing."""
+
+    def finished(self, step: str, seconds: float, skipped: bool) -> None:
+        """Print the step."""
+        self._console.print(f"  {step:<9} {'unchanged' if skipped else f'{seconds:6.1f} s'}")
+
+    def notice(self, text: str) -> None:
+        """Print the line."""
+        self._console.print(f"  {escape(text)}", soft_wrap=True)
+
+
+class _Bars(_Lines):
+    """Progress on a terminal."""
+
+    def __init__(self, bars: Progress) -> None:
+        super().__init__(bars.console)
+        self._bars = bars
+        self._task = bars.add_task("", total=None)
+
+    def started(self, step: str) -> None:
+        """Show the step."""
+        self._bars.reset(self._task, description=step, total=None)
+
+    def rows(self, done: int, total: int | None) -> None:
+        """Show how many rows are done."""
+        self._bars.update(self._task, completed=done, total=total)
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    for name in columns:
+        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
+    return table
+
+
+def number(value: float | int | None) -> str:
+    """A number as people read it: thousands apart, four digits that count."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def _interval(metric: Document) -> str:
+    if metric.get("low") is None:
+        return number(metric["value"])
+    return f"{number(metric['value'])} [{number(metric['low'])}, {number(metric['high'])}]"
+
+
+def run(document: Document, as_json: bool) -> None:
+    """The outcome of `run`."""
+    if as_json:
+        emit(document)
+        return
+    console = _console()
+    if document["release"] is None:
+        console.print(f"not due: {document['reason']}")
+        return
+    rows, window = document["rows"], document["window"]
+    console.print(
+        f"[bold]rows[/]     read {rows['read']:,} = accepted {rows['accepted']:,} + quarantined {rows['quarantined']:,}"
+        f" + unlabelled {rows['unlabelled']:,} + duplicate {rows['duplicate']:,}"
+    )
+    span = f", {window['from']} to {window['to']}" if window["from"] else ""
+    console.print(
+        f"[bold]window[/]   train {window['train']:,}, test {window['test']:,}, unlabelled {window['unlabelled']:,},"
+        f" embargo {window['embargo']:,}{span}\n"
+    )
+    console.print(_metrics_table(document))
+    for column, groups in document["slices"].items():
+        console.print()
+        console.print(_slice_table(column, groups, document))
+    console.print()
+    console.print(_gates_table(document["gates"]))
+    for text in document["notices"]:
+        console.print(f"note: {escape(text)}")
+    seconds = sum(step["seconds"] for step in document["steps"])
+    skipped = sum(step["skipped"] for step in document["steps"])
+    console.print(
+        f"\n[bold]release[/]  {document['release'][:12]} {'promoted' if document['promoted'] else 'not promoted'}"
+        f": {document['reason']}"
+    )
+    console.print(f"[bold]run[/]      {document['jobs']} jobs, {seconds:.1f} s, {skipped} of {len(document['steps'])} steps unchanged")
+
+
+def _metrics_table(document: Document) -> Table:
+    others = [("constant", document["baselines"]["constant"]), ("linear", document["baselines"]["linear"])]
+    if document["champion"]:
+        others.append((f"champion {document['champion']['release'][:8]}", document["champion"]["metrics"]))
+    table = _table("metric", ">model [95 %]", *(f">{name}" for name, _ in others), ">gain over constant", ">over linear")
+    for name, metric in document["metrics"].items():
+        gains = [_interval(document["gains"][base][name]) for base in ("constant", "linear")]
+        table.add_row(name, _interval(metric), *(number(other[name]["value"]) for _, other in others), *gains)
+    return table
+
+
+def _slice_table(column: str, groups: Sequence[Document], document: Document) -> Table:
+    names = list(document["metrics"])
+    table = _table(column, ">rows", *(f">{name}" for name in names), ">gain over constant")
+    for group in groups:
+        cells = [_interval(group["metrics"][name]) if group["metrics"] else "too few" for name in names]
+        gain = _interval(group["gain"]) if group["gain"] else ""
+        table.add_row(escape(str(group["value"])), f"{group['rows']:,}", *cells, gain)
+    return table
+
+
+def _gates_table(gates: Sequence[Document]) -> Table:
+    table = _table("gate", "verdict", "expected", "got")
+    for gate in gates:
+        verdict = ("[green]yes[/]" if gate["passed"] else "[red]NO[/]") if gate["blocking"] else "[dim]advice[/]"
+        table.add_row(escape(gate["name"]), verdict, escape(gate["expected"]), escape(gate["got"]))
+    return table
+
+
+def status(document: Document, as_json: bool) -> None:
+    """The outcome of `status`."""
+    if as_json:
+        emit(document)
+        return
+    console = _console()
+    champion, last = document["champion"], document["last_run"]
+    console.print(f"[bold]{escape(document['system'])}[/]")
+    if champion is None:
+        console.print("champion  none yet: `ninetyfive run` makes one")
+    else:
+        metrics = ", ".join(f"{name} {_interval(metric)}" for name, metric in champion["metrics"].items())
+        console.print(f"champion  {champion['release'][:12]}, epoch {champion['epoch']}, since {_when(champion['since'])}")
+        console.print(f"          {metrics}")
+    for kind in ("training", "serving"):
+        console.print(f"{kind:<9} {escape(document[kind]['text'])}")
+    schema = document["schema"]
+    if schema is not None:
+        review = "reviewed" if schema["reviewed"] else "inferred, not reviewed"
+        console.print(f"schema    version {schema['version']}, {schema['columns']} columns, {review}")
+    console.print(f"store     {escape(document['store'])}: {document['spans']} spans, {document['releases']} releases")
+    if last is not None:
+        console.print(f"last run  {last['id']}, {last['status']}, {_when(last['started'])}")
+
+
+def releases(found: Sequence[Document], as_json: bool) -> None:
+    """The outcome of `releases`."""
+    if as_json:
+        emit({"releases": found})
+        return
+    table = _table(">#", "release", "made", "champion", "metrics")
+    for release in found:
+        metrics = ", ".join(f"{name} {number(metric['value'])}" for name, metric in release["metrics"].items())
+        live = "yes" if release["champion"] else ""
+        table.add_row(str(release["number"]), release["release"][:12], _when(release["created"]), live, metrics)
+    _console().print(table if found else "no releases yet: `ninetyfive run` makes one")
+
+
+def pointer(document: Document, as_json: bool) -> None:
+    """The outcome of `promote` and `rollback`."""
+    if as_json:
+        emit(document)
+        return
+    _console().print(f"champion is {document['release'][:12]}, epoch {document['epoch']}")
+
+
+def predicted(document: Document, as_json: bool) -> None:
+    """The outcome of `predict`."""
+    if as_json:
+        emit(document)
+        return
+    rows, console = document["rows"], _console()
+    console.print(f"{rows['answered']:,} rows answered by {document['release'][:12]} → {document['output']}")
+    if rows["rejected"]:
+        console.print(f"{rows['rejected']:,} rows break the schema → {document['rejected']}")
+    for text in document["notices"]:
+        console.print(f"note: {escape(text)}")
+
+
+def trace(document: Document, as_json: bool) -> None:
+    """The outcome of `trace`."""
+    if as_json:
+        emit(document)
+        return
+    console = _console()
+    raw = _table("column", "value", title="what came in")
+    for name, value in document["row"].items():
+        raw.add_row(escape(name), escape(_shown(value)))
+    steps = _table("feature", "operation", ">value", title="step by step")
+    last = None
+    for step in document["steps"]:
+        steps.add_row(escape(step["feature"]) if step["feature"] != last else "", escape(step["operation"]), escape(_shown(step["value"])))
+        last = step["feature"]
+    inputs = _table("input", ">float32", title="what the model saw")
+    for name, value in document["inputs"].items():
+        inputs.add_row(escape(name), number(value))
+    for table in (raw, steps, inputs):
+        console.print(table)
+        console.print()
+    console.print(f"[bold]answer[/]  {_shown(document['answer'])} by {document['release'][:12]}")
+
+
+def schema(document: Document, as_json: bool) -> None:
+    """The outcome of `schema show` and `schema accept`."""
+    if as_json:
+        emit(document)
+        return
+    table = _table("column", "type", "null", "rules", title=f"version {document['version']}, {document['review']}")
+    for column in document["columns"]:
+        rules = {key: value for key, value in column.items() if key not in ("name", "type", "nullable")}
+        allowed = "yes" if column.get("nullable", True) else "no"
+        table.add_row(escape(column["name"]), column["type"], allowed, escape(", ".join(f"{k} {v}" for k, v in rules.items())))
+    _console().print(table)
+
+
+def schema_diff(document: Document, as_json: bool) -> None:
+    """The outcome of `schema diff`."""
+    if as_json:
+        emit(document)
+        return
+    console = _console()
+    console.print(f"schema.toml against the champion's schema: {len(document['changes'])} differences")
+    for text in document["changes"]:
+        console.print(f"  {escape(text)}")
+
+
+def findings(document: Document, as_json: bool) -> None:
+    """The outcome of `doctor`."""
+    if as_json:
+        emit(document)
+        return
+    console = _console()
+    for finding in document["findings"]:
+        console.print(f"[bold]{finding['level']}[/] {escape(finding['kind'])}: {escape(finding['subject'])}: {escape(finding['problem'])}")
+        console.print(f"    to do: {escape(finding['do'])}")
+    if not document["findings"]:
+        console.print("nothing is wrong")
+
+
+def audit(document: Document, as_json: bool) -> None:
+    """The outcome of `audit verify`."""
+    if as_json:
+        emit(document)
+        return
+    if document["whole"]:
+        _console().print(f"{document['records']:,} records, the chain is whole")
+        return
+    findings(document, as_json)
+
+
+def created(document: Document, as_json: bool) -> None:
+    """The outcome of `init`."""
+    if as_json:
+        emit(document)
+        return
+    console = _console()
+    for path in document["files"]:
+        console.print(f"  wrote {escape(path)}")
+    console.print(f"next: {escape(document['next'])}")
+
+
+def _when(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {number(share)}" for key, share in value.items())
+    if isinstance(value, float):
+        return number(value)
+    return "null" if value is None else str(value)

@@ -1,0 +1,242 @@
+"""The frame execution: a program as Polars expressions, for every engine and for large requests.
+
+    frame ─ with_columns(what several steps read) ─ select(features) ─▶ frame
+
+What several outputs share is computed once, in a stage before the others. Expressions are built once per function and
+process, and are never pickled. What does not belong here: the meaning of an operation (`operations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from ninetyfive.errors import FeatureError, near_names
+from ninetyfive.features import tree
+from ninetyfive.features.categories import hot_values
+from ninetyfive.features.operation import ONE_HOT
+from ninetyfive.features.program import Program, program
+from ninetyfive.features.rows import every_value
+
+DTYPES: Mapping[str, pl.DataType] = {
+    tree.BOOLEAN: pl.Boolean(),
+    tree.INTEGER: pl.Int64(),
+    tree.NUMBER: pl.Float64(),
+    tree.STRING: pl.String(),
+    tree.TIMESTAMP: pl.Datetime("us"),
+    tree.TIMESTAMP_UTC: pl.Datetime("us", "UTC"),
+    tree.DATE: pl.Date(),
+}
+
+
+def lower(node: tree.Node, types: Mapping[str, str], name: str = "expression") -> pl.Expr:
+    """The Polars expression of a node over columns of the logical `types`, of the dtype of its own logical type.
+
+    `name` is what an error calls it. Columns that are missing, types that do not fit, one_hot and operations that have
+    not learned yet raise `FeatureError`. An int64 overflow raises polars' `InvalidOperationError` when it is computed;
+    `FrameFunction` turns it into a `FeatureError` that names the row's values.
+
+    >>> frame = pl.DataFrame({"arr_delay": [20.0, 3.0, None]})
+    >>> frame.select(late=lower(tree.Call("greater", (tree.Column("arr_delay"), tree.Constant("integer", 15))),
+    ...                         {"arr_delay": "number"}))["late"].to_list()
+    [True, False, None]
+    """
+    made = program({name: node}, types)
+    _refuse_unfitted(made)
+    index = made.outputs[0][1]
+    if made.steps[index].type == ONE_HOT:
+        raise FeatureError(name, expected="one column", got="one_hot", do="remove .one_hot()")
+    expression = _expressions(made, shared={})[index]
+    assert isinstance(expression, pl.Expr)
+    return expression
+
+
+@dataclass(frozen=True)
+class FrameFunction:
+    """A row-wise function, frame → frame, for a `Map`: `keep` first, then `outputs`, in order; compared by value.
+
+    `outputs` are (name, tree), `types` the logical types of the columns that they read, `keep` (name in the result,
+    column of the frame). Each output has the dtype of its logical type; with `model=True` it is Float32: booleans are
+    0 and 1, integers go by way of Float64, null is NaN, one_hot is one column per value. Rows stay in order; no rows
+    give no rows. A column that is not there and an int64 overflow raise `FeatureError`.
+    """
+
+    outputs: tuple[tuple[str, tree.Node], ...]
+    types: tuple[tuple[str, str], ...]
+    keep: tuple[tuple[str, str], ...] = ()
+    model: bool = False
+
+    def __post_init__(self) -> None:
+        names = [*(name for name, _ in self.keep), *self.names]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise FeatureError(
+                "columns of the model's input",
+                expected="each name once",
+                got=f"{twice[0]!r} twice",
+                do="rename the feature, or what is kept beside it",
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrameFunction, (self.outputs, self.types, self.keep, self.model)
+
+    @cached_property
+    def program(self) -> Program:
+        """The steps of the outputs."""
+        made = program(dict(self.outputs), dict(self.types))
+        _refuse_unfitted(made)
+        return made
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the output columns in order, without those of `keep`."""
+        return tuple(name for output, index in self.program.outputs for name in column_names(self.program, output, index))
+
+    @property
+    def output(self) -> tuple[tuple[str, pl.DataType], ...]:
+        """Names and dtypes of the output columns in order, without those of `keep`: what a `Map` declares."""
+        if self.model:
+            return tuple((name, pl.Float32()) for name in self.names)
+        return tuple((name, DTYPES[self.program.steps[index].type]) for name, index in self.program.outputs)
+
+    @cached_property
+    def stages(self) -> tuple[tuple[pl.Expr, ...], ...]:
+        """The expressions: with_columns stages, and last the selection."""
+        return _stages(self.program, self.keep, self.model)
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        *before, last = self.stages
+        try:
+            full = frame
+            for stage in before:
+                full = full.with_columns(stage)
+            return full.select(last)
+        except pl.exceptions.ColumnNotFoundError:
+            raise self._missing(frame) from None
+        except pl.exceptions.InvalidOperationError:
+            self._raise_overflow(frame)
+            raise
+
+    def _missing(self, frame: pl.DataFrame) -> FeatureError:
+        needed = [*(name for name, _ in self.types), *(column for _, column in self.keep)]
+        name = next((name for name in needed if name not in frame.columns), "")
+        return FeatureError(
+            f"frame, column {name!r}",
+            expected="a column",
+            got="none of that name",
+            do=near_names(name, frame.columns),
+        )
+
+    def _raise_overflow(self, frame: pl.DataFrame) -> None:
+        values = every_value(self.program)
+        for row in scalars(frame, dict(self.types)):
+            values(row)
+
+
+def scalars(frame: pl.DataFrame, types: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The rows of a frame as row scalars of the columns in `types`: times as µs, dates as days, null as None."""
+    times = (*tree.TIMES, tree.DATE)
+    physical = [column(name).to_physical() if kind in times else column(name) for name, kind in types.items()]
+    return frame.select(physical).to_dicts()
+
+
+def column(name: str) -> pl.Expr:
+    """The column of exactly that name, also where Polars would read `*` or `^…$` as a pattern."""
+    if name == "*" or (name.startswith("^") and name.endswith("$")):
+        escaped = "".join(letter if letter.isalnum() or letter == "_" else f"\\x{{{ord(letter):X}}}" for letter in name)
+        return pl.col(f"^{escaped}$")
+    return pl.col(name)
+
+
+def column_names(made: Program, output: str, index: int) -> tuple[str, ...]:
+    """The model columns of an output: its name, or `name=value` for each value of a one_hot."""
+    if made.steps[index].type != ONE_HOT:
+        return (output,)
+    return tuple(f"{output}={label}" for _, label in hot_values(made.site(index, ())))
+
+
+def _refuse_unfitted(made: Program) -> None:
+    for step in made.steps:
+        if step.operation is not None and step.operation.learned and getattr(step.node, "constants", None) is None:
+            raise FeatureError(
+                f"feature {step.feature!r}, operation {step.operation.name}",
+                expected="an operation that has learned its constants, or needs none",
+                got="one that has not been fitted",
+                do="fit it first; a label cannot use what is learned",
+            )
+
+
+def _expressions(made: Program, shared: Mapping[int, int]) -> list[Any]:
+    """The expression of each step; a step of `shared` reads its column of an earlier stage."""
+    expressions: list[Any] = []
+    for index, step in enumerate(made.steps):
+        expressions.append(pl.col(f"__shared_{index}") if index in shared else _lowered(made, index, expressions))
+    return expressions
+
+
+def _lowered(made: Program, index: int, expressions: Sequence[Any]) -> Any:
+    step = made.steps[index]
+    if isinstance(step.node, tree.Column):
+        return column(step.node.name)
+    if isinstance(step.node, tree.Constant):
+        return _constant(step.node)
+    assert step.operation is not None
+    return step.operation.frame(pl, made.site(index, tuple(expressions[i] for i in step.inputs)))
+
+
+def _constant(node: tree.Constant) -> pl.Expr:
+    if node.type == tree.NULL:
+        return pl.lit(None)
+    dtype = DTYPES[node.type]
+    if node.type in (*tree.TIMES, tree.DATE):
+        return pl.lit(pl.Series([node.value], dtype=pl.Int64).cast(dtype)).first()
+    return pl.lit(node.value, dtype=dtype)
+
+
+def _shared(made: Program) -> dict[int, int]:
+    """The calls that are read more than once, with their stage: 1 more than the latest that they depend on."""
+    uses = [0] * len(made.steps)
+    for step in made.steps:
+        for i in step.inputs:
+            uses[i] += 1
+        if step.type == ONE_HOT:
+            uses[step.inputs[0]] += 1
+    for _, index in made.outputs:
+        uses[index] += 1
+    stages: dict[int, int] = {}
+    depends: list[int] = []
+    for index, step in enumerate(made.steps):
+        before = max((depends[i] for i in step.inputs), default=0)
+        shared = step.operation is not None and step.type != ONE_HOT and uses[index] > 1
+        if shared:
+            stages[index] = before
+        depends.append(before + 1 if shared else before)
+    return stages
+
+
+def _stages(made: Program, keep: Sequence[tuple[str, str]], model: bool) -> tuple[tuple[pl.Expr, ...], ...]:
+    shared = _shared(made)
+    expressions = _expressions(made, shared)
+    stages: list[list[pl.Expr]] = [[] for _ in range(1 + max(shared.values(), default=-1))]
+    for index, stage in shared.items():
+        stages[stage].append(_lowered(made, index, expressions).alias(f"__shared_{index}"))
+    last = [column(source).alias(name) for name, source in keep]
+    for name, index in made.outputs:
+        names = column_names(made, name, index)
+        made_here = expressions[index] if made.steps[index].type == ONE_HOT else [_output(made, index, expressions, model)]
+        last += [expression.alias(alias) for alias, expression in zip(names, made_here, strict=True)]
+    return (*(tuple(stage) for stage in stages), tuple(last))
+
+
+def _output(made: Program, index: int, expressions: Sequence[Any], model: bool) -> pl.Expr:
+    step = made.steps[index]
+    expression: pl.Expr = expressions[index]
+    if not model:
+        return expression
+    if step.type == tree.INTEGER and step.outcomes is None:
+        expression = expression.cast(pl.Float64)
+    return expression.cast(pl.Float32).fill_null(float("nan"))

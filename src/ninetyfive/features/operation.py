@@ -1,0 +1,250 @@
+"""What an operation is: one entry of the table, with everything that anything else needs to know about it.
+
+    Operation("log1p") ─ result(types)   which type it gives, or that it does not take these
+                       ├ frame(pl, site) the Polars expression
+                       └ row(site)       the Python source text; both mean the same, bit for bit
+
+A `Site` is one use of an operation as both lowerings are told about it. A learned operation also says which reducer
+it needs (`analyzer`) and how the answer becomes constants (`learn`).
+
+What does not belong here: the operations themselves (`arithmetic`, `missing`, `times`, `texts`, `learned`,
+`categories`; `operations` puts them into one table), and polars, which the lowerings are handed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from ninetyfive.errors import DeclarationError, NinetyfiveError
+from ninetyfive.features import tree
+
+Frame: TypeAlias = Any  # a polars.Expr: this file is on the path of `import ninetyfive`, which loads no polars
+Polars: TypeAlias = Any  # the module polars
+Outcome: TypeAlias = tuple[Any, str]  # a value that can come out, and its name in a one-hot column
+
+ONE_HOT = "one_hot"
+REQUIRED = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One use of an operation.
+
+    `inputs` are Polars expressions for the frame lowering and source texts (a name or a literal) for the row lowering;
+    `nodes`, `types`, `nullable` and `outcomes` describe them; `bind` gives an object a name that the source text may use.
+    """
+
+    inputs: tuple[Any, ...]
+    nodes: tuple[tree.Node, ...]
+    types: tuple[str, ...]
+    nullable: tuple[bool, ...]
+    outcomes: tuple[tuple[Outcome, ...] | None, ...]
+    arguments: Mapping[str, Any]
+    constants: Mapping[str, Any] | None
+    result: str
+    step: int = 0
+    bind: Callable[[str, Any], str] = field(default=lambda name, _: name)
+
+    def strict(self, body: str, *also: str) -> str:
+        """Source text of `body`, or None where an input is null or a condition of `also` holds."""
+        nulls = [f"{text} is None" for text, may in zip(self.inputs, self.nullable, strict=True) if may]
+        conditions = " or ".join([*nulls, *also])
+        return f"None if {conditions} else {body}" if conditions else body
+
+    def floats(self) -> tuple[str, ...]:
+        """Source texts of the inputs, integers turned into floats as a cast to Float64 does."""
+        return tuple(
+            f"({text} * 1.0)" if kind == tree.INTEGER else text
+            for text, kind in zip(self.inputs, self.types, strict=True)
+        )
+
+    def constant(self, index: int) -> Any:
+        """The value of an input that was written down as a constant, else None."""
+        node = self.nodes[index]
+        return node.value if isinstance(node, tree.Constant) else None
+
+    def float_frames(self, pl: Polars) -> tuple[Frame, ...]:
+        """The inputs, integers cast to Float64."""
+        return tuple(
+            frame.cast(pl.Float64) if kind == tree.INTEGER else frame
+            for frame, kind in zip(self.inputs, self.types, strict=True)
+        )
+
+    def checked(self, body: str) -> str:
+        """Source text of an integer `body` that rejects the row where it leaves int64."""
+        values = ", ".join(self.inputs)
+        return f"(_t if {tree.INT64_MIN} <= (_t := {body}) <= {tree.INT64_MAX} else _overflow({self.step}, {values}))"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A named argument (or learned constant): `check(value, where)` gives the plain value or raises `DeclarationError`."""
+
+    name: str
+    check: Callable[[Any, str], Any]
+    default: Any = REQUIRED
+
+
+def _any_null(site: Site) -> bool:
+    return any(site.nullable)
+
+
+def _no_outcomes(_: Site) -> tuple[Outcome, ...] | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One entry of the table. `meaning` changes whenever the same input would give another output."""
+
+    name: str
+    example: str
+    inputs: tuple[int, int | None] = (1, 1)
+    form: Literal["method", "infix", "prefix", "function", "when"] = "method"
+    symbol: str = ""
+    precedence: int = 9
+    takes: str
+    gives: str
+    nulls: str
+    hint: str = ""
+    meaning: int = 1
+    arguments: tuple[Argument, ...] = ()
+    check: Callable[[Mapping[str, Any], str], None] | None = None
+    result: Callable[[tuple[str, ...], Mapping[str, Any]], str | None]
+    frame: Callable[[Polars, Site], Frame]
+    row: Callable[[Site], str]
+    nullable: Callable[[Site], bool] = _any_null
+    outcomes: Callable[[Site], tuple[Outcome, ...] | None] = _no_outcomes
+    constants: tuple[Argument, ...] = ()
+    analyzer: Callable[[Mapping[str, Any]], tuple[str, tuple[int, ...]]] | None = None
+    learn: Callable[[Any, Mapping[str, Any], str], dict[str, Any]] | None = None
+
+    @property
+    def learned(self) -> bool:
+        """Whether the operation needs constants that a reducer finds."""
+        return self.analyzer is not None
+
+    def checked_arguments(self, given: Mapping[str, Any], where: str) -> tuple[tuple[str, Any], ...]:
+        """The arguments in declared order as plain values; a wrong one raises `DeclarationError`."""
+        values = {item.name: item.check(given.get(item.name, item.default), where) for item in self.arguments}
+        if self.check is not None:
+            self.check(values, where)
+        return tuple(values.items())
+
+    def checked_constants(self, given: Mapping[str, Any], where: str) -> tuple[tuple[str, Any], ...]:
+        """The learned constants in declared order as plain values; a wrong or missing one raises `DeclarationError`."""
+        return tuple((item.name, item.check(given.get(item.name, REQUIRED), where)) for item in self.constants)
+
+
+def unify(types: tuple[str, ...]) -> str | None:
+    """The one type that all of `types` fit: equal types (null fits all), or number for integers and numbers."""
+    kinds = set(types) - {tree.NULL}
+    if len(kinds) == 1:
+        return kinds.pop()
+    return tree.NUMBER if kinds == set(tree.NUMERIC) else None
+
+
+def divided_by(pl: Polars, frame: Frame, divisor: float) -> Frame:
+    """IEEE division by a constant: Polars multiplies by the reciprocal of a scalar, which is another number."""
+    bound = pl.lit(divisor)
+    return frame / frame.clip(bound, bound)
+
+
+def series_by_series(pl: Polars, frames: tuple[Frame, Frame], apply: Callable[[Any, Any], Any]) -> Frame:
+    """IEEE arithmetic of two number columns, on whole series.
+
+    An expression would not do: where Polars holds a column as a scalar (any `when` may make one), it multiplies by the
+    reciprocal instead of dividing and takes -0.0 + 0.0 for -0.0, so that a row would depend on its neighbours.
+    """
+
+    def whole(series: Sequence[Any]) -> Any:
+        rows = max(len(one) for one in series)
+        left, right = (one if len(one) == rows else one.new_from_index(0, rows) for one in series)
+        return apply(left, right)
+
+    return pl.map_batches(frames, whole, return_dtype=pl.Float64, is_elementwise=True)
+
+
+def over_distinct(pl: Polars, frame: Frame, function: Callable[[Any], Any], dtype: Any) -> Frame:
+    """`function` of each value by way of the distinct ones; null stays null. For what only Python defines."""
+
+    def apply(series: Any) -> Any:
+        if len(series) <= 256:
+            values = [None if value is None else function(value) for value in series.to_list()]
+            return pl.Series(series.name, values, dtype=dtype)
+        old = series.drop_nulls().unique()
+        new = pl.Series([function(value) for value in old.to_list()], dtype=dtype)
+        return series.replace_strict(old, new, default=None, return_dtype=dtype)
+
+    return frame.map_batches(apply, return_dtype=dtype, is_elementwise=True)
+
+
+def fail(where: str, expected: str, got: object, do: str) -> NinetyfiveError:
+    """The error for an argument that cannot be."""
+    shown = "nothing" if got is REQUIRED else repr(got)
+    return DeclarationError(where, expected=expected, got=shown[:200], do=do)
+
+
+def integer_argument(name: str, low: int, high: int, *, optional: bool = False) -> Callable[[Any, str], Any]:
+    """A check for an integer in [low, high], or None where `optional`."""
+
+    def check(value: Any, where: str) -> Any:
+        if optional and value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise fail(where, f"{name}: an integer from {low} to {high}", value, f"write {name}={max(low, 10)}")
+        return int(value)
+
+    return check
+
+
+def finite_argument(
+    name: str, *, optional: bool = False, low: float = -math.inf, whole: bool = True
+) -> Callable[[Any, str], Any]:
+    """A check for a finite number (an integer stays one if `whole`) of at least `low`, or None where `optional`."""
+
+    def check(value: Any, where: str) -> Any:
+        if optional and value is None:
+            return None
+        kind = tree.constant(value, where) if value is not REQUIRED else tree.Constant(tree.NULL, None)
+        if kind.type not in tree.NUMERIC or not math.isfinite(kind.value) or kind.value < low:
+            raise fail(where, f"{name}: a finite number", value, f"write a number such as {name}=1.5")
+        return kind.value if whole else float(kind.value)
+
+    return check
+
+
+def word_argument(name: str, words: Sequence[str]) -> Callable[[Any, str], Any]:
+    """A check for one of `words`."""
+
+    def check(value: Any, where: str) -> Any:
+        if value not in words:
+            raise fail(where, f"{name}: one of {', '.join(words)}", value, f'write {name}="{words[0]}"')
+        return value
+
+    return check
+
+
+def values_argument(name: str, *, optional: bool = False, least: int = 0, most: int) -> Callable[[Any, str], Any]:
+    """A check for distinct strings, integers or booleans, all of one kind; gives a tuple."""
+
+    def check(value: Any, where: str) -> Any:
+        if optional and value is None:
+            return None
+        do = f'write {name}=["a", "b"]'
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise fail(where, f"{name}: a list of strings, integers or booleans", value, do)
+        made = [tree.constant(item, where) for item in value]
+        kinds = {item.type for item in made}
+        if len(kinds) > 1 or not kinds <= {tree.STRING, tree.INTEGER, tree.BOOLEAN}:
+            raise fail(where, f"{name}: strings, integers or booleans of one kind", value, do)
+        if len(set(made)) != len(made):
+            raise fail(where, f"{name}: each value once", value, "remove what is there twice")
+        if not least <= len(made) <= most:
+            raise fail(where, f"{name}: {least} to {most} values", f"{len(made)} values", "name the most frequent ones")
+        return tuple(item.value for item in made)
+
+    return check

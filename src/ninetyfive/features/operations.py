@@ -1,0 +1,23 @@
+"""The one table of operations: whatever records, checks, lowers, documents or tests an operation reads it here.
+
+    OPERATIONS["log1p"] ─▶ Operation(takes, gives, nulls, result, frame, row, …)
+
+To add one, write its entry in the file of its kind and its method in `recording`; the property tests, the document
+test and the method test find it by walking this table and fail until it is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ninetyfive.features import arithmetic, categories, learned, missing, texts, times
+from ninetyfive.features.operation import Operation
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+    {
+        operation.name: operation
+        for module in (arithmetic, missing, texts, times, learned, categories)
+        for operation in module.OPERATIONS
+    }
+)

@@ -1,0 +1,162 @@
+"""A program: the trees of many features as one straight list of steps, each distinct node once, with its type.
+
+    {"a": tree, "b": tree} + {column: type} ─▶ [column, constant, call, …], inputs first, and which step is which output
+
+Both lowerings, the trace and the JSON form walk this list. Checking happens here: a column that is not there, a type
+that an operation does not take, a feature that is no number. What does not belong here: any execution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ninetyfive.errors import FeatureError, near_names
+from ninetyfive.features import tree
+from ninetyfive.features.categories import MAX_COLUMNS, hot_values
+from ninetyfive.features.operation import ONE_HOT, Operation, Outcome, Site
+from ninetyfive.features.operations import OPERATIONS
+from ninetyfive.features.source import source
+
+_TRUTH = ((False, "false"), (True, "true"))
+_TO_NUMBER = {
+    tree.STRING: "add .vocabulary(), or compare it with a value",
+    tree.TIMESTAMP: "add .hour(), .weekday() or .month(), or subtract another time",
+    tree.TIMESTAMP_UTC: "add .hour(), .weekday() or .month(), or subtract another time",
+    tree.DATE: "add .weekday() or .month(), or subtract another date",
+    tree.OPAQUE: "leave the column out: no operation takes an opaque column",
+}
+_TO_OTHER = {
+    tree.STRING: 'cast the string, as in .cast("number")',
+    tree.BOOLEAN: 'cast the boolean, as in .cast("integer")',
+    tree.OPAQUE: "use another column: no operation takes an opaque column",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node: the steps it reads, its logical type, whether it may be null, its outcomes where they are known."""
+
+    node: tree.Node
+    inputs: tuple[int, ...]
+    type: str
+    nullable: bool
+    outcomes: tuple[Outcome, ...] | None
+    feature: str
+
+    @property
+    def operation(self) -> Operation | None:
+        """The table's entry of a call."""
+        return OPERATIONS[self.node.operation] if isinstance(self.node, tree.Call) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Steps, inputs first, and the step of each output by name."""
+
+    steps: tuple[Step, ...]
+    outputs: tuple[tuple[str, int], ...]
+
+    def site(self, index: int, inputs: tuple[Any, ...], bind: Callable[[str, Any], str] | None = None) -> Site:
+        """The use of an operation at a step, with `inputs` and `bind` as its lowering wants them."""
+        step = self.steps[index]
+        assert isinstance(step.node, tree.Call)
+        read = [self.steps[i] for i in step.inputs]
+        site = _site(step.node, read, inputs, step.type, index)
+        return site if bind is None else replace(site, bind=bind)
+
+
+def program(features: Mapping[str, tree.Node], types: Mapping[str, str]) -> Program:
+    """The program of `features` over columns of the logical `types`; `FeatureError` for what cannot be."""
+    index: dict[tree.Node, int] = {}
+    steps: list[Step] = []
+    for feature, root in features.items():
+        for node in tree.distinct([root]):
+            if node not in index:
+                index[node] = len(steps)
+                inputs = tuple(index[source] for source in node.inputs) if isinstance(node, tree.Call) else ()
+                steps.append(_step(node, inputs, steps, types, feature))
+    return Program(tuple(steps), tuple((name, index[root]) for name, root in features.items()))
+
+
+def check_model_inputs(made: Program) -> None:
+    """`FeatureError` where an output is neither a number, an integer, a boolean nor one-hot; says what to add."""
+    for name, index in made.outputs:
+        step = made.steps[index]
+        if step.type not in (*tree.NUMERIC, tree.BOOLEAN, ONE_HOT):
+            raise FeatureError(
+                f"feature {name!r}",
+                expected="a number, an integer or a boolean",
+                got=f"{source(step.node)} of type {step.type}",
+                do=_TO_NUMBER[step.type],
+            )
+
+
+def _step(
+    node: tree.Node, inputs: tuple[int, ...], steps: list[Step], types: Mapping[str, str], feature: str
+) -> Step:
+    if isinstance(node, tree.Column):
+        if node.name not in types:
+            raise FeatureError(
+                f"feature {feature!r}",
+                expected="a column of the schema",
+                got=f"column {node.name!r}",
+                do=near_names(node.name, types),
+            )
+        known = _TRUTH if types[node.name] == tree.BOOLEAN else None
+        return Step(node, inputs, types[node.name], True, known, feature)
+    if isinstance(node, tree.Constant):
+        return Step(node, inputs, node.type, node.type == tree.NULL, None, feature)
+    operation = OPERATIONS[node.operation]
+    read = [steps[i] for i in inputs]
+    kinds = tuple(step.type for step in read)
+    result = operation.result(kinds, dict(node.arguments))
+    if result is None:
+        raise _wrong_types(node, read, operation, feature)
+    site = _site(node, read, (), result, len(steps))
+    if result == ONE_HOT and site.arguments["values"] is None and read[0].outcomes is None:
+        raise FeatureError(
+            f"feature {feature!r}, operation one_hot",
+            expected="something whose outcomes are known (vocabulary, quantile_bins, hour, weekday, month, a boolean)",
+            got=f"{source(node.inputs[0])} of type {read[0].type}",
+            do=operation.hint,
+        )
+    fitted = not isinstance(node.inputs[0], tree.Call) or node.inputs[0].constants is not None
+    if result == ONE_HOT and fitted and not hot_values(site):
+        raise FeatureError(
+            f"feature {feature!r}, operation one_hot",
+            expected="at least one value to make a column of",
+            got=f"none that {source(node.inputs[0])} has learned",
+            do="remove the feature, or lower min_count",
+        )
+    if result == ONE_HOT and len(hot_values(site)) > MAX_COLUMNS:
+        raise FeatureError(
+            f"feature {feature!r}, operation one_hot",
+            expected=f"at most {MAX_COLUMNS:,} columns",
+            got=f"{len(hot_values(site)):,}",
+            do="keep the most frequent ones, as in .vocabulary(top=300).one_hot()",
+        )
+    outcomes = _TRUTH if result == tree.BOOLEAN else operation.outcomes(site)
+    return Step(node, inputs, result, operation.nullable(site), outcomes, feature)
+
+
+def _site(node: tree.Call, read: list[Step], inputs: tuple[object, ...], result: str, index: int) -> Site:
+    return Site(
+        inputs=inputs,
+        nodes=node.inputs,
+        types=tuple(step.type for step in read),
+        nullable=tuple(step.nullable for step in read),
+        outcomes=tuple(step.outcomes for step in read),
+        arguments=dict(node.arguments),
+        constants=None if node.constants is None else dict(node.constants),
+        result=result,
+        step=index,
+    )
+
+
+def _wrong_types(node: tree.Call, read: list[Step], operation: Operation, feature: str) -> FeatureError:
+    found = " and ".join(f"{source(step.node)} of type {step.type}" for step in read)
+    odd = [step.type for step in read if step.type in _TO_OTHER]
+    hint = operation.hint or (_TO_OTHER[odd[0]] if odd else f"write it as in {operation.example}")
+    return FeatureError(f"feature {feature!r}, operation {node.operation}", expected=operation.takes, got=found, do=hint)

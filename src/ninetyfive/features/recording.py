@@ -1,0 +1,323 @@
+"""How a feature is written: `col("distance").log1p().zscore()` runs nothing, it records a tree.
+
+    col("a") ─ Expr(Column) ─ .log1p() ─▶ Expr(Call("log1p", …))     each method is one line over the table
+
+Wrong arguments and unknown operations fail here, when they are written; what only the schema knows (whether a column
+exists, its type) fails in `program`. What does not belong here: what an operation means (`operations`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Literal, NoReturn, TypeAlias
+
+from ninetyfive.errors import DeclarationError, near_names
+from ninetyfive.features import tree
+from ninetyfive.features.operation import ONE_HOT
+from ninetyfive.features.operations import OPERATIONS
+from ninetyfive.features.source import quoted, source
+
+Operand: TypeAlias = "Expr | bool | int | float | str | date"
+_NULL = tree.Constant(tree.NULL, None)
+CastType: TypeAlias = Literal["integer", "number", "string", "date", "timestamp"]
+
+
+class Expr:
+    """A recorded expression; `node` is its tree. Comparisons record too, so compare `node`s to compare expressions.
+
+    Every operation is in `docs/features.md`: what it takes and gives, and what it does with null and NaN.
+
+    >>> feature = col("distance").log1p().zscore()
+    >>> print(feature, sorted(feature.columns()))
+    col("distance").log1p().zscore() ['distance']
+    """
+
+    __slots__ = ("node",)
+    __hash__ = None  # type: ignore[assignment]  # `==` records, so an expression cannot be a key
+    __array_ufunc__ = None  # numpy scalars on the left side leave the operation to us
+
+    def __init__(self, node: tree.Node) -> None:
+        self.node = node
+
+    def columns(self) -> frozenset[str]:
+        """The names of the source columns it reads."""
+        return tree.columns_of(self.node)
+
+    def __str__(self) -> str:
+        return source(self.node)
+
+    def __repr__(self) -> str:
+        return source(self.node)
+
+    def __bool__(self) -> NoReturn:
+        raise DeclarationError(
+            source(self.node),
+            expected="an expression that is recorded, not decided",
+            got="`and`, `or`, `not`, `in`, `if` or a chained comparison on it",
+            do="write & | ~ with parentheses, as in (col(\"a\") > 0) & (col(\"b\") < 5), or when(...).then(...).otherwise(...)",
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_") or name == "node":
+            raise AttributeError(name)
+        methods = [known.name for known in OPERATIONS.values() if known.form == "method"]
+        raise DeclarationError(
+            f"{source(self.node)}.{name}", expected="an operation", got=repr(name), do=near_names(name, methods)
+        )
+
+    def _method(self, operation: str, *inputs: object, **arguments: object) -> Expr:
+        return record(operation, (self, *inputs), arguments)
+
+    def __add__(self, other: Operand) -> Expr:
+        return self._method("add", other)
+
+    def __radd__(self, other: Operand) -> Expr:
+        return record("add", (other, self))
+
+    def __sub__(self, other: Operand) -> Expr:
+        return self._method("subtract", other)
+
+    def __rsub__(self, other: Operand) -> Expr:
+        return record("subtract", (other, self))
+
+    def __mul__(self, other: Operand) -> Expr:
+        return self._method("multiply", other)
+
+    def __rmul__(self, other: Operand) -> Expr:
+        return record("multiply", (other, self))
+
+    def __truediv__(self, other: Operand) -> Expr:
+        return self._method("divide", other)
+
+    def __rtruediv__(self, other: Operand) -> Expr:
+        return record("divide", (other, self))
+
+    def __neg__(self) -> Expr:
+        return self._method("negate")
+
+    def __eq__(self, other: Operand) -> Expr:  # type: ignore[override]
+        return self._method("equal", other)
+
+    def __ne__(self, other: Operand) -> Expr:  # type: ignore[override]
+        return self._method("not_equal", other)
+
+    def __lt__(self, other: Operand) -> Expr:
+        return self._method("less", other)
+
+    def __le__(self, other: Operand) -> Expr:
+        return self._method("less_equal", other)
+
+    def __gt__(self, other: Operand) -> Expr:
+        return self._method("greater", other)
+
+    def __ge__(self, other: Operand) -> Expr:
+        return self._method("greater_equal", other)
+
+    def __and__(self, other: Operand) -> Expr:
+        return self._method("and", other)
+
+    def __rand__(self, other: Operand) -> Expr:
+        return record("and", (other, self))
+
+    def __or__(self, other: Operand) -> Expr:
+        return self._method("or", other)
+
+    def __ror__(self, other: Operand) -> Expr:
+        return record("or", (other, self))
+
+    def __invert__(self) -> Expr:
+        return self._method("not")
+
+    def log1p(self) -> Expr:
+        """The natural logarithm of 1 + x: a number. Below -1 it is NaN, at -1 -inf; null stays null."""
+        return self._method("log1p")
+
+    def clip(self, low: float | None = None, high: float | None = None) -> Expr:
+        """The value, but not below `low` and not above `high` (one may be None). Null and NaN stay."""
+        return self._method("clip", low=low, high=high)
+
+    def fill_null(self, value: Operand) -> Expr:
+        """`value` (a constant or an expression of the same type) where it is null. NaN stays NaN."""
+        return self._method("fill_null", value)
+
+    def is_null(self) -> Expr:
+        """Whether it is null: a boolean that never is. NaN is not null."""
+        return self._method("is_null")
+
+    def cast(self, to: CastType) -> Expr:
+        """The value as another type; what cannot be cast is null."""
+        return self._method("cast", to=to)
+
+    def lower(self) -> Expr:
+        """A string in lower case, as Python's `str.lower` makes it. Null stays null."""
+        return self._method("lower")
+
+    def hour(self) -> Expr:
+        """The hour of a timestamp, 0 to 23: of the wall clock, or of UTC for `timestamp[UTC]`. Null stays null."""
+        return self._method("hour")
+
+    def weekday(self) -> Expr:
+        """The day of the week of a timestamp or date, from 1 (Monday) to 7. Null stays null."""
+        return self._method("weekday")
+
+    def month(self) -> Expr:
+        """The month of a timestamp or date, 1 to 12. Null stays null."""
+        return self._method("month")
+
+    def zscore(self) -> Expr:
+        """(x - mean) / std as learned from the training rows; 0.0 where std is 0. Null and NaN stay."""
+        return self._method("zscore")
+
+    def fill_mean(self) -> Expr:
+        """The mean of the training rows where it is null or NaN: a number."""
+        return self._method("fill_mean")
+
+    def quantile_bins(self, n: int) -> Expr:
+        """The index, 0 to n-1, of its bin between the training rows' quantiles. Null and NaN give null."""
+        return self._method("quantile_bins", n=n)
+
+    def vocabulary(self, top: int | None = None, min_count: int = 1) -> Expr:
+        """The index of a string, integer or boolean by its frequency in the training rows: 1 is the most frequent.
+
+        At most `top` values, each seen at least `min_count` times; ties by value. 0 is anything else, and null.
+        """
+        return self._method("vocabulary", top=top, min_count=min_count)
+
+    def one_hot(self, values: Sequence[str] | Sequence[int] | Sequence[bool] | None = None) -> Expr:
+        """One column per value, 1.0 where it is that value: of `values`, or of what is known to come out. Stands last."""
+        return self._method("one_hot", values=values)
+
+
+class When:
+    """The first words of if/else: `when(condition)` waits for `.then(value)`."""
+
+    __slots__ = ("_condition",)
+
+    def __init__(self, condition: Expr) -> None:
+        self._condition = condition
+
+    def then(self, value: Operand | None) -> Then:
+        """The value where the condition is true."""
+        return Then(self._condition, value)
+
+
+class Then:
+    """The middle of if/else: it waits for `.otherwise(value)`, which makes it an expression."""
+
+    __slots__ = ("_condition", "_value")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise DeclarationError(
+            f"when(...).then(...).{name}", expected=".otherwise(...)", got=repr(name), do="end it with .otherwise(...) first"
+        )
+
+    def __init__(self, condition: Expr, value: Operand | None) -> None:
+        self._condition = condition
+        self._value = value
+
+    def otherwise(self, value: Operand | None) -> Expr:
+        """The value where the condition is false or null."""
+        return record("if_else", (self._condition, self._value, value))
+
+
+def col(name: str) -> Expr:
+    """A source column by its name, to build features and the label from.
+
+    >>> print(col("dep_time").hour() * 2)
+    col("dep_time").hour() * 2
+    """
+    if not isinstance(name, str) or not name or name.startswith("__"):
+        raise DeclarationError(
+            f"col({name!r})",
+            expected="the name of a source column",
+            got="a name that ninetyfive keeps for itself" if isinstance(name, str) and name else repr(name),
+            do="name a column of the schema; names that begin with __ are reserved",
+        )
+    return Expr(tree.Column(tree.constant(name, f"col({name!a})").value))
+
+
+def when(condition: Expr) -> When:
+    """If/else: `when(condition).then(a).otherwise(b)`; where the condition is null it is b.
+
+    >>> print(when(col("a") > 0).then(1).otherwise(None))
+    when(col("a") > 0).then(1).otherwise(None)
+    """
+    if not isinstance(condition, Expr):
+        raise DeclarationError(
+            "when(...)", expected="a recorded condition", got=repr(condition)[:200], do='write it as in when(col("a") > 0)'
+        )
+    return When(condition)
+
+
+def concat(*parts: Expr | str) -> Expr:
+    """Strings one after the other, as `+` also does; null where one is null.
+
+    >>> print(concat(col("origin"), "-", col("dest")))
+    concat(col("origin"), "-", col("dest"))
+    """
+    return record("concat", parts)
+
+
+def record(operation: str, inputs: Sequence[object], arguments: dict[str, object] | None = None) -> Expr:
+    """The expression of an operation of the table on expressions and plain values; wrong words raise `DeclarationError`."""
+    try:
+        return Expr(_call(operation, inputs, arguments or {}))
+    except DeclarationError as error:
+        where = _where(operation, inputs, arguments or {})
+        raise DeclarationError(where, expected=error.expected, got=error.got, do=error.do) from None
+
+
+def _call(operation: str, inputs: Sequence[object], arguments: dict[str, object]) -> tree.Call:
+    entry = OPERATIONS[operation]
+    nodes = tuple(_node(value) for value in inputs)
+    least, _ = entry.inputs
+    if len(nodes) < least:
+        raise _refuse(f"at least {least} inputs", str(len(nodes)), f"write {entry.example}")
+    if all(isinstance(node, tree.Constant) for node in nodes):
+        raise _refuse("a column", "only constants", "use col(...) for a column")
+    for index, node in enumerate(nodes):
+        if isinstance(node, tree.Call) and node.operation == ONE_HOT:
+            raise _refuse("one column", "the many columns of one_hot", "let .one_hot() stand last")
+        if node == _NULL and (operation != "if_else" or index == 0):
+            raise _refuse("a value", "None", "write .is_null() to ask for nulls")
+    if operation == "if_else" and nodes[1] == nodes[2] == _NULL:
+        raise _refuse("a value", "None twice", "give .then or .otherwise a value")
+    call = tree.Call(operation, nodes, entry.checked_arguments(arguments, "here"))
+    if call.depth > tree.MAX_DEPTH or call.size > tree.MAX_SIZE:
+        raise _refuse(
+            f"at most {tree.MAX_DEPTH} operations inside one another and {tree.MAX_SIZE} in all",
+            f"{call.depth} and {call.size}",
+            "split the feature into several",
+        )
+    return call
+
+
+def _refuse(expected: str, got: str, do: str) -> DeclarationError:
+    return DeclarationError("here", expected=expected, got=got, do=do)
+
+
+def _node(value: object) -> tree.Node:
+    if isinstance(value, Expr):
+        return value.node
+    if isinstance(value, When | Then):
+        raise _refuse("a finished when(...)", type(value).__name__, "end it with .then(...).otherwise(...)")
+    return tree.constant(value, "here")
+
+
+def _where(operation: str, inputs: Sequence[object], arguments: dict[str, object]) -> str:
+    """The words that were written, as near as they can be told before they are known to be right."""
+    entry = OPERATIONS[operation]
+    shown = [quoted(item)[:120] if isinstance(item, str) else repr(item)[:120] for item in inputs]
+    if entry.form == "infix":
+        return f" {entry.symbol} ".join(shown)
+    if entry.form == "prefix":
+        return f"{entry.symbol}{shown[0]}"
+    if entry.form == "when":
+        return "when({}).then({}).otherwise({})".format(*shown)
+    if entry.form == "function":
+        return f"{operation}({', '.join(shown)})"
+    written = [*shown[1:], *(f"{name}={value!r}"[:120] for name, value in arguments.items() if value is not None)]
+    return f"{shown[0]}.{operation}({', '.join(written)})"

@@ -1,0 +1,148 @@
+"""A release: one immutable folder that answers, and that says what it is made of.
+
+    release.json    what it is: system, task, columns, paradigms        ┐
+    transform.json, schema.json, model.onnx, model.skops, baselines.json │ the release hash covers these
+    metrics.json, lineage.json, golden.json                              ┘
+    evidence.json   who, when, where, how long, the gates: in the manifest, outside the hash
+
+`open_release` is all that a reader of such a folder needs. What does not belong here: how one is made (`steps`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ninetyfive.errors import IntegrityError
+from ninetyfive.features.transform import Transform
+from ninetyfive.hashing import content_hash
+from ninetyfive.metrics import Task
+from ninetyfive.models.native import NativePredictor
+from ninetyfive.models.onnx import OnnxPredictor
+from ninetyfive.models.predictor import Predictor
+from ninetyfive.models.scoring import Scorer
+from ninetyfive.schema import Schema
+from ninetyfive.store.manifests import check_folder, describe_folder
+
+VERSION = 1
+EVIDENCE = "evidence.json"
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """release.json: what a release is. `hindsight` are the columns that no request holds; `native` names an adapter.
+
+    `training` and `serving` are the paradigms in force, as declared; `tolerance` is how far the answer of one row may
+    be from that of the same row in a batch (0.0: not at all).
+    """
+
+    system: str
+    task: Task
+    classes: tuple[str, ...]
+    columns: tuple[str, ...]
+    features: dict[str, str]
+    label: str
+    id: tuple[str, ...]
+    entity: tuple[str, ...]
+    time: str | None
+    hindsight: tuple[str, ...]
+    adapter: str
+    native: bool
+    params: dict[str, Any]
+    seed: int
+    training: dict[str, Any]
+    serving: dict[str, Any]
+    tolerance: float
+    version: int = VERSION
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """One golden request: a row of the evaluation as row scalars, and what the release answered."""
+
+    row: dict[str, Any]
+    answer: float | dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRelease:
+    """A release that was read: `hash`, what it is, its schema with all columns, its transform and its predictor."""
+
+    hash: str
+    about: About
+    schema: Schema
+    transform: Transform
+    predictor: Predictor
+    folder: Path
+
+    @property
+    def request(self) -> Schema:
+        """The schema of a request: without label and later columns."""
+        return self.schema.request([name for name in self.schema.names if name in self.about.hindsight])
+
+    def scorer(self, name: str) -> Scorer:
+        """The release as a scorer whose columns are called `name`."""
+        return Scorer(name, self.transform.frames(), self.predictor)
+
+    def answer(self, row: Mapping[str, Any]) -> float | dict[str, float]:
+        """The answer for one row of row scalars, by the row function: a number, or {class: probability}."""
+        return self.answer_inputs(self.transform.rows()(row))
+
+    def answer_inputs(self, inputs: list[float]) -> float | dict[str, float]:
+        """The answer for one row of model inputs."""
+        answers = self.predictor.predict(np.array([inputs], dtype=np.float32))
+        if self.about.task == "multiclass":
+            return dict(zip(self.about.classes, answers[0].tolist(), strict=True))
+        return float(answers[0])
+
+    def golden(self) -> list[Golden]:
+        """The golden requests."""
+        return msgspec.json.decode((self.folder / "golden.json").read_bytes(), type=list[Golden])
+
+
+def open_release(folder: Path) -> OpenRelease:
+    """Read a release folder; every byte is checked against its manifest (`IntegrityError`)."""
+    check_folder(folder)
+    about = _decode(folder / "release.json")
+    predictor: Predictor
+    if about.native:
+        predictor = NativePredictor.of(about.adapter, folder, about.task, about.classes)
+    else:
+        predictor = OnnxPredictor(folder / "model.onnx")
+    return OpenRelease(
+        hash=release_hash(folder),
+        about=about,
+        schema=Schema.from_json((folder / "schema.json").read_bytes()),
+        transform=Transform.from_json((folder / "transform.json").read_bytes()),
+        predictor=predictor,
+        folder=folder,
+    )
+
+
+def release_hash(folder: Path) -> str:
+    """The hash of a release: over name and sha256 of each file of the folder but evidence.json and the manifest."""
+    manifest = folder / "manifest.json"
+    files = check_folder(folder).files if manifest.exists() else describe_folder(folder).files
+    return content_hash({name: entry.sha256 for name, entry in files.items() if name != EVIDENCE})
+
+
+def _decode(path: Path) -> About:
+    try:
+        about = msgspec.json.decode(path.read_bytes(), type=About)
+    except msgspec.MsgspecError as error:
+        raise _unreadable(path, str(error)) from None
+    if about.version != VERSION:
+        raise _unreadable(path, f"version {about.version}")
+    return about
+
+
+def _unreadable(path: Path, got: str) -> IntegrityError:
+    return IntegrityError(
+        str(path),
+        expected=f"a release of version {VERSION}",
+        got=got,
+        do="read it with the ninetyfive that wrote it, or run again to make a new one",
+    )

@@ -1,0 +1,274 @@
+"""The adapter for scikit-learn: an estimator, or a pipeline of them, with `predict_proba` or `predict`.
+
+    fitted estimator ─ save ───▶ model.skops   data only: types from a pinned list, equal models give equal bytes
+                     ─ export ─▶ ONNX bytes    one float32 input, one output, equal models give equal bytes
+
+Every adapter is one file with the same functions in the same order: recognises, save, load, export, predict.
+scikit-learn is imported by whoever made the model, skops and skl2onnx in the function that needs them. No pickle.
+What does not belong here: the rewriting of skops files (`canonical.py`), whether an export is right (`proof.py`).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ninetyfive.errors import IntegrityError, ModelError
+from ninetyfive.metrics import Task
+from ninetyfive.models.canonical import canonical_skops
+from ninetyfive.models.onnx import CLASSES_KEY, COLUMNS_KEY, TASK_KEY
+from ninetyfive.models.predictor import Answers, Inputs, answers
+
+NAME = "sklearn"
+FILES: tuple[str, ...] = ("model.skops",)
+
+TRUSTED = (
+    "numpy.dtype",
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.feature_selection._univariate_selection.f_regression",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+)
+"""Types that skops does not trust by itself and that hold data only, by exact name. A file cannot add to them."""
+
+_OPSETS = {"": 17, "ai.onnx.ml": 3}
+_NATIVE = "accept the native form with `@system.model(native=True)`, or use an estimator that skl2onnx converts"
+_CONVERT_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, NameError, AssertionError)
+"""What skl2onnx raises on a model that it cannot convert (its own exceptions derive from RuntimeError)."""
+
+
+def recognises(model: object) -> bool:
+    """Whether a class of scikit-learn stands in the model's ancestry; never imports scikit-learn.
+
+    >>> recognises({"not": "a model"})
+    False
+    """
+    return any(kind.__module__.partition(".")[0] == "sklearn" for kind in type(model).__mro__)
+
+
+def save(model: Any, folder: Path) -> None:
+    """Write `folder/model.skops`; a type outside the pinned list raises `ModelError`. Equal models, equal bytes."""
+    import skops.io
+    from skops.io.exceptions import UnsupportedTypeException
+
+    try:
+        data = skops.io.dumps(model)
+    except (UnsupportedTypeException, TypeError, AttributeError, ValueError) as cause:
+        raise ModelError(
+            _name(model),
+            expected="a model that skops can write",
+            got=f"{type(cause).__name__}: {cause}",
+            do="keep lambdas, local classes and open resources out of the model",
+        ) from cause
+    strange = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
+    if strange:
+        raise ModelError(
+            _name(model),
+            expected="only types of scikit-learn and numpy inside the model",
+            got=", ".join(strange),
+            do="build the model from scikit-learn's own classes and functions: other types cannot be loaded safely",
+        )
+    (folder / FILES[0]).write_bytes(canonical_skops(data))
+
+
+def load(folder: Path) -> Any:
+    """The model that `save` wrote; no skops file, or one with a type outside the list, raises `IntegrityError`."""
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    path = folder / FILES[0]
+    data = path.read_bytes()
+    try:
+        return skops.io.loads(data, trusted=list(TRUSTED))
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as cause:
+        raise IntegrityError(
+            str(path),
+            expected="a skops file (a zip of data, never a pickle)",
+            got=f"{len(data)} bytes that start {data[:4]!r}",
+            do="restore the release from where it was copied, or train again",
+        ) from cause
+    except UntrustedTypesFoundException as cause:
+        raise IntegrityError(
+            str(path),
+            expected="only the types of scikit-learn that are trusted by name",
+            got=str(cause).splitlines()[0],
+            do="do not load this file: it was not written by this version of ninetyfive",
+        ) from cause
+
+
+def export(model: Any, columns: Sequence[str], task: Task, classes: Sequence[str]) -> bytes:
+    """The model as ONNX bytes: input `x` float32 (rows, columns), one output; task, classes and columns as metadata.
+
+    Equal models give equal bytes. What cannot be converted, or is known to convert wrongly, raises `ModelError`.
+    """
+    import skl2onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    _refuse_known_wrong(model)
+    probabilities = hasattr(model, "predict_proba") and task != "regression"
+    if probabilities:
+        _check_classes(model, task, classes)
+    try:
+        converted = skl2onnx.convert_sklearn(
+            model,
+            name="ninetyfive",
+            initial_types=[("x", FloatTensorType([None, len(columns)]))],
+            options={id(model): {"zipmap": False}} if probabilities else None,
+            custom_conversion_functions=_conversions(),
+            target_opset=_OPSETS,
+        )
+    except _CONVERT_ERRORS as cause:
+        raise ModelError(
+            _name(model),
+            expected="a model that converts to ONNX",
+            got=f"{type(cause).__name__}: {str(cause).splitlines()[0][:300] if str(cause) else 'no words'}",
+            do=_NATIVE,
+        ) from cause
+    _keep_one_output(converted.graph, -1 if probabilities else 0)
+    said = {
+        TASK_KEY: task,
+        CLASSES_KEY: msgspec.json.encode(list(classes)).decode(),
+        COLUMNS_KEY: msgspec.json.encode(list(columns)).decode(),
+    }
+    del converted.metadata_props[:]
+    for key, value in sorted(said.items()):
+        converted.metadata_props.add(key=key, value=value)
+    return bytes(converted.SerializeToString(deterministic=True))
+
+
+def predict(model: Any, x: Inputs, task: Task, classes: Sequence[str]) -> Answers:
+    """The model's own answers for float32 (rows, columns), as float64 in the shape of the task.
+
+    A model that was fitted on named columns is given named columns. What scikit-learn raises is passed on.
+    """
+    rows = _as_fitted(model, x)
+    if task == "regression" or not hasattr(model, "predict_proba"):
+        return answers(model.predict(rows), task, tuple(classes), len(x), _name(model))
+    given = np.asarray(model.predict_proba(rows))
+    _check_classes(model, task, classes)
+    if task == "binary" and given.ndim == 2 and given.shape[1] == 2:
+        given = given[:, 1]
+    return answers(given, task, tuple(classes), len(x), _name(model))
+
+
+def _as_fitted(model: Any, x: Inputs) -> Any:
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        return x
+    import polars as pl
+
+    return pl.DataFrame(x, schema=[str(name) for name in names], orient="row")
+
+
+def _check_classes(model: Any, task: Task, classes: Sequence[str]) -> None:
+    known = getattr(model, "classes_", None)
+    if known is None:
+        return
+    found = [bool(word) for word in known] if task == "binary" else [str(word) for word in known]
+    expected = [False, True] if task == "binary" else list(classes)
+    if found != expected:
+        raise ModelError(
+            _name(model),
+            expected=f"a model of the classes {expected}",
+            got=f"one of {found}",
+            do="fit on all of x and y as they are passed, or filter the rare classes out of the label",
+        )
+
+
+def _refuse_known_wrong(model: Any) -> None:
+    for part in _parts(model):
+        categorical = getattr(part, "is_categorical_", None)
+        if type(part).__name__.startswith("HistGradientBoosting") and categorical is not None and np.any(categorical):
+            raise ModelError(
+                _name(part),
+                expected="a model that converts to ONNX rightly",
+                got="categorical_features, which skl2onnx converts to other predictions without a word",
+                do="drop categorical_features (trees split the numbers of .vocabulary() well), or use .one_hot(), "
+                "or accept the native form with `@system.model(native=True)`",
+            )
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """The model and every estimator inside it."""
+    waiting, seen = [model], set()
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, list | tuple):
+            waiting.extend(part)
+        elif isinstance(part, np.ndarray) and part.dtype == object:
+            waiting.extend(part.ravel().tolist())
+        elif recognises(part) and hasattr(part, "__dict__"):
+            yield part
+            waiting.extend(vars(part).values())
+
+
+class _PlainAttributes:
+    """A container of skl2onnx whose nodes take plain integers and floats.
+
+    Protobuf 7 refuses booleans and numpy numbers among integers; skl2onnx 1.20 passes both for trees.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, op_type: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
+        plain = {name: _plain(value) for name, value in attributes.items()}
+        self._container.add_node(op_type, inputs, outputs, **plain)
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, list) or not value:
+        return value
+    numbers = [item.item() if isinstance(item, np.generic) else item for item in value]
+    return [int(item) if isinstance(item, bool) else item for item in numbers]
+
+
+def _conversions() -> dict[type, Any]:
+    from skl2onnx._supported_operators import _get_sklearn_operator_name
+    from skl2onnx.common._registration import get_converter
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    def plain(kind: type) -> Any:
+        converter = get_converter(_get_sklearn_operator_name(kind))
+        return lambda scope, operator, container: converter(scope, operator, _PlainAttributes(container))
+
+    return {kind: plain(kind) for kind in (HistGradientBoostingClassifier, HistGradientBoostingRegressor)}
+
+
+def _keep_one_output(graph: Any, index: int) -> None:
+    """Keep one output of the graph, under the name `prediction`'s source, and drop the nodes that nothing needs."""
+    kept = graph.output[index].name
+    for output in [item for item in graph.output if item.name != kept]:
+        graph.output.remove(output)
+    needed = {kept}
+    nodes = []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(nodes))
+    for weights in [item for item in graph.initializer if item.name not in needed]:
+        graph.initializer.remove(weights)
+
+
+def _name(model: Any) -> str:
+    return type(model).__name__

@@ -1,0 +1,204 @@
+"""Training: the user's function is called once, seeded, and what it returns is checked before anything trusts it.
+
+    x (Float32 frame), y (labels) ─ labels ─▶ task, classes, a NumPy array ─ function(x, y, params) ─▶ Fitted
+
+What does not belong here: how a fitted model is kept or served (the adapters), or judged (`reducers/scores`).
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ninetyfive.errors import DataError, ModelError
+from ninetyfive.metrics import Task
+from ninetyfive.models.adapters import Adapter, adapter_for
+from ninetyfive.models.predictor import Answers, Inputs, check_answers
+
+ModelFunction = Callable[[pl.DataFrame, Any, dict[str, Any]], Any]
+
+_CHECKED_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels as a model function gets them: `values` is bool (binary), float64 (regression) or str (multiclass).
+
+    `classes` are the classes of a multiclass label, sorted; () for the other tasks.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    values: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model that was fitted and checked; `warnings` are the distinct texts that were warned while it was fitted."""
+
+    model: Any
+    adapter: Adapter
+    task: Task
+    classes: tuple[str, ...]
+    columns: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def predict(self, x: Inputs) -> Answers:
+        """The model's own answers for float32 (rows, columns): the native form in memory."""
+        return self.adapter.predict(self.model, x, self.task, self.classes)
+
+
+def labels(y: pl.Series, task: Task | None = None, where: str = "label") -> Labels:
+    """Labels for a task: by their type, or as `task` says.
+
+    Boolean → binary, String → multiclass, a number → regression; `task="multiclass"` takes whole numbers as words,
+    `task="binary"` takes 0 and 1. Null, NaN and infinity, no rows, and one class only raise `DataError` with counts.
+
+    >>> labels(pl.Series(["b", "a", "b"])).classes
+    ('a', 'b')
+    """
+    _refuse_missing(y, where)
+    numeric = y.dtype.is_numeric()
+    chosen: Task = task or ("binary" if y.dtype == pl.Boolean else "regression" if numeric else "multiclass")
+    if chosen == "regression" and (numeric or y.dtype == pl.Boolean):
+        return Labels("regression", (), y.cast(pl.Float64).to_numpy())
+    if chosen == "binary" and (y.dtype == pl.Boolean or (numeric and y.is_in([0, 1]).all())):
+        _refuse_one_class(y.cast(pl.Boolean), where)
+        return Labels("binary", (), y.cast(pl.Boolean).to_numpy())
+    whole = numeric and bool((y.cast(pl.Float64) == y.cast(pl.Float64).round()).all())
+    if chosen == "multiclass" and (y.dtype in (pl.String, pl.Boolean) or whole):
+        words = (y.cast(pl.Int64) if numeric else y).cast(pl.String)
+        _refuse_one_class(words, where)
+        return Labels("multiclass", tuple(sorted(words.unique().to_list())), np.array(words.to_list(), dtype=np.str_))
+    takes = {"binary": "true and false, or 0 and 1", "multiclass": "text or whole numbers", "regression": "numbers"}
+    raise DataError(
+        where,
+        expected=f"{takes[chosen]} (task {chosen!r})",
+        got=f"{y.dtype} such as {y.head(3).to_list()}",
+        do="write the label as a comparison for binary, as text for multiclass, or correct task=",
+    )
+
+
+def fit_model(function: ModelFunction, x: pl.DataFrame, y: Labels, params: Mapping[str, Any], seed: int) -> Fitted:
+    """Call `function(x, y, params)` with `random` and `numpy` seeded, and check what it returns on up to 1,000 rows.
+
+    `x` is a frame of Float32 columns in the declared order, `y` as `labels` gave it, `params` a fresh dict. What the
+    function raises, and what it returns that is no usable model, raises `ModelError` that names its file and line.
+    The state of both generators is put back.
+    """
+    if not x.height:
+        raise DataError("training rows", expected="rows with labels", got="none", do="widen the window or bring labels")
+    where = _place(function)
+    with _seeded(seed), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            model = function(x, y.values.copy(), dict(params))
+        except Exception as cause:
+            raise _raised(function, cause, x) from cause
+    said = tuple(dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught))
+    fitted = Fitted(model, _adapter(model, where), y.task, y.classes, tuple(x.columns), said)
+    _check(fitted, x.head(_CHECKED_ROWS), where)
+    return fitted
+
+
+def _adapter(model: Any, where: str) -> Adapter:
+    if isinstance(model, type) or not (hasattr(model, "predict") or hasattr(model, "predict_proba")):
+        raise ModelError(
+            where,
+            expected="a fitted object with predict_proba or predict",
+            got=f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__,
+            do="end the function with the fitted model, such as `return LogisticRegression(**params).fit(x, y)`",
+        )
+    return adapter_for(model, where)
+
+
+def _check(fitted: Fitted, x: pl.DataFrame, where: str) -> None:
+    if fitted.task == "multiclass" and not hasattr(fitted.model, "predict_proba"):
+        raise ModelError(
+            where,
+            expected="a model with predict_proba, for a label of several classes",
+            got=f"{type(fitted.model).__name__} without it",
+            do="use a model that gives probabilities, or wrap it in CalibratedClassifierCV",
+        )
+    try:
+        predictions = fitted.predict(x.to_numpy().astype(np.float32, copy=False))
+        check_answers(predictions, fitted.task, where)
+    except ModelError as error:
+        raise ModelError(where, expected=error.expected, got=error.got, do=error.do) from error
+    except Exception as cause:
+        raise ModelError(
+            where,
+            expected="a fitted model that predicts the rows it was trained on",
+            got=f"{type(cause).__name__}: {cause}",
+            do="call .fit(x, y) in the function and return the result",
+        ) from cause
+
+
+def _refuse_missing(y: pl.Series, where: str) -> None:
+    nulls = y.null_count()
+    odd = int((~y.is_finite()).sum()) if y.dtype.is_float() else 0
+    if nulls or odd or not len(y):
+        raise DataError(
+            where,
+            expected="a label in every training row",
+            got=f"{nulls} null and {odd} NaN or infinite of {len(y)} rows" if len(y) else "no rows",
+            do="make the label null where it is not known (such rows are counted as unlabelled), and bring more rows",
+        )
+
+
+def _refuse_one_class(y: pl.Series, where: str) -> None:
+    if y.n_unique() < 2:
+        raise DataError(
+            where,
+            expected="at least two classes in the training rows",
+            got=f"only {y[0]!r}, {len(y)} times",
+            do="widen the window, or look at the label expression: it never changes",
+        )
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    old, old_numpy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(old)
+        np.random.set_state(old_numpy)
+
+
+def _raised(function: ModelFunction, cause: Exception, x: pl.DataFrame) -> ModelError:
+    own = getattr(function, "__code__", None)
+    frames = list(traceback.walk_tb(cause.__traceback__))
+    lines = [line for frame, line in frames if own is not None and frame.f_code.co_filename == own.co_filename]
+    text = str(cause).strip() or "no words"
+    holes = [name for name in x.columns if x[name].is_nan().any() or x[name].null_count()]
+    do = "correct the model function; the whole traceback stands above"
+    if holes and ("NaN" in text or "missing" in text):
+        shown = ", ".join(map(repr, holes[:5])) + (f" and {len(holes) - 5} more" if len(holes) > 5 else "")
+        do = f"fill what is missing in {shown} with .fill_mean() or .fill_null(), or use a model that takes NaN"
+    return ModelError(
+        _place(function, lines[-1] if lines else None),
+        expected="a fitted model",
+        got=f"{type(cause).__name__}: {text.splitlines()[0]}",
+        do=do,
+    )
+
+
+def _place(function: ModelFunction, line: int | None = None) -> str:
+    name = getattr(function, "__qualname__", type(function).__name__)
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, types.CodeType):
+        return f"model function {name!r}"
+    return f"model function {name!r} ({Path(code.co_filename).name}, line {line or code.co_firstlineno})"

@@ -1,0 +1,41 @@
+"""How long work tells that it moves. The command line draws it; a program may pass its own, or none."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """What is told while a run goes on; each call returns at once."""
+
+    def started(self, step: str) -> None:
+        """A step begins."""
+        ...
+
+    def rows(self, done: int, total: int | None) -> None:
+        """Rows read so far in the job at hand, of `total` (None: not known)."""
+        ...
+
+    def finished(self, step: str, seconds: float, skipped: bool) -> None:
+        """A step ended, or was skipped because nothing it depends on changed."""
+        ...
+
+    def notice(self, text: str) -> None:
+        """A line that people should see."""
+        ...
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def started(self, step: str) -> None:
+        """Nothing."""
+
+    def rows(self, done: int, total: int | None) -> None:
+        """Nothing."""
+
+    def finished(self, step: str, seconds: float, skipped: bool) -> None:
+        """Nothing."""
+
+    def notice(self, text: str) -> None:
+        """Nothing."""

@@ -1,0 +1,1 @@
+"""Mergeable summaries: one folder serves statistics, fitting, evaluation and monitoring."""

@@ -1,0 +1,129 @@
+"""Columns as numpy arrays: what is missing is left out and counted, zero has one sign.
+
+    series ─ numbers ─▶ int64 or float64, contiguous, no null, no NaN, −0.0 as 0.0
+
+Times become microseconds, dates days, booleans 0 and 1. Sums run over fixed blocks, so that the same values in the same
+order give the same bits. What does not belong here: any summary.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from ninetyfive.errors import PlanError, near_names
+from ninetyfive.hashing import mix
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+BLOCK = 16_384  # rows worked on at a time, so that what is in between stays in the processor's cache
+_EXACT = 2**53  # whole numbers up to here are exact as float64
+_SIGN = np.uint64(1 << 63)
+
+
+class Numbers(NamedTuple):
+    """The values of a numeric column that are there, and how many are not."""
+
+    values: Array
+    nulls: int
+    nans: int
+
+
+def series_of(frame: pl.DataFrame, column: str, reducer: object) -> pl.Series:
+    """The column of a frame; `PlanError` where there is none."""
+    if column not in frame.columns:
+        raise PlanError(
+            repr(reducer),
+            expected=f"a column {column!r}",
+            got="a frame without it",
+            do=f"name a column that the plan has here: {near_names(column, frame.columns)}",
+        )
+    return frame[column]
+
+
+def numbers(series: pl.Series, reducer: object) -> Numbers:
+    """The numbers of a series: float64 for floats, else int64 (times in µs, dates in days, booleans as 0 and 1).
+
+    Nulls and NaN are left out and counted. A dtype without numbers raises `PlanError`.
+    """
+    dtype, nulls = series.dtype, series.null_count()
+    if isinstance(dtype, pl.Datetime):
+        series = (series if dtype.time_unit == "us" else series.dt.cast_time_unit("us")).to_physical()
+    elif dtype.is_float() or dtype.is_integer() or dtype in (pl.Boolean, pl.Date, pl.Null):
+        wide = pl.Float64() if dtype.is_float() else pl.Int64()
+        series = series.to_physical()
+        series = series if series.dtype == wide else series.cast(wide)
+    else:
+        raise PlanError(
+            repr(reducer),
+            expected=f"numbers, booleans or times in column {series.name!r}",
+            got=str(dtype),
+            do="cast the column, or choose a reducer that takes any value",
+        )
+    values = present(series).to_numpy()
+    if series.dtype != pl.Float64:
+        return Numbers(np.ascontiguousarray(values), nulls, 0)
+    missing = np.isnan(values)
+    nans = int(np.count_nonzero(missing))
+    return Numbers((values[~missing] if nans else values) + 0.0, nulls, nans)
+
+
+def present(series: pl.Series) -> pl.Series:
+    """The series without its nulls."""
+    return series.drop_nulls() if series.null_count() else series
+
+
+def total(values: Array) -> float:
+    """The sum as float64, by blocks."""
+    return sum(float(values[start : start + BLOCK].sum(dtype=np.float64)) for start in range(0, len(values), BLOCK))
+
+
+def squares_about(values: Array, centre: float) -> float:
+    """The sum of squared distances from `centre`, by blocks."""
+    result = 0.0
+    for start in range(0, len(values), BLOCK):
+        distance = np.subtract(values[start : start + BLOCK], centre, dtype=np.float64)
+        result += float(np.multiply(distance, distance, out=distance).sum())
+    return result
+
+
+def number_hash(values: Array) -> Array:
+    """64-bit hash of each number, as `hashing.series_hash` hashes it: by value, so that 1 and 1.0 agree."""
+    hashes = np.empty(len(values), dtype=np.uint64)
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK]
+        bits = block.astype(np.float64).view(np.uint64)
+        if block.dtype == np.int64:
+            exact = (block >= -_EXACT) & (block <= _EXACT)
+            if not exact.all():
+                bits = np.where(exact, bits, block.view(np.uint64))
+        if (bits == _SIGN).any():
+            bits = np.where(bits == _SIGN, np.uint64(0), bits)
+        hashes[start : start + BLOCK] = mix(bits)
+    return hashes
+
+
+def run_starts(ordered: Array) -> Array:
+    """Where each run of equal values of a sorted array begins."""
+    first = np.empty(len(ordered), dtype=np.bool_)
+    first[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return np.flatnonzero(first)
+
+
+def lengths(starts: Array, end: int) -> Array:
+    """How long each run is (int64), the last one up to `end`."""
+    counts = np.empty(len(starts), dtype=np.int64)
+    np.subtract(starts[1:], starts[:-1], out=counts[:-1])
+    counts[-1:] = end - starts[-1:]
+    return counts
+
+
+def runs(ordered: Array) -> tuple[Array, Array]:
+    """The distinct values of a sorted array and how often each occurs."""
+    starts = run_starts(ordered)
+    if len(starts) == len(ordered):
+        return ordered, np.broadcast_to(np.int64(1), ordered.shape)
+    return ordered[starts], lengths(starts, len(ordered))

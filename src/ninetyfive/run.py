@@ -1,0 +1,226 @@
+"""A run, from top to bottom: look at the source, do the steps that are due, register the release, promote it.
+
+    ingest ─ analyze ─ validate ─ split ─ fit ─ apply ─ train ─ evaluate ─ gate ─ release ─▶ promote?
+
+What does not belong here: what a step does (`steps`), how steps are recorded and skipped (`pipeline`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ninetyfive import clock, conform, plan, relations
+from ninetyfive.decisions.triggers import Due, decide_due
+from ninetyfive.errors import DeclarationError, UsageError
+from ninetyfive.hashing import content_hash
+from ninetyfive.pipeline import Event, Step, from_step, run_steps
+from ninetyfive.sources.discovery import discover
+from ninetyfive.sources.readers import reader_of
+from ninetyfive.steps.analyze import analyze
+from ninetyfive.steps.apply import apply
+from ninetyfive.steps.context import Context, Prepared
+from ninetyfive.steps.declared import check_declared
+from ninetyfive.steps.evaluate import evaluate, evaluate_depends
+from ninetyfive.steps.fit import fit, fit_depends
+from ninetyfive.steps.gate import gate, gate_depends
+from ninetyfive.steps.infer import schema_in_force
+from ninetyfive.steps.ingest import ingest, ingest_depends
+from ninetyfive.steps.release import paradigms, release, release_depends
+from ninetyfive.steps.split import split, split_depends
+from ninetyfive.steps.train import train, train_depends
+from ninetyfive.steps.validate import validate
+
+STEPS: tuple[Step[Prepared], ...] = (
+    Step("ingest", ingest, depends=ingest_depends, uses=(conform, plan, relations)),
+    Step("analyze", analyze, needs=("ingest",)),
+    Step("validate", validate, needs=("ingest",), depends=lambda context: context.schema.max_quarantined),
+    Step("split", split, needs=("ingest",), depends=split_depends),
+    Step("fit", fit, needs=("ingest", "split"), depends=fit_depends),
+    Step("apply", apply, needs=("ingest", "split", "fit")),
+    Step("train", train, needs=("ingest", "fit", "apply"), depends=train_depends),
+    Step("evaluate", evaluate, needs=("ingest", "split", "fit", "train"), depends=evaluate_depends),
+    Step("gate", gate, needs=("train", "evaluate"), depends=gate_depends),
+    Step("release", release, needs=("ingest", "analyze", "fit", "train", "evaluate", "gate"), depends=release_depends),
+)
+
+LEASE_SECONDS = 2.0
+"""How long a run waits for another one before it says who holds the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked of a run: promote a release that passes, use recorded steps, do `start` and all after it again."""
+
+    promote: bool = True
+    cache: bool = True
+    start: str | None = None
+    if_due: bool = False
+
+
+def run(context: Context, asked: Asked) -> dict[str, Any]:
+    """Do one run and return its document (see `docs/running.md`); the store is held by this run alone meanwhile.
+
+    `BusyError` where another run holds the store; what a step raises ends the run and leaves the champion as it was.
+    """
+    redo = from_step(STEPS, asked.start) if asked.cache else frozenset(step.name for step in STEPS)
+    with context.store.lease(wait=LEASE_SECONDS):
+        due = _due(context) if asked.if_due else Due(True, "asked for")
+        if not due.due:
+            return _not_due(context, due)
+        jobs = context.engine.jobs
+        prepared = _prepare(context)
+        key = _inputs_key(prepared)
+        prepared = _compared(prepared, key)
+        started = context.store.begin_run(f"run {context.declaration.name}", key)
+        outcome = run_steps(STEPS, prepared, context.store, started.id, redo=redo, progress=_told(context))
+        outputs = outcome.outputs
+        steps = [{"name": one.name, "seconds": one.seconds, "skipped": one.skipped} for one in outcome.steps]
+        skipped = {step["name"] for step in steps if step["skipped"]}
+        document = {
+            "run": started.id,
+            "due": True,
+            **_summary(outputs, fresh="ingest" not in skipped),
+            "compared_with": prepared.champion,
+            "inputs": key,
+            "jobs": context.engine.jobs - jobs,
+            "steps": steps,
+        }
+        return _finish(context, started.id, outputs, document, asked)
+
+
+def _prepare(context: Context) -> Prepared:
+    """Look at the source, read or infer the schema, and hold the declaration against it."""
+    system = context.declaration
+    if system.declared_model is None:
+        raise DeclarationError(
+            f"system {system.name!r}", expected="a model", got="none", do="write a function below @system.model(...)"
+        )
+    files = discover(system.source, str(context.settings.folder))
+    reader = reader_of(system.source)
+    schema = schema_in_force(context, files, reader)
+    check_declared(system, schema)
+    shared = {field.name: getattr(context, field.name) for field in fields(Context)}
+    return Prepared(**shared, files=files, reader=reader, schema=schema, model=system.declared_model)
+
+
+def _inputs_key(context: Prepared) -> str:
+    """What decides the release, whoever is champion: data, declaration, code, lock."""
+    decided = [step.depends(context) for step in STEPS]
+    return content_hash([decided, context.declaration.name])
+
+
+def _compared(context: Prepared, key: str) -> Prepared:
+    """With the champion to compare with: the live one, or where that came of the same inputs, the one it was compared with."""
+    pointer = context.store.champion()
+    if pointer is None:
+        return context
+    document = context.store.release(pointer.release).document
+    champion = document["compared_with"] if document["inputs"] == key else pointer.release
+    shared = {field.name: getattr(context, field.name) for field in fields(Prepared)}
+    return Prepared(**{**shared, "champion": champion})
+
+
+def _summary(outputs: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
+    """The part of the document that the steps decide; `rows` are those that this run ingested."""
+    counts = outputs["ingest"]["counts"].values() if fresh else ()
+    names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
+    evaluated, cut = outputs["evaluate"], outputs["split"]
+    borders = {"from": _text(cut["start"]), "cut": _text(cut["cut"]), "to": _text(cut["as_of"])}
+    findings = [f"{one['where']}: {one['got']}" for one in outputs["validate"]["findings"]]
+    return {
+        "rows": {name: sum(count[name] for count in counts) for name in names},
+        "window": {"rows": sum(outputs["apply"]["parts"].values()), **outputs["apply"]["parts"], **borders},
+        "primary": evaluated["primary"],
+        "metrics": evaluated["metrics"],
+        "baselines": evaluated["baselines"],
+        "gains": evaluated["gains"],
+        "slices": evaluated["slices"],
+        "champion": evaluated["champion"],
+        "gates": outputs["gate"]["gates"],
+        "passed": outputs["gate"]["passed"],
+        "notices": [*outputs["ingest"]["notices"], *findings, *outputs["train"]["notices"]],
+    }
+
+
+def _finish(
+    context: Context, run_id: str, outputs: Mapping[str, Any], document: dict[str, Any], asked: Asked
+) -> dict[str, Any]:
+    """Register the release, promote it where the gates and the asker say so, and end the run."""
+    store, made = context.store, outputs["release"]
+    kept = {name: document[name] for name in ("metrics", "primary", "gates", "passed", "compared_with", "inputs", "window")}
+    store.add_release(made["release"], made["folder"], {**kept, **paradigms(context.declaration)}, run_id)
+    pointer = store.champion()
+    failed = [gate["name"] for gate in document["gates"] if gate["blocking"] and not gate["passed"]]
+    promoted = False
+    if failed:
+        reason = "a gate said no: " + ", ".join(failed)
+    elif pointer is not None and pointer.release == made["release"]:
+        reason, promoted = "it is the champion already: nothing it depends on changed", True
+    elif not asked.promote:
+        reason = "gates passed; --no-promote"
+    else:
+        store.promote(made["release"], pointer.epoch if pointer else 0, f"{run_id}: all gates passed")
+        reason, promoted = "all gates passed", True
+    document = {**document, "release": made["release"], "promoted": promoted, "reason": reason}
+    store.finish_run(run_id, "refused" if failed else "done", document)
+    return document
+
+
+def _due(context: Context) -> Due:
+    runs = [run for run in context.store.runs() if run.status == "done" and run.document.get("release")]
+    last = datetime.fromisoformat(runs[0].started) if runs else None
+    return decide_due(
+        context.declaration.effective_training, last, clock.now(), has_champion=context.store.champion() is not None
+    )
+
+
+def _not_due(context: Context, due: Due) -> dict[str, Any]:
+    """The document of a run that was not due: nothing was read, nothing was made."""
+    champion = context.store.champion()
+    names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
+    return {
+        "run": None,
+        "release": None,
+        "promoted": False,
+        "due": False,
+        "reason": due.reason,
+        "champion": None if champion is None else {"release": champion.release},
+        "rows": dict.fromkeys(names, 0),
+        "metrics": {},
+        "baselines": {},
+        "gates": [],
+        "passed": True,
+        "jobs": 0,
+        "steps": [],
+    }
+
+
+def _told(context: Context) -> Any:
+    def tell(event: Event, step: str, seconds: float) -> None:
+        if event == "started":
+            context.reporter.started(step)
+        else:
+            context.reporter.finished(step, seconds, event == "skipped")
+
+    return tell
+
+
+def _text(microseconds: int | None) -> str | None:
+    if microseconds is None:
+        return None
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def as_of_microseconds(text: str | None) -> int | None:
+    """`--as-of` in µs: an ISO 8601 time, its zone put away by going to UTC; `UsageError` for other words."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError("--as-of", expected="an ISO 8601 time", got=repr(text), do="write it like 2026-01-31T12:00") from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))

@@ -1,0 +1,196 @@
+"""Declarations of sources: which files hold the rows, and what their columns mean. Nothing is opened here.
+
+    nf.parquet("data/*.parquet", time="at", id=["a", "b"]) ──▶ Source ── discover ──▶ files ── reader_of ──▶ frames
+
+What does not belong here: finding files (`discovery`), reading them (`readers`).
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ninetyfive.errors import DeclarationError, near_names
+from ninetyfive.values import TYPES
+
+Kind = Literal["parquet", "csv", "jsonl", "frame"]
+Urls = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Names = str | Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where rows come from, as declared: pure data.
+
+    `urls`: paths, globs, folders or fsspec URLs. `time`: the column that says when the request would have been made.
+    `id`: the columns that name a row. `types`: (column, logical type) pairs that are given and not inferred.
+    `optional`: columns that a file may lack. `separator`, `encoding` and `null_values` are those of CSV.
+    `frame`: the rows of an in-memory source.
+    """
+
+    kind: Kind
+    urls: tuple[str, ...] = ()
+    time: str | None = None
+    id: tuple[str, ...] = ()
+    types: tuple[tuple[str, str], ...] = ()
+    optional: tuple[str, ...] = ()
+    separator: str = ","
+    encoding: str = "utf-8"
+    null_values: tuple[str, ...] = ()
+    frame: Any = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join(map(repr, self.urls)) or 'in memory'})"
+
+
+def parquet(
+    url: Urls,
+    *,
+    time: str | None = None,
+    id: Names = None,
+    types: Mapping[str, str] | None = None,
+    optional: Names = None,
+) -> Source:
+    """Rows of Parquet files: a path, glob, folder, any fsspec URL, or a list of them.
+
+    `time` and `id` name columns; `types` gives the logical types of columns that are not what the file says (text that
+    holds times, say); `optional` names columns that some files lack. Wrong arguments raise `DeclarationError`.
+
+    >>> parquet("data/*.parquet", time="at", id="key").id
+    ('key',)
+    """
+    return Source("parquet", _urls("parquet", url), *_columns("parquet", time, id, types, optional))
+
+
+def csv(
+    url: Urls,
+    *,
+    time: str | None = None,
+    id: Names = None,
+    types: Mapping[str, str] | None = None,
+    optional: Names = None,
+    **options: Any,
+) -> Source:
+    """Rows of CSV files with a header line; `.gz`, `.bz2`, `.xz` and `.zip` are unpacked.
+
+    Options: `separator` (one character, ","), `encoding` ("utf-8"), `null_values` (texts that mean missing in every
+    column, besides the empty field; none). Otherwise like `parquet`.
+
+    >>> csv("data/*.csv", separator=";", encoding="latin-1").separator
+    ';'
+    """
+    for name in options:
+        if name not in ("separator", "encoding", "null_values"):
+            raise _wrong(f"csv({name}=)", "an option of csv", name, near_names(name, _CSV_OPTIONS))
+    separator, encoding = options.get("separator", ","), options.get("encoding", "utf-8")
+    if not isinstance(separator, str) or len(separator.encode()) != 1 or separator in '"\r\n':
+        raise _wrong("csv(separator=)", "one ASCII character", separator, "write it like ';' or '\\t'")
+    try:
+        codecs.lookup(encoding)
+    except (LookupError, TypeError):
+        raise _wrong("csv(encoding=)", "a text encoding", encoding, "write it like 'utf-8' or 'latin-1'") from None
+    null_values = _names("csv(null_values=)", options.get("null_values"))
+    columns = _columns("csv", time, id, types, optional)
+    return Source("csv", _urls("csv", url), *columns, separator, encoding, null_values)
+
+
+def jsonl(
+    url: Urls,
+    *,
+    time: str | None = None,
+    id: Names = None,
+    types: Mapping[str, str] | None = None,
+    optional: Names = None,
+) -> Source:
+    """Rows of JSON Lines files, one object a line, UTF-8; `.gz`, `.bz2`, `.xz` and `.zip` are unpacked.
+
+    A key left out means null. Otherwise like `parquet`.
+
+    >>> jsonl(["a.jsonl", "b.jsonl"]).urls
+    ('a.jsonl', 'b.jsonl')
+    """
+    return Source("jsonl", _urls("jsonl", url), *_columns("jsonl", time, id, types, optional))
+
+
+def frame(
+    rows: Any,
+    *,
+    time: str | None = None,
+    id: Names = None,
+    types: Mapping[str, str] | None = None,
+    optional: Names = None,
+) -> Source:
+    """Rows of a frame in memory: Polars, pandas, PyArrow or anything else with `__arrow_c_stream__`; one span.
+
+    >>> import polars as pl
+    >>> str(frame(pl.DataFrame({"x": [1]})))
+    'frame(in memory)'
+    """
+    if not hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "collect"):
+        do = "call .collect() on a lazy frame, or write pl.DataFrame(...)"
+        raise _wrong("frame(...)", "a frame in memory", type(rows).__name__, do)
+    return Source("frame", (), *_columns("frame", time, id, types, optional), frame=rows)
+
+
+_CSV_OPTIONS = ("time", "id", "types", "optional", "separator", "encoding", "null_values")
+_Columns = tuple[str | None, tuple[str, ...], tuple[tuple[str, str], ...], tuple[str, ...]]
+
+
+def _columns(kind: str, time: Any, id: Any, types: Any, optional: Any) -> _Columns:
+    if time is not None:
+        _name(f"{kind}(time=)", time)
+    ids = _names(f"{kind}(id=)", id)
+    if types is not None and not isinstance(types, Mapping):
+        raise _wrong(f"{kind}(types=)", "a mapping from column to type", types, "write it like {'zip': 'string'}")
+    for name, type in (types or {}).items():
+        _name(f"{kind}(types=)", name)
+        if type not in TYPES:
+            hint = near_names(str(type), TYPES)
+            raise _wrong(f"{kind}(types=), column {name!r}", "a column type", type, f"use one of them ({hint})")
+    absent = _names(f"{kind}(optional=)", optional)
+    for name in absent:
+        if name == time or name in ids:
+            raise _wrong(f"{kind}(optional=)", "columns that are neither time nor id", name, "leave it out")
+    return time, ids, tuple((types or {}).items()), absent
+
+
+def _urls(kind: str, url: Any) -> tuple[str, ...]:
+    given = (url,) if isinstance(url, (str, os.PathLike)) else url
+    where, do = (
+        f"{kind}(...)",
+        "write it like 'data/*.parquet'" if kind == "parquet" else f"write it like 'data/*.{kind}'",
+    )
+    if not isinstance(given, Sequence) or not given:
+        raise _wrong(where, "a path, a glob, a URL or a list of them", given, do)
+    urls = tuple(os.fspath(part) if isinstance(part, os.PathLike) else part for part in given)
+    for part in urls:
+        if not isinstance(part, str) or not part.strip():
+            raise _wrong(where, "a path, a glob, a URL or a list of them", part, do)
+    return urls
+
+
+def _names(where: str, given: Any) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, Sequence):
+        raise _wrong(where, "a name or a list of names", given, "write it like ['carrier', 'flight']")
+    for name in names:
+        _name(where, name)
+    if len(set(names)) != len(names):
+        raise _wrong(where, "each name once", list(names), "remove the repeated one")
+    return tuple(names)
+
+
+def _name(where: str, name: Any) -> None:
+    if not isinstance(name, str) or (not name and "null_values" not in where):
+        raise _wrong(where, "a column name", name, "write it like 'scheduled_at'")
+    if name.startswith("__"):
+        raise _wrong(where, "a name that does not start with __ (those are reserved)", name, "rename the column")
+
+
+def _wrong(where: str, expected: str, got: Any, do: str) -> DeclarationError:
+    return DeclarationError(where, expected=expected, got=got if isinstance(got, str) and got else repr(got), do=do)

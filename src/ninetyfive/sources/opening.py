@@ -1,0 +1,92 @@
+"""Opening files anywhere that fsspec reaches, with errors that say which file and what to do.
+
+What does not belong here: what is in the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, cast
+
+import fsspec
+import fsspec.core
+
+from ninetyfive.errors import SourceError, near_names
+from ninetyfive.plan import Part
+from ninetyfive.schema import RESERVED
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a path or URL, and the path in it; unknown or missing protocols raise `SourceError`."""
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+    except ValueError as error:
+        raise SourceError(
+            url, expected="a path or a URL that fsspec knows", got=str(error), do="correct the start of the URL"
+        ) from None
+    except ImportError as error:
+        raise SourceError(
+            url, expected="the package that opens such URLs", got=str(error), do="install it beside ninetyfive"
+        ) from None
+    return system, path
+
+
+@contextmanager
+def failures(url: str) -> Iterator[None]:
+    """Turn what a file system raises while `url` is opened or read into `SourceError`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SourceError(url, expected="a file", got="nothing there", do="check the path, or run again") from None
+    except PermissionError as error:
+        raise SourceError(url, expected="a file that may be read", got=str(error), do="grant read access") from None
+    except (OSError, EOFError) as error:
+        got = f"a read error ({error})"
+        raise SourceError(
+            url, expected="a file that can be read", got=got, do="fetch or write the file again"
+        ) from None
+
+
+def unchanged(part: Part) -> tuple[Any, str]:
+    """The file system and path of a part whose file still has the size it was discovered with; else `SourceError`."""
+    system, path = file_system(part.url)
+    with failures(part.url):
+        size = system.info(path)["size"]
+    known = dict(part.options).get("size", size)
+    if size != known:
+        got = f"{size:,} bytes (it changed)"
+        raise SourceError(part.url, expected=f"the {known:,} bytes it had", got=got, do="run again")
+    return system, path
+
+
+@contextmanager
+def unpacked(part: Part) -> Iterator[BinaryIO]:
+    """The bytes of a part's file, decompressed where its name says so (.gz, .bz2, .xz, .zip)."""
+    unchanged(part)
+    with failures(part.url), fsspec.open(part.url, "rb", compression="infer") as stream:
+        yield cast(BinaryIO, stream)
+
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """Refuse column names that are empty, reserved (`__…`) or there twice."""
+    seen: set[str] = set()
+    for name in names:
+        if not name:
+            do = "name it in the header, or write the file without its index column"
+            raise SourceError(where, expected="a name for each column", got="an empty column name", do=do)
+        if name.startswith(RESERVED):
+            expected = "column names that do not start with __ (those are reserved)"
+            raise SourceError(where, expected=expected, got=repr(name), do="rename the column")
+        if name in seen:
+            raise SourceError(where, expected="each column once", got=f"{name!r} twice", do="rename one of them")
+        seen.add(name)
+
+
+def nothing_there(url: str, names: Iterable[str]) -> SourceError:
+    """The error for a path or glob that matches no file, with what is near it."""
+    return SourceError(url, expected="a file", got="no match", do=f"check the path ({near_names(_last(url), names)})")
+
+
+def _last(url: str) -> str:
+    return url.rstrip("/").rsplit("/", 1)[-1]

@@ -1,0 +1,71 @@
+"""Apply: the training rows through the fitted transform, written as float32. One job, which also counts the parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from ninetyfive.features.transform import Transform
+from ninetyfive.plan import Map, Part, Plan, Read, Reduce, Write, WrittenFile, result_of
+from ninetyfive.reducers.keyed_counts import KeyedCounts
+from ninetyfive.sources.spans import SpanReader, part_of
+from ninetyfive.steps.context import Context
+from ninetyfive.steps.labelling import LABEL, PART, PARTS
+from ninetyfive.steps.window import Cut, ingested, labelled
+from ninetyfive.store.opening import Store
+
+
+class TrainingFile(msgspec.Struct, frozen=True):
+    """Training rows of one span: its Parquet in the store, the rows of its row groups, its checks."""
+
+    span: str
+    artifact: str
+    rows: tuple[int, ...]
+    checks: str
+
+
+def apply(context: Context, spans: dict[str, Any], cut: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
+    """Returns `files` (`TrainingFile`), and under `parts` how many rows of the window are in each of `PARTS`."""
+    given, borders = ingested(spans), msgspec.convert(cut, Cut)
+    transform = read_transform(context.store, fitted)
+    rows = labelled(context, given, borders, transform.inputs, "train")
+    function = transform.frames(keep=(LABEL,))
+    label = next(pair for pair in rows.output if pair[0] == LABEL)
+    inputs = Map(rows, function, (label, *transform.output))
+    everything = labelled(context, given, borders, (), None)
+    counts = KeyedCounts(PART)
+    with context.store.attempt() as folder:
+        plans: dict[str, Plan] = {"train": Write(inputs, str(folder / "train")), "parts": Reduce(everything, counts)}
+        found = context.engine.run(plans)
+        files = [_keep(context.store, written) for written in found["train"] if sum(written.rows)]
+    counted = result_of(counts, found["parts"])
+    return {
+        "files": msgspec.to_builtins(files),
+        "parts": {name: counted.get(name, 0) for name in PARTS},
+        "artifacts": [file.artifact for file in files],
+    }
+
+
+def read_transform(store: Store, fitted: dict[str, Any]) -> Transform:
+    """The transform that fit put out."""
+    return Transform.from_json(store.read(fitted["artifacts"]["transform"]))
+
+
+def training_rows(store: Store, applied: dict[str, Any]) -> tuple[pl.DataFrame, pl.Series]:
+    """The training rows in canonical order: the Float32 columns, and the labels."""
+    files = msgspec.convert(applied["files"], tuple[TrainingFile, ...])
+    frames = [frame for file in files for frame in SpanReader().read(_part(store, file))]
+    rows = pl.concat(frames, rechunk=True)
+    return rows.drop(LABEL), rows[LABEL]
+
+
+def _part(store: Store, file: TrainingFile) -> Part:
+    return part_of(WrittenFile(file.span, str(store.path(file.artifact)), file.artifact, file.rows, file.checks))
+
+
+def _keep(store: Store, written: WrittenFile) -> TrainingFile:
+    artifact = store.put_file(Path(written.url), take=True, sha256=written.sha256)
+    return TrainingFile(written.span, artifact, written.rows, written.checks)

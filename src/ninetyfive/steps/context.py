@@ -1,0 +1,43 @@
+"""What every step is given: the declaration, where things are, and what was asked. Nothing here does anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ninetyfive.plan import Engine
+from ninetyfive.progress import Reporter
+from ninetyfive.schema import Schema
+from ninetyfive.settings import Settings
+from ninetyfive.sources.discovery import FileFound
+from ninetyfive.sources.readers import SourceReader
+from ninetyfive.store.opening import Store
+from ninetyfive.system import Declaration, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run: where it runs, who is told, and `as_of` in µs (None: the newest time in the data)."""
+
+    declaration: Declaration
+    settings: Settings
+    store: Store
+    engine: Engine
+    reporter: Reporter
+    as_of: int | None = None
+
+    @property
+    def schema_file(self) -> Path:
+        """schema.toml beside system.py."""
+        return self.settings.folder / "schema.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Context):
+    """A run whose source was looked at: the files found, how they are read, the schema in force, the model."""
+
+    files: tuple[FileFound, ...] = ()
+    reader: SourceReader | None = None
+    schema: Schema = Schema(())
+    model: Model | None = None
+    champion: str | None = None

@@ -1,0 +1,94 @@
+"""The declaration against the schema: what could not be known without data fails here, before any row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ninetyfive.errors import DeclarationError, near_names
+from ninetyfive.features.program import check_model_inputs, program
+from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, NUMBER, STRING, TIMES
+from ninetyfive.metrics import DEFAULT_METRICS, METRICS, Task
+from ninetyfive.schema import Schema
+from ninetyfive.system import Declaration
+
+_TASK_OF: dict[str, Task] = {BOOLEAN: "binary", STRING: "multiclass", INTEGER: "regression", NUMBER: "regression"}
+_LABEL_TYPES: dict[Task, tuple[str, ...]] = {
+    "binary": (BOOLEAN, INTEGER),
+    "multiclass": (STRING, INTEGER, BOOLEAN),
+    "regression": (INTEGER, NUMBER),
+}
+
+
+def check_declared(system: Declaration, schema: Schema) -> None:
+    """Raise `DeclarationError` or `FeatureError` where `system` names columns or needs types that `schema` has not."""
+    where = f"system {system.name!r}"
+    for what, names in (
+        ("source, id=", system.source.id),
+        ("source, time=", (system.source.time,) if system.source.time else ()),
+        ("entity=", system.entity),
+        ("later=", system.later),
+        ("label_time=", (system.label_time,) if system.label_time else ()),
+        ("label=", sorted(system.label_columns)),
+        ("slices=", system.slices),
+    ):
+        _check_columns(f"{where}, {what}", names, schema)
+    for what, column in (("source, time=", system.source.time), ("label_time=", system.label_time)):
+        if column is not None and schema.types[column] not in (*TIMES, DATE):
+            raise DeclarationError(
+                f"{where}, {what}",
+                expected="a column of type timestamp, timestamp[UTC] or date",
+                got=f"{column!r} of type {schema.types[column]}",
+                do=f'give its type with types={{"{column}": "timestamp"}} in the source, or name another column',
+            )
+    check_model_inputs(program({name: expr.node for name, expr in system.features.items()}, schema.types))
+    task = task_of(system, schema)
+    _check_metrics(where, system, task)
+
+
+def task_of(system: Declaration, schema: Schema) -> Task:
+    """The task: `task=` where it is declared and fits the label's type, else by that type; `DeclarationError` otherwise."""
+    where = f"system {system.name!r}, label="
+    made = program({"label": system.label.node}, schema.types)
+    kind = made.steps[made.outputs[0][1]].type
+    if kind not in _TASK_OF:
+        raise DeclarationError(
+            where,
+            expected="a boolean, a string or a number",
+            got=f"{system.label} of type {kind}",
+            do="write a comparison, such as col('arr_delay') > 15, or name a column of those types",
+        )
+    task = system.task or _TASK_OF[kind]
+    if kind not in _LABEL_TYPES[task]:
+        raise DeclarationError(
+            f"system {system.name!r}, task={task!r}",
+            expected="a label of type " + " or ".join(_LABEL_TYPES[task]),
+            got=f"{system.label} of type {kind}",
+            do="correct task=, or leave it out and let the label's type decide",
+        )
+    return task
+
+
+def metrics_of(system: Declaration, task: Task) -> tuple[str, ...]:
+    """The metrics in force, the primary one first: the declared ones, else the task's own; those of gates come along."""
+    named = system.metrics or DEFAULT_METRICS[task]
+    return tuple(dict.fromkeys((*named, *(gate.metric for gate in system.gates))))
+
+
+def _check_metrics(where: str, system: Declaration, task: Task) -> None:
+    for metric in metrics_of(system, task):
+        if task not in METRICS[metric].tasks:
+            fitting = ", ".join(name for name, known in METRICS.items() if task in known.tasks)
+            raise DeclarationError(
+                f"{where}, metrics= or gates=",
+                expected=f"metrics of the task {task!r}",
+                got=f"{metric!r}, of {' and '.join(METRICS[metric].tasks)}",
+                do=f"use some of: {fitting}",
+            )
+
+
+def _check_columns(where: str, names: Iterable[str], schema: Schema) -> None:
+    for name in names:
+        if name not in schema.types:
+            raise DeclarationError(
+                where, expected="a column of the data", got=repr(name), do=near_names(name, schema.names)
+            )

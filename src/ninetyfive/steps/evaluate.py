@@ -1,0 +1,220 @@
+"""Evaluate: one job scores the exported model, both baselines and the champion on the same test rows, by slice.
+
+    test rows ─ each one's transform and predictor ─▶ answers ─▶ scores by fold, by slice and fold ─▶ metrics, gains
+              └─▶ 32 golden requests, chosen by the hash of their id
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ninetyfive.errors import DataError
+from ninetyfive.features.transform import Transform
+from ninetyfive.metrics import Task
+from ninetyfive.models.baselines import baseline_from
+from ninetyfive.models.native import NativePredictor
+from ninetyfive.models.onnx import OnnxPredictor
+from ninetyfive.models.predictor import Predictor
+from ninetyfive.models.release import Golden, OpenRelease, open_release
+from ninetyfive.models.scoring import Score, Scorer, prediction_columns
+from ninetyfive.plan import Map, Plan, Reduce, merge_keyed, result_of
+from ninetyfive.reducers.intervals import Estimate, Replicates, replicates
+from ninetyfive.reducers.reducer import Reducer
+from ninetyfive.reducers.sample import Sample
+from ninetyfive.reducers.scores import BinaryScores, ClassScores, NumberScores
+from ninetyfive.steps.apply import read_transform
+from ninetyfive.steps.context import Prepared
+from ninetyfive.steps.declared import metrics_of
+from ninetyfive.steps.labelling import FOLD, LABEL
+from ninetyfive.steps.window import Cut, Ingested, ingested, labelled
+
+GOLDEN = 32
+SLICE_ROWS = 100
+"""The fewest rows of a slice that get metrics with intervals."""
+SLICES = 1_000
+"""The most values of a slice column that are shown; the largest are."""
+
+MODEL, CONSTANT, LINEAR, CHAMPION = "__model", "__constant", "__linear", "__champion"
+Folds = Mapping[int, Any]
+
+
+def evaluate_depends(context: Prepared) -> Any:
+    """What decides the evaluation beside model and rows: metrics, slices, and whom it is compared with."""
+    system = context.declaration
+    return [system.metrics, [gate.metric for gate in system.gates], system.slices, context.champion]
+
+
+def evaluate(
+    context: Prepared,
+    spans: dict[str, Any],
+    cut: dict[str, Any],
+    fitted: dict[str, Any],
+    trained: dict[str, Any],
+) -> dict[str, Any]:
+    """Returns `rows`, `metrics`, `baselines`, `gains`, `slices`, `champion` and the artifact `golden`."""
+    given, borders = ingested(spans), msgspec.convert(cut, Cut)
+    judge = _judge(context, given, fitted, trained)
+    system = context.declaration
+    request = tuple(name for name in given.schema.names if name not in system.hindsight)
+    champion_inputs = judge.champion.transform.inputs if judge.champion else {}
+    test = labelled(context, given, borders, (*request, *champion_inputs, *system.slices), "test")
+    keep = tuple(dict.fromkeys((*system.slices, LABEL, FOLD)))
+    score = Score(judge.scorers, keep, judge.task, judge.classes)
+    scored = Map(test, score, score.output(test.output))
+    sample = Sample(GOLDEN, system.source.id or request, request)
+    plans: dict[str, Plan] = {"golden": Reduce(test, sample)}
+    for scorer in judge.scorers:
+        reducer = judge.reducer(scorer.name)
+        plans[scorer.name] = Reduce(scored, reducer, by=(FOLD,))
+        if scorer.name != LINEAR:
+            plans |= {f"{scorer.name} by {name}": Reduce(scored, reducer, by=(name, FOLD)) for name in system.slices}
+    found = context.engine.run(plans)
+    document = _document(context, judge, found)
+    rows = result_of(sample, found["golden"])
+    golden = context.store.put_bytes(msgspec.json.encode(_golden(judge, rows)))
+    return {**document, "artifacts": {"golden": golden}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Who is scored, and how."""
+
+    task: Task
+    classes: tuple[str, ...]
+    transform: Transform
+    predictor: Predictor
+    scorers: tuple[Scorer, ...]
+    champion: OpenRelease | None
+
+    def reducer(self, name: str) -> Reducer[Any, Any]:
+        columns = prediction_columns(name, self.task, self.classes)
+        if self.task == "multiclass":
+            return ClassScores(columns, self.classes, LABEL)
+        return (BinaryScores if self.task == "binary" else NumberScores)(LABEL, columns[0])
+
+    def replicates(self, name: str, folds: Folds, minimum: int = 0) -> Replicates:
+        return replicates(self.reducer(name), folds, minimum)
+
+
+def _judge(context: Prepared, given: Ingested, fitted: dict[str, Any], trained: dict[str, Any]) -> _Judge:
+    store, files = context.store, trained["artifacts"]
+    task, classes = given.task, tuple(trained["classes"])
+    transform = read_transform(store, fitted)
+    predictor: Predictor
+    if trained["native"]:
+        native = {name: store.read(files[name]) for name in trained["files"]}
+        predictor = NativePredictor(trained["adapter"], native, task, classes)
+    else:
+        predictor = OnnxPredictor(store.read(files["model.onnx"]))
+    frames = transform.frames()
+    champion = _champion(context, task, classes, given)
+    scorers = [
+        Scorer(MODEL, frames, predictor),
+        Scorer(CONSTANT, frames, baseline_from(store.read(files["constant"]))),
+        Scorer(LINEAR, frames, baseline_from(store.read(files["linear"]))),
+        *([champion.scorer(CHAMPION)] if champion else ()),
+    ]
+    return _Judge(task, classes, transform, predictor, tuple(scorers), champion)
+
+
+def _champion(context: Prepared, task: Task, classes: tuple[str, ...], given: Ingested) -> OpenRelease | None:
+    """The champion, where it answers the same question from the columns that there are; otherwise that is told."""
+    if context.champion is None:
+        return None
+    release = open_release(Path(context.store.path(context.store.release(context.champion).folder)))
+    missing = sorted(set(release.transform.inputs.items()) - set(given.schema.types.items()))
+    if (release.about.task, release.about.classes, release.about.label) == (task, classes, str(context.declaration.label)):
+        if not missing:
+            return release
+        why = f"its column {missing[0][0]!r} of type {missing[0][1]} is not in the data"
+    else:
+        why = "its task, classes or label are others"
+    context.reporter.notice(f"champion {release.hash[:12]} cannot be re-scored on these rows: {why}")
+    return None
+
+
+def _document(context: Prepared, judge: _Judge, found: Mapping[str, Any]) -> dict[str, Any]:
+    names = metrics_of(context.declaration, judge.task)
+    whole = {
+        scorer.name: judge.replicates(scorer.name, _folds(judge, scorer.name, found[scorer.name]))
+        for scorer in judge.scorers
+    }
+    rows = whole[MODEL].rows
+    if not rows:
+        raise DataError(
+            "test rows", expected="rows with labels after the cut", got="none", do="widen the window, bring labels, or hold out more"
+        )
+    gains = {
+        name.removeprefix("__"): {metric: _plain(whole[MODEL].gain(whole[name], metric)) for metric in names}
+        for name in whole
+        if name != MODEL
+    }
+    metrics = {name.removeprefix("__"): {m: _plain(one.estimate(m)) for m in names} for name, one in whole.items()}
+    release = judge.champion
+    return {
+        "rows": rows,
+        "primary": names[0],
+        "metrics": metrics["model"],
+        "baselines": {name: metrics[name] for name in ("constant", "linear")},
+        "gains": {name: gains[name] for name in ("constant", "linear")},
+        "slices": {column: _slices(judge, column, names, found) for column in context.declaration.slices},
+        "champion": None
+        if release is None
+        else {"release": release.hash, "metrics": metrics["champion"], "gains": gains["champion"]},
+    }
+
+
+def _slices(judge: _Judge, column: str, names: tuple[str, ...], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One entry a value of the slice, the largest first; metrics are None below `SLICE_ROWS` rows."""
+    scorers = [scorer.name for scorer in judge.scorers if scorer.name != LINEAR]
+    by_value: dict[str, dict[Any, dict[int, Any]]] = {}
+    for name in scorers:
+        merged = merge_keyed(judge.reducer(name), found[f"{name} by {column}"])
+        values: dict[Any, dict[int, Any]] = {}
+        for (value, fold), state in merged.items():
+            values.setdefault(value, {})[fold] = state
+        by_value[name] = values
+    groups = []
+    for value, folds in by_value[MODEL].items():
+        ours = judge.replicates(MODEL, folds, SLICE_ROWS)
+        judged = ours.rows >= SLICE_ROWS
+        theirs = {name: judge.replicates(name, by_value[name][value], SLICE_ROWS) for name in scorers[1:]} if judged else {}
+        groups.append(
+            {
+                "value": None if value is None else str(value),
+                "rows": ours.rows,
+                "metrics": {metric: _plain(ours.estimate(metric)) for metric in names} if judged else None,
+                "gain": _plain(ours.gain(theirs[CONSTANT], names[0])) if judged else None,
+                "over_champion": {metric: _plain(ours.gain(theirs[CHAMPION], metric)) for metric in names}
+                if judged and CHAMPION in theirs
+                else None,
+            }
+        )
+    groups.sort(key=lambda group: (-group["rows"], str(group["value"])))
+    return groups[:SLICES]
+
+
+def _folds(judge: _Judge, name: str, spans: Mapping[str, Any]) -> dict[int, Any]:
+    return {fold: state for (fold,), state in merge_keyed(judge.reducer(name), spans).items()}
+
+
+def _golden(judge: _Judge, rows: list[dict[str, Any]]) -> list[Golden]:
+    """Each row with the answer to it alone, by the row function."""
+    function = judge.transform.rows()
+    golden = []
+    for row in rows:
+        answers = judge.predictor.predict(np.array([function(row)], dtype=np.float32))[0]
+        answer = dict(zip(judge.classes, answers.tolist(), strict=True)) if judge.task == "multiclass" else float(answers)
+        golden.append(Golden(row, answer))
+    return golden
+
+
+def _plain(estimate: Estimate) -> dict[str, Any]:
+    built: dict[str, Any] = msgspec.to_builtins(estimate)
+    return built

@@ -1,0 +1,81 @@
+"""Fit: the constants of learned operations, from training rows only; one job a phase. Spans are not read twice.
+
+A state is kept per span where every labelled row of the span trains, and found again by the next run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ninetyfive.features.fitting import Fitting, Phase
+from ninetyfive.hashing import content_hash
+from ninetyfive.plan import Map, Part, Plan, Read, Reduce, merge_states
+from ninetyfive.steps.context import Context
+from ninetyfive.steps.window import Cut, Ingested, ingested, known_delay, labelled, window_parts
+
+
+def fit_depends(context: Context) -> Any:
+    """What decides the transform beside the training rows: the features."""
+    return [[name, str(feature)] for name, feature in context.declaration.features.items()]
+
+
+def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:
+    """Returns the artifact `transform` (JSON), its source text by feature, and the number of phases."""
+    given, borders = ingested(spans), msgspec.convert(cut, Cut)
+    fitting = Fitting(context.declaration.features, given.schema.types)
+    phases = 0
+    while (phase := fitting.phase()) is not None:
+        fitting.advance(_states(context, given, borders, phase))
+        phases += 1
+    transform = fitting.transform()
+    artifact = context.store.put_bytes(transform.to_json().encode())
+    return {"phases": phases, "features": transform.features, "artifacts": {"transform": artifact}}
+
+
+def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[str, Any]:
+    """The merged state of each reducer of a phase."""
+    parts = window_parts(context.store, given, cut.start)
+    whole = {part.span: _state_key(context, part, phase) for part in parts if _trains_whole(context, given, cut, part)}
+    known: dict[str, dict[str, Any]] = {name: {} for name in phase.reducers}
+    for name, reducer in phase.reducers.items():
+        for span, key in whole.items():
+            stored = context.store.states(f"{key}:{name}", [span])
+            if span in stored:
+                known[name][span] = reducer.decode(stored[span])
+    fresh = [part for part in parts if any(part.span not in states for states in known.values())]
+    if fresh:
+        found = context.engine.run(_plans(context, given, cut, phase, tuple(fresh)))
+        kept = {}
+        for name, reducer in phase.reducers.items():
+            known[name] |= found[name]
+            for span in whole.keys() & found[name].keys():
+                kept[span, f"{whole[span]}:{name}"] = reducer.encode(found[name][span])
+        if kept:
+            context.store.put_states(kept)
+    return {name: merge_states(phase.reducers[name], states) for name, states in known.items()}
+
+
+def _plans(context: Context, given: Ingested, cut: Cut, phase: Phase, parts: tuple[Part, ...]) -> dict[str, Plan]:
+    needed = [name for name, _ in phase.function.types]
+    rows = labelled(context, given, cut, needed, "train")
+    assert isinstance(rows.input, Read)
+    some = Map(Read(parts, rows.input.reader, rows.input.columns), rows.function, rows.output)
+    columns = Map(some, phase.function, phase.output)
+    return {name: Reduce(columns, reducer) for name, reducer in phase.reducers.items()}
+
+
+def _trains_whole(context: Context, given: Ingested, cut: Cut, part: Part) -> bool:
+    """Whether every row of a span that has a label trains, wherever the cut goes from here."""
+    entry = next(entry for entry in given.spans if entry.span == part.span)
+    delay = known_delay(context.declaration)
+    if cut.cut is None or delay is None or entry.time_min is None or entry.time_max is None:
+        return False
+    return (cut.start is None or entry.time_min >= cut.start) and entry.time_max + delay < cut.cut
+
+
+def _state_key(context: Context, part: Part, phase: Phase) -> str:
+    system = context.declaration
+    program = [[name, repr(node)] for name, node in phase.function.outputs]
+    return content_hash(["fit", part.without, dict(part.options)["checks"], str(system.label), system.source.time, program])

@@ -1,0 +1,360 @@
+"""Ingest: files become spans. One job reads every new file once: good rows, quarantine, statistics, repeated ids.
+
+    raw rows ─ Conform ─┬─ accepted ─┬─▶ Parquet of the span       one file a span, a row group a chunk
+                        │            ├─▶ statistics, labels, nulls  states, kept per span
+                        │            └─▶ ids ─ Shuffle ─▶ which rows repeat, over all spans of the source
+                        └─ rejected ───▶ Parquet of the quarantine
+
+Rows are conserved: read = accepted + quarantined + unlabelled + duplicate, each counted. A repeated id with equal
+content is a duplicate, all but the first in canonical order are left out; with other content all its rows are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from ninetyfive.conform import Conform
+from ninetyfive.errors import DataError
+from ninetyfive.hashing import content_hash
+from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Plan, Read, Reduce, Write, WrittenFile
+from ninetyfive.reducers.counts import Counts
+from ninetyfive.reducers.keyed_counts import KeyedCounts
+from ninetyfive.reducers.statistics import Statistics
+from ninetyfive.relations import CONFLICT, DUPLICATE, VERDICT, repeated_ids, rows_of
+from ninetyfive.schema import Schema
+from ninetyfive.sources.spans import SpanReader, part_of
+from ninetyfive.span_checks import SpanCounts, check_columns, check_span
+from ninetyfive.steps.context import Prepared
+from ninetyfive.steps.declared import task_of
+from ninetyfive.steps.labelling import LABEL, LABEL_DTYPES, LabelOnly
+from ninetyfive.steps.window import Ingested, SpanEntry
+from ninetyfive.store.records import SpanRecord
+
+VERSION = 1
+CHUNK = "__chunk"
+CONFLICTS = 0.01
+"""The share of rows with conflicting ids above which the id is taken to be wrong."""
+
+Verdicts = dict[str, dict[str, list[int]]]
+
+
+def ingest_depends(context: Prepared) -> Any:
+    """What decides the output of ingest: the files, how they are read, and the label, by which rows are counted."""
+    system = context.declaration
+    return [ingest_key(context), [file.sha256 for file in context.files], str(system.label), system.task]
+
+
+def ingest_key(context: Prepared) -> str:
+    """How files are read: two equal keys give the same rows of the same file."""
+    source = context.declaration.source
+    read = [source.kind, source.separator, source.encoding, source.null_values, source.id, source.time]
+    return content_hash([VERSION, read, context.schema.columns])
+
+
+def ingest(context: Prepared) -> dict[str, Any]:
+    """Read the files that are not spans yet; returns `Ingested`. Raises what `_refuse_conflicts` and a reader raise."""
+    assert context.reader is not None
+    key, statistics = ingest_key(context), Statistics(tuple(context.schema.types.items()))
+    done = context.store.known_spans(key)
+    fresh = [file for file in context.files if file.sha256 not in done]
+    notices = _check_names(context, [file.part for file in fresh])
+    work = _Work(context, key, statistics, Conform(context.schema, context.reader.text))
+    with context.store.attempt() as folder:
+        found = work.read([file.part for file in fresh], folder)
+    spans = {record.span: record for record in context.store.spans(key)}
+    window = [spans[file.sha256] for file in context.files]
+    verdicts = work.verdicts(found, spans)
+    counts = work.counts(window, verdicts)
+    without = context.store.put_bytes(msgspec.json.encode(verdicts, order="deterministic")) if verdicts else None
+    put_out = Ingested(
+        spans=tuple(_entry(record) for record in sorted(window, key=lambda record: record.span)),
+        schema=context.schema,
+        task=task_of(context.declaration, context.schema),
+        ingest_key=key,
+        statistics_key=work.statistics_key,
+        counts={span: count for span, count in counts.items() if span in {file.sha256 for file in fresh}},
+        without=without,
+        notices=tuple(notices),
+        artifacts=tuple(sorted({name for record in window for name in (record.artifact, record.quarantine) if name} | ({without} if without else set()))),
+    )
+    _refuse_conflicts(context, counts, work, verdicts)
+    built: dict[str, Any] = msgspec.to_builtins(put_out)
+    return built
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A row function: `Conform`, whose accepted rows keep `__span` and get the `__position` they have in the good file.
+
+    `__chunk` is the number of the raw chunk. Rejected rows keep the place they had in the raw file.
+    """
+
+    conform: Conform
+
+    def __call__(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        accepted, rejected = self.conform(frame)
+        chunk = (frame[POSITION][0] // CHUNK_ROWS) if frame.height else 0
+        position = np.arange(accepted.height, dtype=np.int64) + chunk * CHUNK_ROWS
+        span = frame[SPAN][0] if frame.height else None
+        places = pl.DataFrame(
+            {SPAN: pl.repeat(span, accepted.height, dtype=pl.String, eager=True), POSITION: position},
+            schema={SPAN: pl.String, POSITION: pl.Int64},
+        ).with_columns(pl.lit(chunk, pl.Int64).alias(CHUNK))
+        return pl.concat([accepted, places], how="horizontal"), rejected
+
+    @property
+    def accepted(self) -> tuple[tuple[str, pl.DataType], ...]:
+        """(name, dtype) of the accepted rows."""
+        return (*self.conform.accepted, (SPAN, pl.String()), (POSITION, pl.Int64()), (CHUNK, pl.Int64()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One ingest: what its parts share."""
+
+    context: Prepared
+    key: str
+    statistics: Statistics
+    conform: Conform
+
+    @property
+    def statistics_key(self) -> str:
+        return content_hash(["statistics", self.key])
+
+    def read(self, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
+        """Read new files in one job, and record their spans; {} where there are none."""
+        if not parts:
+            return {}
+        context, schema = self.context, self.context.schema
+        assert context.reader is not None
+        raw = Read(tuple(parts), context.reader, position=True)
+        placed = Placed(self.conform)
+        rows = Map(raw, placed, placed.accepted)
+        rejected = Map(raw, placed, self.conform.rejected(position=True), side="rejected")
+        task = task_of(context.declaration, schema)
+        label = LabelOnly(context.declaration.label.node, tuple(schema.types.items()), task)
+        plans: dict[str, Plan] = {
+            "good": Write(rows_of(rows, dict(schema.dtypes)), str(folder / "good")),
+            "quarantine": Write(rejected, str(folder / "quarantine")),
+            "causes": Reduce(rejected, Counts(), by=("rule", "column")),
+            "statistics": Reduce(rows, self.statistics),
+            "labels": Reduce(Map(rows, label, ((LABEL, LABEL_DTYPES[task]),)), Counts((LABEL,))),
+            "chunks": Reduce(rows, KeyedCounts(CHUNK)),
+        }
+        if context.declaration.source.id:
+            plans["repeated"] = self._repeated(rows)
+        found = context.engine.run(plans)
+        self._record(parts, found)
+        return found
+
+    def verdicts(self, found: Mapping[str, Any], spans: Mapping[str, SpanRecord]) -> Verdicts:
+        """`{span: {verdict: positions}}` over all spans of the source; with no new file, of the spans alone."""
+        if not self.context.declaration.source.id:
+            return {}
+        window = {file.sha256 for file in self.context.files}
+        if found:
+            rows = found["repeated"]
+        else:
+            rows = self.context.engine.run({"repeated": self._repeated(None)})["repeated"]
+        chunks = {span: _ordinals(counts) for span, counts in found.get("chunks", {}).items()}
+        verdicts: Verdicts = {}
+        for span, position, verdict in rows.select(SPAN, POSITION, VERDICT).rows():
+            if span in window:
+                chunk, row = divmod(position, CHUNK_ROWS)
+                # A chunk of which no row was good has no row group: those after it move up.
+                place = chunks[span][chunk] if span in chunks else chunk
+                verdicts.setdefault(span, {}).setdefault(verdict, []).append(place * CHUNK_ROWS + row)
+        return {span: {kind: sorted(rows) for kind, rows in sorted(kinds.items())} for span, kinds in sorted(verdicts.items())}
+
+    def counts(self, window: Sequence[SpanRecord], verdicts: Verdicts) -> dict[str, dict[str, int]]:
+        """`{span: {read, accepted, quarantined, unlabelled, duplicate}}`."""
+        labelled = self._unlabelled(window, verdicts)
+        counts = {}
+        for record in window:
+            kinds = verdicts.get(record.span, {})
+            duplicate, conflict = len(kinds.get(DUPLICATE, ())), len(kinds.get(CONFLICT, ()))
+            unlabelled = labelled.get(record.span, record.details["unlabelled"])
+            counts[record.span] = {
+                "read": record.read,
+                "accepted": record.accepted - duplicate - conflict - unlabelled,
+                "quarantined": record.quarantined + conflict,
+                "unlabelled": unlabelled,
+                "duplicate": duplicate,
+                "conflict": conflict,
+            }
+        return counts
+
+    def _repeated(self, rows: Plan | None) -> Plan:
+        """The repeated ids of new rows and of the spans that are there."""
+        context = self.context
+        ids = {name: kind for name, kind in context.schema.dtypes if name in context.declaration.source.id}
+        window = {file.sha256 for file in context.files}
+        known = [record for record in context.store.spans(self.key) if record.span in window and record.artifact]
+        fresh = set() if rows is None else window - {record.span for record in known}
+        parts = tuple(_part(context, record) for record in known if record.span not in fresh)
+        plans: list[Plan] = [] if rows is None else [Map(rows, _WithoutChunk(), _without_chunk(context.schema))]
+        if parts:
+            plans.append(Read(parts, SpanReader(), position=True))
+        return repeated_ids(plans, ids)
+
+    def _unlabelled(self, window: Sequence[SpanRecord], verdicts: Verdicts) -> dict[str, int]:
+        """Rows without a label in the spans of which rows are left out, those not counted; one job where there are any."""
+        parts = [_part(self.context, record, verdicts[record.span]) for record in window if record.span in verdicts]
+        if not parts:
+            return {}
+        system, schema = self.context.declaration, self.context.schema
+        task = task_of(system, schema)
+        columns = tuple(name for name in schema.names if name in system.label_columns)
+        label = LabelOnly(system.label.node, tuple(schema.types.items()), task)
+        plan = Reduce(Map(Read(tuple(parts), SpanReader(), columns), label, ((LABEL, LABEL_DTYPES[task]),)), Counts((LABEL,)))
+        states = self.context.engine.run({"labels": plan})["labels"]
+        return {span: state.nulls[0] for span, state in states.items()}
+
+    def _record(self, parts: Sequence[Part], found: Mapping[str, Any]) -> None:
+        """Move the written files into the store and record their spans, all in one transaction."""
+        context = self.context
+        good = {file.span: file for file in found["good"]}
+        bad = {file.span: file for file in found["quarantine"]}
+        records, states = [], {}
+        time = context.declaration.source.time
+        for part in parts:
+            state = found["statistics"][part.span]
+            column = self.statistics.result(state).columns.get(time) if time else None
+            accepted, quarantined = sum(good[part.span].rows), sum(bad[part.span].rows)
+            causes = {key: reduced.rows for key, reduced in found["causes"][part.span].items()}
+            nulls = {name: column.nulls for name, column in self.statistics.result(state).columns.items()}
+            records.append(
+                SpanRecord(
+                    span=part.span,
+                    ingest_key=self.key,
+                    url=part.url,
+                    read=accepted + quarantined,
+                    accepted=accepted,
+                    quarantined=quarantined,
+                    artifact=_keep(context, good[part.span]),
+                    quarantine=_keep(context, bad[part.span]),
+                    chunks=good[part.span].rows,
+                    time_min=_microseconds(context.schema, time, column.min if column else None),
+                    time_max=_microseconds(context.schema, time, column.max if column else None),
+                    schema_version=context.schema.version,
+                    details={
+                        "checks": good[part.span].checks,
+                        "unlabelled": found["labels"][part.span].nulls[0],
+                        "nulls": nulls,
+                        "causes": [[rule, name, rows] for (rule, name), rows in sorted(causes.items())],
+                    },
+                )
+            )
+            states[part.span, self.statistics_key] = self.statistics.encode(state)
+        context.store.add_spans(records, states)
+
+
+def findings(context: Prepared) -> list[dict[str, Any]]:
+    """What is wrong with the spans of the window, by the schema: `span_checks.Finding` as plain data."""
+    window = {file.sha256 for file in context.files}
+    found = []
+    for record in context.store.spans(ingest_key(context)):
+        if record.span in window:
+            causes = {(rule, column): rows for rule, column, rows in record.details["causes"]}
+            counts = SpanCounts(record.read, record.accepted, record.quarantined, causes)
+            found += check_span(context.schema, record.details["nulls"], counts, record.url)
+    built: list[dict[str, Any]] = msgspec.to_builtins(found)
+    return built
+
+
+def _check_names(context: Prepared, parts: Sequence[Part]) -> list[str]:
+    """Hold the columns of new files against the schema before they are read; what only differs is told."""
+    assert context.reader is not None
+    notices: dict[str, int] = Counter()
+    for part in parts:
+        names = context.reader.names(part)
+        for finding in check_columns(context.schema, names, part.url) if names is not None else ():
+            if finding.blocking:
+                raise finding.error()
+            notices[f"column {finding.column!r} is not in schema.toml and is left out"] += 1
+    return [f"{text} ({files} files)" for text, files in notices.items()]
+
+
+def _refuse_conflicts(
+    context: Prepared, counts: Mapping[str, Mapping[str, int]], work: _Work, verdicts: Verdicts
+) -> None:
+    """`DataError` where more than 1 % of the rows share their id with other rows of other content."""
+    rows, conflicts = (sum(count[name] for count in counts.values()) for name in ("read", "conflict"))
+    if conflicts <= CONFLICTS * rows:
+        return
+    examples = _examples(context, work.key, verdicts)
+    wider = [name for name in context.schema.names if name not in context.declaration.source.id][:3]
+    raise DataError(
+        f"source {context.declaration.source}, id={list(context.declaration.source.id)}",
+        expected="columns that name a row: an id stands once, or again with the same content",
+        got=f"{conflicts:,} of {rows:,} rows share their id with other content, such as {examples}",
+        do=f"add columns to id= that tell such rows apart (perhaps {', '.join(map(repr, wider))})",
+    )
+
+
+def _examples(context: Prepared, key: str, verdicts: Verdicts) -> str:
+    """Up to three ids that are in conflict, as text."""
+    ids = context.declaration.source.id
+    for record in context.store.spans(key):
+        positions = verdicts.get(record.span, {}).get(CONFLICT, [])[:3]
+        if positions and record.artifact:
+            chunk = positions[0] // CHUNK_ROWS
+            frame = next(SpanReader().read(_part(context, record), chunk, chunk + 1, ids))
+            rows = [frame.row(position % CHUNK_ROWS, named=True) for position in positions if position // CHUNK_ROWS == chunk]
+            return "; ".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
+    return "none shown"
+
+
+def _keep(context: Prepared, written: WrittenFile) -> str | None:
+    """The id of a written file in the store; None where it has no rows."""
+    return context.store.put_file(Path(written.url), take=True, sha256=written.sha256) if sum(written.rows) else None
+
+
+def _part(context: Prepared, record: SpanRecord, verdicts: Mapping[str, Sequence[int]] | None = None) -> Part:
+    assert record.artifact is not None
+    written = WrittenFile(record.span, "", record.artifact, record.chunks, record.details["checks"])
+    without = tuple(sorted(position for rows in (verdicts or {}).values() for position in rows))
+    return part_of(written, str(context.store.path(record.artifact)), without)
+
+
+def _entry(record: SpanRecord) -> SpanEntry:
+    return SpanEntry(
+        span=record.span,
+        url=record.url,
+        artifact=record.artifact,
+        rows=record.chunks,
+        checks=record.details["checks"],
+        time_min=record.time_min,
+        time_max=record.time_max,
+    )
+
+
+def _ordinals(counts: Mapping[Any, int]) -> dict[int, int]:
+    """`{raw chunk: row group}`, of the chunks that have good rows."""
+    return {chunk: place for place, chunk in enumerate(sorted(counts))}
+
+
+def _microseconds(schema: Schema, time: str | None, value: Any) -> int | None:
+    if time is None or value is None:
+        return None
+    return int(value) * (86_400_000_000 if schema.types[time] == "date" else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _WithoutChunk:
+    """A row function that drops `__chunk`, which is not content."""
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.drop(CHUNK)
+
+
+def _without_chunk(schema: Schema) -> tuple[tuple[str, pl.DataType], ...]:
+    return (*schema.dtypes, (SPAN, pl.String()), (POSITION, pl.Int64()))

@@ -1,0 +1,126 @@
+"""Which rows train and which rows judge: label, part and fold of every row, decided row by row.
+
+    time ──────── start ───────────────── cut ─────────────── as of ──▶
+           outside │  train   (embargo)   │   test             │ outside
+                      label known by cut      label known by as-of; else unlabelled
+
+A row before the cut whose label was not known at the cut is under *embargo*: training then could not have seen it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from ninetyfive.features.frames import lower
+from ninetyfive.features.tree import Node
+from ninetyfive.hashing import mix, row_hash
+from ninetyfive.metrics import Task
+
+LABEL = "__label"
+PART = "__part"
+FOLD = "__fold"
+FOLDS = 20
+PARTS = ("train", "test", "embargo", "unlabelled", "outside")
+LABEL_DTYPES: dict[Task, pl.DataType] = {"binary": pl.Boolean(), "multiclass": pl.String(), "regression": pl.Float64()}
+Output = tuple[tuple[str, pl.DataType], ...]
+
+_SALT = np.uint64(0x95)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """A row function that adds `__label`, `__part` (one of `PARTS`) and `__fold` (0 to 19) to the columns `keep`.
+
+    `label` is lowered by `types` (column → logical type). `time` and `known` name columns, or `known` is the delay of
+    the label after `time` in µs. `start`, `cut` and `as_of` are µs (None: no such border). Without a cut rows are
+    split by a hash of `key`, a share `test` of them held out. With `part` only the rows of that part come out.
+    NaN labels count as null: unlabelled.
+    """
+
+    label: Node
+    types: tuple[tuple[str, str], ...]
+    task: Task
+    key: tuple[str, ...]
+    time: str | None = None
+    known: str | int = 0
+    start: int | None = None
+    cut: int | None = None
+    as_of: int | None = None
+    test: float = 0.2
+    keep: tuple[str, ...] = ()
+    part: Literal["train", "test"] | None = None
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        hashes = pl.Series("__hash", row_hash(frame, self.key), dtype=pl.UInt64)
+        fold = pl.Series(FOLD, mix(hashes.to_numpy() ^ _SALT) % np.uint64(FOLDS), dtype=pl.Int64)
+        held_out = hashes.to_numpy() < np.uint64(self.test * 2.0**64)
+        with_label = frame.with_columns(label_of(self.label, self.types, self.task), fold, __held_out=held_out)
+        rows = with_label.with_columns(self._part().alias(PART))
+        if self.part is not None:
+            rows = rows.filter(pl.col(PART) == self.part)
+        return rows.select(*self.keep, LABEL, PART, FOLD)
+
+    def output(self, dtypes: Output) -> Output:
+        """What comes out of frames with the columns `dtypes`."""
+        own = ((LABEL, LABEL_DTYPES[self.task]), (PART, pl.String()), (FOLD, pl.Int64()))
+        known = dict(dtypes)
+        return (*((name, known[name]) for name in self.keep), *own)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that the decision itself needs."""
+        known = (self.known,) if isinstance(self.known, str) else ()
+        return tuple(dict.fromkeys((*self.key, *((self.time,) if self.time else ()), *known)))
+
+    def _part(self) -> pl.Expr:
+        moment = microseconds(self.time) if self.time else pl.lit(0, pl.Int64)
+        known = microseconds(self.known) if isinstance(self.known, str) else moment + self.known
+        outside = moment.is_null()
+        if self.start is not None:
+            outside |= moment < self.start
+        unlabelled = pl.col(LABEL).is_null() | known.is_null()
+        if self.as_of is not None:
+            outside |= moment > self.as_of
+            unlabelled |= known > self.as_of
+        if self.cut is None:
+            test, embargo = pl.col("__held_out"), pl.lit(False)
+        else:
+            test, embargo = moment >= self.cut, known > self.cut
+        return (
+            pl.when(outside)
+            .then(pl.lit("outside"))
+            .when(unlabelled)
+            .then(pl.lit("unlabelled"))
+            .when(test)
+            .then(pl.lit("test"))
+            .when(embargo)
+            .then(pl.lit("embargo"))
+            .otherwise(pl.lit("train"))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOnly:
+    """A row function: frame → its `__label` alone, in the dtype of the task, null where there is none."""
+
+    label: Node
+    types: tuple[tuple[str, str], ...]
+    task: Task
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select(label_of(self.label, self.types, self.task))
+
+
+def label_of(label: Node, types: tuple[tuple[str, str], ...], task: Task) -> pl.Expr:
+    """The label as an expression `__label` in the dtype of the task; NaN is null."""
+    lowered = lower(label, dict(types)).cast(LABEL_DTYPES[task])
+    return (lowered.fill_nan(None) if task == "regression" else lowered).alias(LABEL)
+
+
+def microseconds(column: str) -> pl.Expr:
+    """A time or date column as Int64 µs since 1970 (a zoned one in UTC, a naive one by its wall clock)."""
+    return pl.col(column).cast(pl.Datetime("us")).to_physical()

@@ -1,0 +1,64 @@
+"""What a release is made by: the project's own modules, the lock file, the commit. Reads the project folder; changes nothing."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+from collections.abc import Callable
+from importlib import metadata
+from modulefinder import ModuleFinder
+from pathlib import Path
+from typing import Any
+
+from ninetyfive.errors import DeclarationError
+from ninetyfive.hashing import bytes_hash, content_hash
+
+LOCK_FILES = ("requirements.lock", "pylock.toml", "uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
+
+
+def code_hashes(origin: str | None, function: Callable[..., Any]) -> dict[str, str]:
+    """Sha256 of every project module reached from `origin` (system.py), by path relative to its folder.
+
+    Imports are followed where they stand, in functions too, but not out of the folder. A system that stands in no file
+    (a notebook) is named by the source of its model function.
+    """
+    path = Path(origin) if origin else None
+    if path is None or not path.is_file():
+        try:
+            return {"model": bytes_hash(inspect.getsource(function).encode())}
+        except OSError:
+            return {"model": bytes_hash(function.__code__.co_code + repr(function.__code__.co_consts).encode())}
+    folder = path.resolve().parent
+    finder = ModuleFinder(path=[str(folder)])
+    try:
+        finder.run_script(str(path.resolve()))
+    except SyntaxError as error:
+        raise DeclarationError(str(path), expected="Python", got=str(error), do="correct the line it names") from None
+    files = {Path(module.__file__).resolve() for module in finder.modules.values() if module.__file__}
+    return {
+        file.relative_to(folder).as_posix(): bytes_hash(file.read_bytes()) for file in sorted(files) if file.is_relative_to(folder)
+    }
+
+
+def lock_hash(folder: Path) -> dict[str, str]:
+    """The lock file found in `folder` or above it (up to the repository's top): name and sha256; else of what is installed."""
+    for place in (folder.resolve(), *folder.resolve().parents):
+        for name in LOCK_FILES:
+            if (place / name).is_file():
+                return {"file": name, "sha256": bytes_hash((place / name).read_bytes())}
+        if (place / ".git").exists():
+            break
+    installed = sorted({f"{found.name}=={found.version}" for found in metadata.distributions()})
+    return {"file": "installed distributions", "sha256": content_hash(installed)}
+
+
+def git_commit(folder: Path) -> dict[str, str | bool] | None:
+    """The commit of the repository around `folder` and whether files differ from it; None outside one or without git."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(("git", "-C", str(folder), *words), capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None

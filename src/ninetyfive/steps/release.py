@@ -1,0 +1,144 @@
+"""Release: everything that answers, and everything that says why, as one immutable folder."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ninetyfive import clock
+from ninetyfive.models.release import EVIDENCE, About, release_hash
+from ninetyfive.steps.context import Prepared
+from ninetyfive.steps.lineage import code_hashes, git_commit, lock_hash
+from ninetyfive.steps.window import ingested
+from ninetyfive.system import Declaration
+from ninetyfive.version import __version__
+
+Outputs = dict[str, Any]
+
+
+def release_depends(context: Prepared) -> Any:
+    """What a release says beside the outputs of the steps: paradigms, columns, the lock."""
+    return [msgspec.to_builtins(paradigms(context.declaration)), context.declaration.entity, lock_hash(context.settings.folder)]
+
+
+def release(
+    context: Prepared,
+    spans: Outputs,
+    analyzed: Outputs,
+    fitted: Outputs,
+    trained: Outputs,
+    evaluated: Outputs,
+    gated: Outputs,
+) -> Outputs:
+    """Returns `release` (its hash) and `folder` (its artifact); nothing is registered or promoted here."""
+    given, store, model = ingested(spans), context.store, context.model
+    assert model is not None
+    outputs = {"trained": trained, "evaluated": evaluated, "gated": gated}
+    with store.attempt() as attempt:
+        folder = attempt / "release"
+        folder.mkdir()
+        copies = {
+            "transform.json": fitted["artifacts"]["transform"],
+            "statistics.json": analyzed["artifacts"]["statistics"],
+            "golden.json": evaluated["artifacts"]["golden"],
+            **{f"baseline-{name}.json": trained["artifacts"][name] for name in ("constant", "linear")},
+            **{name: trained["artifacts"][name] for name in trained["files"]},
+        }
+        for name, artifact in copies.items():
+            shutil.copyfile(store.path(artifact), folder / name)
+        (folder / "schema.json").write_bytes(given.schema.to_json())
+        _write(folder / "release.json", _about(context, fitted, trained))
+        _write(folder / "metrics.json", _own_metrics(evaluated))
+        lineage = {
+            "spans": {entry.span: {"rows": sum(entry.rows)} for entry in given.spans},
+            "ingest": given.ingest_key,
+            "left_out": given.without,
+            "code": code_hashes(context.declaration.origin, model.function),
+            "lock": lock_hash(context.settings.folder),
+            "ninetyfive": __version__,
+        }
+        _write(folder / "lineage.json", lineage)
+        name = release_hash(folder)
+        _write(folder / EVIDENCE, _evidence(context, outputs, {entry.span: entry.url for entry in given.spans}))
+        artifact = store.put_folder(folder, f"release-{name}")
+    return {"release": name, "folder": artifact, "artifacts": [artifact]}
+
+
+def paradigms(system: Declaration) -> dict[str, dict[str, Any]]:
+    """How the system is trained and served: the word, whether it was declared or awaits measuring, its arguments, a text."""
+    found = {}
+    for kind, declared, force in (
+        ("training", system.training, system.effective_training),
+        ("serving", system.serving, system.effective_serving),
+    ):
+        arguments = {key: value for key, value in msgspec.to_builtins(force).items() if value is not None}
+        shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        measured = isinstance(declared, str)
+        text = f"{type(force).__name__}({shown})" + (", not yet measured" if measured else "")
+        found[kind] = {
+            "paradigm": type(force).__name__,
+            "arguments": arguments,
+            "declared": not measured,
+            "text": text,
+        }
+    return found
+
+
+def _own_metrics(evaluated: Outputs) -> Outputs:
+    """The metrics without any comparison with a champion: the same data gives the same release, whoever was live."""
+    slices = {
+        column: [{name: value for name, value in group.items() if name != "over_champion"} for group in groups]
+        for column, groups in evaluated["slices"].items()
+    }
+    return {**{name: evaluated[name] for name in ("rows", "metrics", "baselines", "gains")}, "slices": slices}
+
+
+def _about(context: Prepared, fitted: Outputs, trained: Outputs) -> About:
+    system, model = context.declaration, context.model
+    assert model is not None
+    forms = paradigms(system)
+    return About(
+        system=system.name,
+        task=trained["task"],
+        classes=tuple(trained["classes"]),
+        columns=tuple(trained["columns"]),
+        features=fitted["features"],
+        label=str(system.label),
+        id=system.source.id,
+        entity=system.entity,
+        time=system.source.time,
+        hindsight=tuple(sorted(system.hindsight)),
+        adapter=trained["adapter"],
+        native=trained["native"],
+        params=dict(model.params),
+        seed=model.seed,
+        training=forms["training"],
+        serving=forms["serving"],
+        tolerance=trained["proof"]["batch_difference"],
+    )
+
+
+def _evidence(context: Prepared, outputs: dict[str, Outputs], urls: dict[str, str]) -> Outputs:
+    """Who, when, where, from which files, and what was measured that another machine would measure otherwise."""
+    return {
+        "made": clock.now().isoformat(),
+        "by": context.store.actor,
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "engine": context.settings.engine,
+        "git": git_commit(context.settings.folder),
+        "files": urls,
+        "champion": outputs["evaluated"]["champion"],
+        "gates": outputs["gated"]["gates"],
+        "proof": outputs["trained"]["proof"],
+        "notices": outputs["trained"]["notices"],
+    }
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=1) + b"\n")

@@ -1,0 +1,97 @@
+"""Split: where the window begins, where training ends and the test begins. Decided from statistics; no row is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ninetyfive.durations import duration
+from ninetyfive.errors import DataError
+from ninetyfive.reducers.quantiles import values_at
+from ninetyfive.steps.analyze import statistics_of
+from ninetyfive.steps.context import Context
+from ninetyfive.steps.window import Cut, Ingested, ingested
+
+
+def split_depends(context: Context) -> Any:
+    """What decides the borders beside the data: as-of, the window, the split, and when labels are known."""
+    system = context.declaration
+    training, chosen = system.effective_training, system.effective_split
+    return [context.as_of, training.window, chosen.by, chosen.test, system.label_time, system.label_delay]
+
+
+def split(context: Context, spans: dict[str, Any]) -> dict[str, Any]:
+    """Returns a `Cut`; `DataError` where the window holds no rows, or all of them have one time."""
+    given, system = ingested(spans), context.declaration
+    chosen, time = system.effective_split, system.source.time
+    if time is None:
+        return _built(Cut(None, None, None, chosen.test))
+    newest = [entry.time_max for entry in given.spans if entry.time_max is not None]
+    if not newest:
+        raise DataError(f"column {time!r}", expected="times", got="none in any row", do="bring rows with times")
+    as_of = max(newest) if context.as_of is None else context.as_of
+    window = system.effective_training.window
+    start = None if window is None else as_of - duration(window) * 1_000_000
+    cut = _cut(context, given, start, as_of) if chosen.by == "time" else None
+    return _built(Cut(start, cut, as_of, chosen.test))
+
+
+def _cut(context: Context, given: Ingested, start: int | None, as_of: int) -> int:
+    """The time before which a share of 1 − test of the window's rows lies, by the quantile sketch of the time column."""
+    time, share = context.declaration.source.time, context.declaration.effective_split.test
+    inside = [
+        entry
+        for entry in given.spans
+        if entry.time_min is not None
+        and entry.time_max is not None
+        and entry.time_min <= as_of
+        and (start is None or entry.time_max >= start)
+    ]
+    if not inside:
+        raise DataError(
+            "window",
+            expected="rows in the window",
+            got="none",
+            do="widen window= of the training, or correct --as-of: no file holds such times",
+        )
+    state = statistics_of(context, msgspec.structs.replace(given, spans=tuple(inside)))
+    assert time is not None
+    sketch = state.columns[given.schema.names.index(time)].sketch
+    unit = 86_400_000_000 if given.schema.types[time] == "date" else 1
+    low, high = (min(entry.time_min or 0 for entry in inside), max(entry.time_max or 0 for entry in inside))
+    low, high = max(low, start) if start is not None else low, min(high, as_of)
+    (cut,) = values_at(sketch, (_rank(low, high, share, inside),))
+    moment = int(cut or 0) * unit
+    if not low < moment <= high:
+        moment = high if low < high else low
+    if low == high:
+        raise DataError(
+            f"column {time!r}",
+            expected="times that differ, to hold the newest rows out",
+            got="one time in all rows of the window",
+            do="bring rows of more times, or split by id: split=nf.Split('id')",
+        )
+    return moment
+
+
+def _rank(low: int, high: int, share: float, inside: list[Any]) -> float:
+    """The rank of the cut among all rows of the spans, of which those outside the window do not count.
+
+    Rows of a span that the window cuts are taken to be spread evenly over its times.
+    """
+    before = counted = total = 0.0
+    for entry in inside:
+        rows = sum(entry.rows)
+        length = max(1, entry.time_max - entry.time_min)
+        early = max(0, min(entry.time_max, low) - entry.time_min) / length
+        late = max(0, entry.time_max - max(entry.time_min, high)) / length
+        before += rows * early
+        counted += rows * (1.0 - early - late)
+        total += rows
+    return (before + counted * (1.0 - share)) / total
+
+
+def _built(cut: Cut) -> dict[str, Any]:
+    built: dict[str, Any] = msgspec.to_builtins(cut)
+    return built

@@ -1,0 +1,62 @@
+"""Trace: one row, step by step, by the code that serves: what came in, each operation, what the model saw and said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ninetyfive.errors import UsageError
+from ninetyfive.models.release import OpenRelease
+from ninetyfive.sources.discovery import discover
+from ninetyfive.sources.readers import reader_of
+from ninetyfive.steps.predict import source_of
+from ninetyfive.values import plain
+
+
+def trace(release: OpenRelease, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`{release, row, steps, inputs, answer}` of one row of JSON or Python values, which the request's schema checks."""
+    request = release.request
+    row = request.row({name: value for name, value in given.items() if name not in release.about.hindsight})
+    values = release.transform.rows()(row)
+    return {
+        "release": release.hash,
+        "row": {name: plain(value, request.types[name]) for name, value in row.items()},
+        "steps": [
+            {"feature": step.feature, "operation": step.operation, "value": step.value}
+            for step in release.transform.trace(row)
+        ],
+        "inputs": {
+            name: None if math.isnan(value) else value
+            for name, value in zip(release.transform.columns, values, strict=True)
+        },
+        "answer": release.answer_inputs(values),
+    }
+
+
+def row_of(text: str | None, file: str | None, number: int) -> dict[str, Any]:
+    """The row that `--row` holds as JSON, or that stands in a file at `number` (from 0); `UsageError` otherwise."""
+    if (text is None) == (file is None):
+        raise UsageError("trace", expected="one of --row and --file", got="both" if text else "neither", do="give one of them")
+    if file is not None:
+        return _from_file(file, number)
+    try:
+        return msgspec.json.decode(text or "", type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise UsageError("--row", expected="a JSON object", got=str(error), do="write it like '{\"hour\": 7}'") from None
+
+
+def _from_file(file: str, number: int) -> dict[str, Any]:
+    source = source_of(file)
+    reader, left = reader_of(source), number
+    for found in discover(source):
+        for frame in reader.read(found.part):
+            if left < frame.height:
+                row = frame.row(left, named=True)
+                if reader.text == "json":
+                    return {name: msgspec.json.decode(value) for name, value in row.items() if value is not None}
+                return row
+            left -= frame.height
+    raise UsageError("--number", expected=f"a row of {file}", got=str(number), do=f"give a number below {number - left}")

@@ -1,0 +1,117 @@
+"""The window: which spans a run works on, and the plan of their labelled rows. Shared by the steps after ingest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from ninetyfive.durations import duration
+from ninetyfive.metrics import Task
+from ninetyfive.plan import Map, Part, Read, WrittenFile
+from ninetyfive.schema import Schema
+from ninetyfive.sources.spans import SpanReader, part_of
+from ninetyfive.steps.context import Context
+from ninetyfive.steps.labelling import Labelling
+from ninetyfive.store.opening import Store
+from ninetyfive.system import Declaration
+
+
+class SpanEntry(msgspec.Struct, frozen=True):
+    """A span in the output of ingest: its Parquet (None: no good rows), the rows of its chunks, its times in µs."""
+
+    span: str
+    url: str
+    artifact: str | None
+    rows: tuple[int, ...]
+    checks: str
+    time_min: int | None
+    time_max: int | None
+
+
+class Ingested(msgspec.Struct, frozen=True):
+    """What ingest put out: spans in canonical order, the schema, the task, and rows left out as {span: positions}."""
+
+    spans: tuple[SpanEntry, ...]
+    schema: Schema
+    task: Task
+    ingest_key: str
+    statistics_key: str
+    counts: dict[str, dict[str, int]]
+    without: str | None = None
+    notices: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """What split put out, in µs: the window's start, the cut and as-of (None: no such border), and the held-out share."""
+
+    start: int | None
+    cut: int | None
+    as_of: int | None
+    test: float
+
+
+def ingested(output: dict[str, Any]) -> Ingested:
+    """The output of ingest as it was recorded."""
+    return msgspec.convert(output, Ingested)
+
+
+def window_parts(store: Store, given: Ingested, start: int | None = None) -> tuple[Part, ...]:
+    """The spans that reach into the window, as `SpanReader` reads them; rows of repeated ids are left out."""
+    without = left_out(store, given)
+    return tuple(
+        part_of(
+            WrittenFile(entry.span, "", entry.artifact, entry.rows, entry.checks),
+            str(store.path(entry.artifact)),
+            tuple(without.get(entry.span, ())),
+        )
+        for entry in given.spans
+        if entry.artifact is not None and (start is None or entry.time_max is None or entry.time_max >= start)
+    )
+
+
+def left_out(store: Store, given: Ingested) -> dict[str, list[int]]:
+    """`{span: positions}` of the rows whose id repeats."""
+    if given.without is None:
+        return {}
+    found = msgspec.json.decode(store.read(given.without), type=dict[str, dict[str, list[int]]])
+    return {span: sorted(position for rows in kinds.values() for position in rows) for span, kinds in found.items()}
+
+
+def labelled(
+    context: Context,
+    given: Ingested,
+    cut: Cut,
+    columns: Iterable[str],
+    part: Literal["train", "test"] | None,
+) -> Map:
+    """The plan of the window's rows with `columns`, `__label`, `__part` and `__fold`; of one part only where given."""
+    system, schema = context.declaration, given.schema
+    keep = tuple(dict.fromkeys(columns))
+    delay = known_delay(system)
+    labelling = Labelling(
+        label=system.label.node,
+        types=tuple(schema.types.items()),
+        task=given.task,
+        key=system.source.id or schema.names,
+        time=system.source.time,
+        known=system.label_time or delay or 0,
+        start=cut.start,
+        cut=cut.cut,
+        as_of=cut.as_of,
+        test=cut.test,
+        keep=keep,
+        part=part,
+    )
+    read = tuple(name for name in schema.names if name in {*keep, *labelling.reads, *system.label_columns})
+    rows = Read(window_parts(context.store, given, cut.start), SpanReader(), columns=read)
+    return Map(rows, labelling, labelling.output(schema.dtypes))
+
+
+def known_delay(system: Declaration) -> int | None:
+    """How long after `time` a label is known, in µs; None where a column says it."""
+    if system.label_time is not None:
+        return None
+    return 0 if system.label_delay is None else duration(system.label_delay) * 1_000_000

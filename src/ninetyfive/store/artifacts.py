@@ -1,0 +1,233 @@
+"""Artifacts: files named by their content, put once, never changed.
+
+    bytes ─▶ tmp/…  ─ fsync ─ rename ─▶ artifacts/<sha256>  ─ fsync folder
+    folder ─▶ tmp/… ─ fsync ─ rename ─▶ folders/<name>/     ─ fsync folder
+
+A reader sees a whole file or none, and after a power cut too: bytes are on the disk before the name is. An fsync that
+fails is never tried again and trusted: the file is thrown away. What is already there is compared, and put again
+where it was altered. A file counts only once the catalog names it; until then it is an orphan and harms nobody.
+
+What does not belong here: buckets (`buckets`), and which artifact is named by what (`catalog`).
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ninetyfive.errors import StoreError
+from ninetyfive.hashing import bytes_hash
+from ninetyfive.store.failures import disk_errors, sync
+from ninetyfive.store.manifests import (
+    MANIFEST,
+    Manifest,
+    altered_file,
+    check_folder,
+    decode_manifest,
+    describe_folder,
+    hash_file,
+    missing_file,
+)
+from ninetyfive.store.scratch import Scratch
+
+_FILE = re.compile(r"[0-9a-f]{64}")
+_FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[A-Za-z0-9_.-]{1,120}")
+
+
+class Artifacts(Protocol):
+    """Where artifacts are kept: a local folder or a bucket, told apart by nobody else."""
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store bytes; returns their sha256."""
+        ...
+
+    def put_file(self, path: Path, take: bool, sha256: str | None) -> str:
+        """Store a file; returns its sha256. `take` moves it; a known `sha256` spares reading it."""
+        ...
+
+    def put_folder(self, folder: Path, name: str, replace: bool) -> str:
+        """Store a folder under `name`, unless it is there and not to be replaced; returns its name."""
+        ...
+
+    def path(self, artifact: str) -> Path:
+        """A local path of a file or folder; of a bucket, a copy whose hash was checked."""
+        ...
+
+    def size(self, artifact: str) -> int | None:
+        """Bytes of a file, or of all files of a folder, all of which are there; None where one is not."""
+        ...
+
+    def manifest(self, name: str) -> Manifest:
+        """The manifest of a folder."""
+        ...
+
+    def verify(self, artifact: str, expected: str) -> None:
+        """Read all bytes; `IntegrityError` where they are not those of `expected` (sha256 of file or manifest)."""
+        ...
+
+    def listed(self) -> Iterator[str]:
+        """The ids of all that is stored, named by the catalog or not."""
+        ...
+
+    def where(self, artifact: str) -> str:
+        """The path or url of an artifact, for people."""
+        ...
+
+
+def is_folder(artifact: str) -> bool:
+    """Whether an id is that of a folder; `StoreError` where it is no id at all, so that ids are always safe in paths.
+
+    >>> is_folder("release-ab12"), is_folder("0" * 64)
+    (True, False)
+    """
+    if _FILE.fullmatch(artifact):
+        return False
+    if _FOLDER.fullmatch(artifact):
+        return True
+    raise StoreError(
+        f"artifact {artifact!r}",
+        expected="a sha256 (64 hex digits), or the name of a folder: a word, a dash, then letters, digits, _ . -",
+        got=repr(artifact),
+        do="use an id that put_bytes, put_file or put_folder returned",
+    )
+
+
+class LocalArtifacts:
+    """Artifacts in a folder of a local disk; temporary files stand in `scratch`, on the same disk."""
+
+    def __init__(self, root: Path, scratch: Scratch) -> None:
+        self._files = root / "artifacts"
+        self._folders = root / "folders"
+        self._scratch = scratch
+
+    def put_bytes(self, data: bytes) -> str:
+        sha256 = bytes_hash(data)
+        if not self._holds(sha256, len(data)):
+            with disk_errors(str(self._files)), self._scratch.attempt() as attempt:
+                (attempt / sha256).write_bytes(data)
+                self._publish(attempt / sha256, self._files / sha256)
+        return sha256
+
+    def put_file(self, path: Path, take: bool = False, sha256: str | None = None) -> str:
+        with disk_errors(str(path)):
+            if sha256 is None or not _FILE.fullmatch(sha256):
+                sha256 = hash_file(path).sha256
+            size = path.stat().st_size
+        if not self._holds(sha256, size):
+            with disk_errors(str(self._files)), self._scratch.attempt() as attempt:
+                source = path
+                if not (take and _same_disk(path, attempt)):
+                    source = attempt / sha256
+                    shutil.copyfile(path, source)
+                self._publish(source, self._files / sha256)
+        if take:
+            with disk_errors(str(path)):
+                path.unlink(missing_ok=True)
+        return sha256
+
+    def put_folder(self, folder: Path, name: str, replace: bool = False) -> str:
+        is_folder(name)
+        if self.size(name) is not None and not replace:
+            return name
+        with disk_errors(str(self._folders)), self._scratch.attempt() as attempt:
+            copy = attempt / name
+            shutil.copytree(folder, copy, copy_function=shutil.copyfile, symlinks=True)
+            (copy / MANIFEST).write_bytes(describe_folder(copy).data)
+            for path in copy.rglob("*"):
+                sync(path)
+            self._folders.mkdir(exist_ok=True)
+            target = self._folders / name
+            if target.exists():
+                target.rename(attempt / "damaged")
+            self._publish(copy, target)
+        return name
+
+    def path(self, artifact: str) -> Path:
+        path = self._place(artifact)
+        if not path.exists():
+            raise missing_file(str(path), artifact)
+        return path
+
+    def size(self, artifact: str) -> int | None:
+        path = self._place(artifact)
+        if not is_folder(artifact):
+            return path.stat().st_size if path.is_file() else None
+        if not (path / MANIFEST).is_file():
+            return None
+        manifest = self.manifest(artifact)
+        for name, entry in manifest.files.items():
+            file = path / name
+            if not file.is_file() or file.stat().st_size != entry.size:
+                return None
+        return manifest.size
+
+    def manifest(self, name: str) -> Manifest:
+        path = self._folders / name / MANIFEST
+        if not path.is_file():
+            raise missing_file(str(path), "any sha256")
+        with disk_errors(str(path)):
+            return decode_manifest(path.read_bytes(), str(path))
+
+    def verify(self, artifact: str, expected: str) -> None:
+        path = self.path(artifact)
+        if is_folder(artifact):
+            check_folder(path, expected)
+            return
+        check_file(path, expected)
+
+    def listed(self) -> Iterator[str]:
+        for folder in (self._files, self._folders):
+            if folder.is_dir():
+                yield from sorted(path.name for path in folder.iterdir())
+
+    def where(self, artifact: str) -> str:
+        return str(self._place(artifact))
+
+    def _place(self, artifact: str) -> Path:
+        return (self._folders if is_folder(artifact) else self._files) / artifact
+
+    def _holds(self, sha256: str, size: int) -> bool:
+        """Whether the file is there unaltered (it is read); its name is made as lasting as its bytes."""
+        path = self._files / sha256
+        if not path.is_file() or path.stat().st_size != size:
+            return False
+        with disk_errors(str(path)):
+            held = hash_file(path).sha256 == sha256
+            sync(self._files)
+        return held
+
+    def _publish(self, source: Path, target: Path) -> None:
+        """Make `source` last, give it its name at once, make the name last."""
+        sync(source)
+        made = not target.parent.exists()
+        target.parent.mkdir(exist_ok=True)
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise  # else somebody put the same folder a moment before
+        sync(target.parent)
+        if made:
+            sync(target.parent.parent)
+
+
+def check_file(path: Path, expected: str) -> None:
+    """Read a file; `IntegrityError` where its sha256 is not `expected`."""
+    with disk_errors(str(path)):
+        got = hash_file(path).sha256
+    if got != expected:
+        raise altered_file(str(path), expected, got)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A file opened for reading; `StoreError` where it cannot be."""
+    with disk_errors(str(path)):
+        return path.open("rb")
+
+
+def _same_disk(path: Path, folder: Path) -> bool:
+    return path.stat().st_dev == folder.stat().st_dev

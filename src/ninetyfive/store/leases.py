@@ -1,0 +1,136 @@
+"""A lease: who may change the store by a run, one process at a time.
+
+    lease  ◀─ flock ─ the holder     the kernel frees it when the holder ends, by kill -9 too
+    lease.json                       who that is: pid, host, since, command, run; for people, trusted by nobody
+
+Waiting is measured on the monotonic clock: no jump of the wall clock ends or lengthens it.
+What does not belong here: leases of a shared database, and single changes (each is a transaction: it needs none).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from ninetyfive import clock
+from ninetyfive.errors import BusyError, StoreError
+from ninetyfive.store.failures import disk_errors
+
+_PAUSE = 0.02
+_LEAST_TRIES = 5
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds the lease: process, host, since when (ISO 8601, UTC), the command, its run ("" before one)."""
+
+    pid: int
+    host: str
+    since: str
+    command: str
+    actor: str
+    run: str = ""
+
+    def __str__(self) -> str:
+        run = f", {self.run}" if self.run else ""
+        return f"process {self.pid} on {self.host} ({self.actor}), since {self.since}: {self.command}{run}"
+
+
+class Lease:
+    """The lease of the store whose local folder is `home`; held between `acquire` and `release`."""
+
+    def __init__(self, home: Path) -> None:
+        self._lock = home / "lease"
+        self._card = home / "lease.json"
+        self._descriptor: int | None = None
+        self._holder: Holder | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return self._descriptor is not None
+
+    def acquire(self, command: str, actor: str, wait: float) -> None:
+        """Take the lease, waiting up to `wait` seconds; `BusyError` names who has it."""
+        with disk_errors(str(self._lock)):
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        deadline = time.monotonic() + wait
+        tries = 0
+        while not _try_lock(descriptor, fcntl.LOCK_EX):
+            tries += 1
+            if time.monotonic() >= deadline and tries >= _LEAST_TRIES:
+                os.close(descriptor)
+                raise self._busy(wait)
+            time.sleep(_PAUSE)
+        holder = Holder(
+            pid=os.getpid(),
+            host=os.uname().nodename,
+            since=clock.now().isoformat(timespec="seconds"),
+            command=command,
+            actor=actor,
+        )
+        try:
+            self._write(holder)
+        except StoreError:
+            os.close(descriptor)
+            raise
+        self._descriptor, self._holder = descriptor, holder
+
+    def name_run(self, run: str) -> None:
+        """Say which run the holder works on."""
+        if self._holder is not None:
+            self._holder = msgspec.structs.replace(self._holder, run=run)
+            self._write(self._holder)
+
+    def release(self) -> None:
+        """Give the lease back; nothing where it is not held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = self._holder = None
+
+    def holder(self) -> Holder | None:
+        """Who holds the lease now, here or elsewhere; None where nobody does."""
+        if self._holder is not None:
+            return self._holder
+        if not self._lock.is_file():
+            return None
+        with disk_errors(str(self._lock)):
+            descriptor = os.open(self._lock, os.O_RDONLY)
+            try:
+                return None if _try_lock(descriptor, fcntl.LOCK_SH) else self._read()
+            finally:
+                os.close(descriptor)
+
+    def _busy(self, waited: float) -> BusyError:
+        holder = self._read()
+        stop = f", or stop it (kill {holder.pid} on {holder.host})" if holder.pid else ""
+        return BusyError(
+            str(self._lock.parent),
+            expected="a store that no other run holds" + (f", waited {waited:g} s" if waited else ""),
+            got=str(holder),
+            do=f"wait until it ends{stop}, then run again",
+        )
+
+    def _read(self) -> Holder:
+        """What the card says; it may lag behind the lock for a moment, or be empty."""
+        try:
+            return msgspec.json.decode(self._card.read_bytes(), type=Holder)
+        except (OSError, msgspec.DecodeError):
+            return Holder(pid=0, host="an unknown host", since="a moment ago", command="unknown", actor="unknown")
+
+    def _write(self, holder: Holder) -> None:
+        with disk_errors(str(self._card)):
+            draft = self._card.with_suffix(".new")
+            draft.write_bytes(msgspec.json.encode(holder))
+            draft.replace(self._card)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

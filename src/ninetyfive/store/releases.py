@@ -1,0 +1,219 @@
+"""Releases and the champion: which there are, which one is live, and every change of it.
+
+    epoch 1 promote A ◀─ below ─ epoch 2 promote B ◀─ below ─ epoch 3 promote C
+                       ◀─────────────── below ───────────────  epoch 4 rollback to B's place; again: to A's
+
+The champion is the pointer of the highest epoch. To change it is to append a row with the next epoch, and only if the
+epoch seen is still the last one: of two at once one wins, and the other is told who did. Nothing is overwritten, so
+the history is the table.
+What does not belong here: whether a release is good enough (`decisions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.engine import RowMapping
+
+from ninetyfive import clock
+from ninetyfive.errors import BusyError, StoreError, near_names
+from ninetyfive.store import catalog
+from ninetyfive.store.catalog import from_json, to_json
+from ninetyfive.store.records import Pointer, Release
+from ninetyfive.store.runs import run_number, unknown_run
+from ninetyfive.store.shelf import Shelf
+
+_CHAMPION = "champion"
+
+
+class Releases(Shelf):
+    """The verbs on releases and the champion."""
+
+    def add_release(self, release: str, folder: str, document: Mapping[str, Any], run: str) -> Release:
+        """Register a release (its hash, the id of its folder) for a run; again with the same words it changes nothing.
+
+        A run registers at most one release: `StoreError` for a second one. A release that an earlier run made is kept
+        as that run made it, and this run is told to have made it too.
+        """
+        with self.catalog.write() as connection:
+            mine = connection.execute(
+                select(catalog.runs.c.release).where(catalog.runs.c.number == run_number(run))
+            ).one_or_none()
+            if mine is None:
+                raise unknown_run(run)
+            if mine.release not in (None, release):
+                raise StoreError(
+                    run,
+                    expected=f"the one release that the run registered, {mine.release[:12]}",
+                    got=f"another one, {release[:12]}",
+                    do="begin a new run: the inputs changed while this one was interrupted",
+                )
+            known = self._find(connection, release)
+            if known is None:
+                known = self._insert(
+                    connection,
+                    Release(
+                        release=release,
+                        number=(connection.scalar(select(func.max(catalog.releases.c.number))) or 0) + 1,
+                        folder=folder,
+                        run=run,
+                        actor=self.actor,
+                        created=clock.now().isoformat(),
+                        document=dict(document),
+                    ),
+                )
+            if mine.release is None:
+                connection.execute(
+                    update(catalog.runs).where(catalog.runs.c.number == run_number(run)).values(release=release)
+                )
+                new = known.run == run
+                self._audit(
+                    connection, "release.add" if new else "release.again", release, {"run": run, "folder": folder}
+                )
+        return known
+
+    def releases(self) -> list[Release]:
+        """All releases, newest first."""
+        table = catalog.releases
+        with self.catalog.read() as connection:
+            rows = connection.execute(select(table).order_by(table.c.number.desc())).mappings()
+            return [_release(row) for row in rows]
+
+    def release(self, words: str) -> Release:
+        """The release with this hash or unique beginning of it; `StoreError` names what there is."""
+        known = {each.release: each for each in self.releases()}
+        found = [each for name, each in known.items() if words and name.startswith(words)]
+        if len(found) == 1:
+            return found[0]
+        short = [name[:12] for name in known]
+        raise StoreError(
+            f"release {words!r}",
+            expected="the hash of one release, or its beginning",
+            got=f"{len(found)} that begin so" if found else "no such release",
+            do="give more of its hash" if found else near_names(words, short) + "; see ninetyfive releases",
+        )
+
+    def champion(self) -> Pointer | None:
+        """The live release; None before the first promotion."""
+        with self.catalog.read() as connection:
+            return _top(connection)
+
+    def history(self) -> list[Pointer]:
+        """Every change of the champion, newest first."""
+        table = catalog.pointers
+        with self.catalog.read() as connection:
+            query = select(table).where(table.c.name == _CHAMPION).order_by(table.c.epoch.desc())
+            return [_pointer(row) for row in connection.execute(query).mappings()]
+
+    def promote(self, release: str, expected_epoch: int, reason: str) -> Pointer:
+        """Make a release champion, if the epoch is still `expected_epoch` (0: there is none yet); its files are read.
+
+        `BusyError` where somebody else changed the champion since; nothing happens where it is champion already.
+        """
+        self._verify_release(release)
+        with self.catalog.write() as connection:
+            top = _top(connection)
+            if top is not None and top.release == release:
+                return top
+            _check_epoch(top, expected_epoch)
+            return self._append(connection, release, "promote", top, (reason, top.epoch if top else None))
+
+    def rollback(self, expected_epoch: int, reason: str) -> Pointer:
+        """Return to the release before the champion, if the epoch is still `expected_epoch`; its files are read.
+
+        Again it returns to the one before that. `BusyError` where somebody else changed the champion since,
+        `StoreError` where there is nothing to return to.
+        """
+        target = self._below(self.champion(), expected_epoch)
+        self._verify_release(target.release)
+        with self.catalog.write() as connection:
+            top = _top(connection)
+            _check_epoch(top, expected_epoch)
+            return self._append(connection, target.release, "rollback", top, (reason, target.below))
+
+    def _below(self, top: Pointer | None, expected_epoch: int) -> Pointer:
+        _check_epoch(top, expected_epoch)
+        table = catalog.pointers
+        if top is not None and top.below is not None:
+            with self.catalog.read() as connection:
+                query = select(table).where(table.c.name == _CHAMPION, table.c.epoch == top.below)
+                return _pointer(connection.execute(query).mappings().one())
+        raise StoreError(
+            "rollback",
+            expected="a champion with one before it",
+            got="no champion" if top is None else f"{top.release[:12]}, the first one",
+            do="promote another release: ninetyfive promote RELEASE",
+        )
+
+    def _append(
+        self,
+        connection: Connection,
+        release: str,
+        action: Literal["promote", "rollback"],
+        top: Pointer | None,
+        why: tuple[str, int | None],
+    ) -> Pointer:
+        reason, below = why
+        pointer = Pointer(
+            release=release,
+            epoch=top.epoch + 1 if top else 1,
+            below=below,
+            action=action,
+            reason=reason,
+            actor=self.actor,
+            since=clock.now().isoformat(),
+        )
+        values = {name: getattr(pointer, name) for name in Pointer.__struct_fields__}
+        connection.execute(insert(catalog.pointers).values(name=_CHAMPION, **values))
+        details = {"epoch": pointer.epoch, "was": top.release if top else None, "reason": reason}
+        self._audit(connection, action, release, details)
+        return pointer
+
+    def _verify_release(self, release: str) -> None:
+        """Every byte of a release is what was stored, before anybody serves it."""
+        self.verify(self.release(release).folder)
+
+    def _find(self, connection: Connection, release: str) -> Release | None:
+        query = select(catalog.releases).where(catalog.releases.c.release == release)
+        row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else _release(row)
+
+    def _insert(self, connection: Connection, release: Release) -> Release:
+        self._name(connection, [release.folder])
+        values = {name: getattr(release, name) for name in Release.__struct_fields__}
+        values.update(document=to_json(release.document), run=run_number(release.run))
+        connection.execute(insert(catalog.releases).values(**values))
+        return release
+
+
+def _top(connection: Connection) -> Pointer | None:
+    table = catalog.pointers
+    query = select(table).where(table.c.name == _CHAMPION).order_by(table.c.epoch.desc()).limit(1)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _pointer(row)
+
+
+def _check_epoch(top: Pointer | None, expected: int) -> None:
+    if (top.epoch if top else 0) == expected:
+        return
+    got = "no champion"
+    if top is not None:
+        got = f"epoch {top.epoch}: {top.action} to {top.release[:12]} by {top.actor} at {top.since}"
+    raise BusyError(
+        "champion",
+        expected=f"epoch {expected}, as seen before",
+        got=got,
+        do="look at ninetyfive releases, then decide again",
+    )
+
+
+def _pointer(row: RowMapping) -> Pointer:
+    return Pointer(**{name: row[name] for name in Pointer.__struct_fields__})
+
+
+def _release(row: RowMapping) -> Release:
+    values = dict(row)
+    values.update(run=f"run-{values['run']}", document=from_json(values["document"]))
+    return Release(**values)

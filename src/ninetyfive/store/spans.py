@@ -1,0 +1,153 @@
+"""Spans and the states of reducers over them, in the catalog.
+
+A span is the pair (source content, how it was read): the same content read the same way again adds nothing.
+What does not belong here: how a span is read, and what a state means (`steps`, `reducers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy.engine import RowMapping
+
+from ninetyfive.errors import IntegrityError
+from ninetyfive.hashing import bytes_hash
+from ninetyfive.store import catalog
+from ninetyfive.store.catalog import from_json, to_json
+from ninetyfive.store.records import SpanRecord
+from ninetyfive.store.shelf import Shelf
+
+_INLINE = 1 << 16
+
+
+class Spans(Shelf):
+    """The verbs on spans and states."""
+
+    def add_spans(
+        self, records: Sequence[SpanRecord], states: Mapping[tuple[str, str], bytes] | None = None
+    ) -> list[SpanRecord]:
+        """Add spans, and states `{(span, key): bytes}` with them, in one transaction; returns the spans that were new.
+
+        A span that is there stays as it is, unless its files are gone: then the new record takes its place and number.
+        """
+        stored = self._put_large(states or {})
+        with self.catalog.write() as connection:
+            added = [record for record in (self._add(connection, each) for each in records) if record]
+            changed = self._put_states(connection, states or {}, stored)
+            if added or changed:
+                details = {
+                    "states": len(states or {}),
+                    "spans": [[span.span, span.sequence, span.read] for span in added],
+                }
+                self._audit(connection, "spans.add", f"{len(added)} spans", details)
+        return added
+
+    def spans(self, ingest_key: str) -> list[SpanRecord]:
+        """All spans that were read in one way, in order of number; their files may be gone (see `known_spans`)."""
+        table = catalog.spans
+        with self.catalog.read() as connection:
+            rows = connection.execute(select(table).where(table.c.ingest_key == ingest_key).order_by(table.c.sequence))
+            return [_span(row) for row in rows.mappings()]
+
+    def span_count(self) -> int:
+        """How many spans there are, however they were read."""
+        with self.catalog.read() as connection:
+            return connection.scalar(select(func.count()).select_from(catalog.spans)) or 0
+
+    def known_spans(self, ingest_key: str) -> frozenset[str]:
+        """Content hashes of sources that need no reading again: their spans are recorded and all their files there."""
+        spans = self.spans(ingest_key)
+        there = self._present(name for span in spans for name in _files(span))
+        return frozenset(span.span for span in spans if there.issuperset(_files(span)))
+
+    def put_states(self, states: Mapping[tuple[str, str], bytes]) -> None:
+        """Store reducer states `{(span, key): bytes}` in one transaction; a state that is there is replaced."""
+        stored = self._put_large(states)
+        with self.catalog.write() as connection:
+            if self._put_states(connection, states, stored):
+                self._audit(
+                    connection, "states.put", f"{len(states)} states", {"keys": sorted({key for _, key in states})}
+                )
+
+    def states(self, key: str, spans: Collection[str]) -> dict[str, bytes]:
+        """The states of `spans` under `key` as `{span: bytes}`; spans without one, or whose file is gone, are left out.
+
+        `IntegrityError` where a state is not what was stored.
+        """
+        wanted = sorted(spans)
+        found: dict[str, bytes] = {}
+        table = catalog.states
+        with self.catalog.read() as connection:
+            rows: list[Row[str, str, bytes | None, str | None]] = []
+            for start in range(0, len(wanted), 500):
+                some = wanted[start : start + 500]
+                query = select(table.c.span, table.c.sha256, table.c.blob, table.c.artifact)
+                rows += connection.execute(query.where(table.c.key == key, table.c.span.in_(some)))
+        for span, sha256, blob, artifact in rows:
+            if blob is not None:
+                found[span] = self._checked(f"state {key} of span {span}", sha256, blob)
+            elif artifact is not None and self.artifacts.size(artifact) is not None:
+                found[span] = self.read(artifact)
+        return found
+
+    def _add(self, connection: Connection, record: SpanRecord) -> SpanRecord | None:
+        """The record as it was added, None where it was there."""
+        table = catalog.spans
+        here = (table.c.ingest_key == record.ingest_key) & (table.c.span == record.span)
+        old = connection.execute(select(table).where(here)).mappings().one_or_none()
+        if old is not None and all(self.artifacts.size(name) is not None for name in _files(_span(old))):
+            return None
+        self._name(connection, _files(record))
+        if old is None:
+            number = (connection.scalar(select(func.max(table.c.sequence))) or 0) + 1
+        else:
+            number = old["sequence"]
+            connection.execute(delete(table).where(here))
+        values = {name: getattr(record, name) for name in SpanRecord.__struct_fields__}
+        values.update(sequence=number, chunks=to_json(record.chunks), details=to_json(record.details))
+        connection.execute(insert(table).values(**values))
+        return _span(values)
+
+    def _put_large(self, states: Mapping[tuple[str, str], bytes]) -> dict[tuple[str, str], str]:
+        return {place: self.put_bytes(data) for place, data in states.items() if len(data) > _INLINE}
+
+    def _put_states(
+        self, connection: Connection, states: Mapping[tuple[str, str], bytes], stored: Mapping[tuple[str, str], str]
+    ) -> bool:
+        """Whether any state is new or other than before."""
+        table = catalog.states
+        self._name(connection, stored.values())
+        changed = False
+        for (span, key), data in states.items():
+            here = (table.c.key == key) & (table.c.span == span)
+            artifact = stored.get((span, key))
+            values = {"sha256": bytes_hash(data), "blob": None if artifact else data, "artifact": artifact}
+            old = connection.execute(select(table.c.sha256, table.c.blob, table.c.artifact).where(here)).one_or_none()
+            if old is not None and tuple(old) == tuple(values.values()):
+                continue
+            connection.execute(delete(table).where(here))
+            connection.execute(insert(table).values(key=key, span=span, **values))
+            changed = True
+        return changed
+
+    def _checked(self, where: str, sha256: str, data: bytes) -> bytes:
+        if bytes_hash(data) == sha256:
+            return data
+        raise IntegrityError(
+            f"{self.catalog.where}, {where}",
+            expected=f"sha256 {sha256}",
+            got=f"sha256 {bytes_hash(data)}",
+            do="run ninetyfive doctor, and restore the catalog from a backup",
+        )
+
+
+def _files(span: SpanRecord) -> tuple[str, ...]:
+    return tuple(name for name in (span.artifact, span.quarantine) if name is not None)
+
+
+def _span(row: RowMapping | Mapping[str, object]) -> SpanRecord:
+    values = dict(row)
+    chunks, details = str(values["chunks"]), str(values["details"])
+    values.update(chunks=tuple(from_json(chunks)), details=from_json(details))
+    return SpanRecord(**values)

@@ -1,0 +1,389 @@
+"""The declaration: what system.py says, checked as far as it can be without data.
+
+    source ─┐
+    label  ─┤
+    features┼─▶ Declaration ─▶ verbs (`api.System`) read it; nothing here does anything
+    model  ─┘
+
+What can be known without data fails here, when the file is loaded: a label or later column used as a feature, words
+that name no paradigm, a table without an entity. What needs data fails at the start of `run` (`steps.ingest`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from ninetyfive.durations import duration
+from ninetyfive.errors import DeclarationError, near_names
+from ninetyfive.features.recording import Expr
+from ninetyfive.metrics import METRICS, TASKS
+from ninetyfive.sources.files import Source
+
+ModelFunction = TypeVar("ModelFunction", bound=Callable[..., Any])
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class StaticTraining:
+    """Train once: `run --if-due` is due until there is a champion, then never again."""
+
+    window: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_duration("StaticTraining(window=)", self.window)
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicTraining:
+    """Train again and again: `run --if-due` is due when the last training is `every` old; on the newest `window` of data.
+
+    Durations are text: "30m", "6h", "1d", "12w".
+    """
+
+    every: str
+    window: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_duration("DynamicTraining(every=)", self.every)
+        _check_duration("DynamicTraining(window=)", self.window)
+
+
+@dataclass(frozen=True, slots=True)
+class StaticServing:
+    """Answer from a table computed beforehand for every row of the file `population`.
+
+    `on_missing`: 404, or the answer to give for an entity that the table does not hold. `on_change`: what a request
+    gets whose features differ from those the table was computed from: the "stale" answer, or "refuse".
+    """
+
+    population: str
+    on_missing: float | str = 404
+    on_change: Literal["stale", "refuse"] = "stale"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.population, str) or not self.population:
+            raise _wrong("StaticServing(population=)", "the path or URL of a file of rows", self.population)
+        if self.on_change not in ("stale", "refuse"):
+            raise _wrong("StaticServing(on_change=)", "'stale' or 'refuse'", self.on_change)
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicServing:
+    """Answer every request by computing it when it comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class HybridServing:
+    """Answer the head from a table and the tail from the model.
+
+    The head is the `top` entities of the request log, or every row of the file `population`: one of the two.
+    `cache`: how many answers of the tail are kept in memory; 0 keeps none.
+    """
+
+    top: int | None = None
+    population: str | None = None
+    cache: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.top is None) == (self.population is None):
+            raise _wrong("HybridServing(...)", "one of top= and population=", f"top={self.top}, population={self.population}")
+        if self.top is not None and (not isinstance(self.top, int) or self.top < 1):
+            raise _wrong("HybridServing(top=)", "a whole number from 1", self.top)
+        if not isinstance(self.cache, int) or self.cache < 0:
+            raise _wrong("HybridServing(cache=)", "a whole number from 0", self.cache)
+
+
+Training = StaticTraining | DynamicTraining
+Serving = StaticServing | DynamicServing | HybridServing
+MEASURED = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How rows are held out for evaluation: the newest share `test` by "time", or a share of "id" by a stable hash."""
+
+    by: Literal["time", "id"]
+    test: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.by not in ("time", "id"):
+            raise _wrong("Split(by=)", "'time' or 'id'", self.by)
+        if not isinstance(self.test, float) or not 0.0 < self.test < 1.0:
+            raise _wrong("Split(test=)", "a share between 0 and 1, such as 0.2", self.test)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a new release must keep before it is promoted.
+
+    `metric` with `at_least` or `at_most`: its value. `metric` with `may_lose`: how much worse than the champion it may
+    be, re-scored on the same rows. `slice=(column)`: the same for every value of that column with at least `rows` rows.
+    """
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    may_lose: float | None = None
+    slice: str | None = None
+    rows: int = 500
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise DeclarationError(
+                f"Gate({self.metric!r})", expected="a metric", got=repr(self.metric), do=near_names(self.metric, METRICS)
+            )
+        given = [name for name in ("at_least", "at_most", "may_lose") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise _wrong(f"Gate({self.metric!r})", "one of at_least=, at_most= and may_lose=", ", ".join(given) or "none")
+        if self.may_lose is not None and self.may_lose < 0:
+            raise _wrong(f"Gate({self.metric!r}, may_lose=)", "a number from 0", self.may_lose)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model function with its parameters; `native`: serve the framework's own form where ONNX is not equal."""
+
+    function: Callable[..., Any]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    native: bool = False
+    seed: int = 95
+
+
+class Declaration:
+    """What a system is: its source, label, features, model and, where given, how it is trained, served and judged.
+
+    Every argument is kept as an attribute of the same name. Raises `DeclarationError` for anything that can be seen
+    to be wrong without data.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        source: Source,
+        label: Expr,
+        features: Mapping[str, Expr],
+        entity: Sequence[str] = (),
+        label_time: str | None = None,
+        label_delay: str | None = None,
+        later: Sequence[str] = (),
+        task: Literal["binary", "multiclass", "regression"] | None = None,
+        metrics: Sequence[str] = (),
+        slices: Sequence[str] = (),
+        gates: Sequence[Gate] = (),
+        split: Split | None = None,
+        training: Training | Literal["measured"] = "measured",
+        serving: Serving | Literal["measured"] = "measured",
+    ) -> None:
+        self.name = name
+        self.source = source
+        self.label = label
+        self.features = dict(features) if isinstance(features, Mapping) else features
+        self.entity = _names("entity", entity)
+        self.label_time = label_time
+        self.label_delay = label_delay
+        self.later = _names("later", later)
+        self.task = task
+        self.metrics = _names("metrics", metrics)
+        self.slices = _names("slices", slices)
+        self.gates = tuple(gates)
+        self.split = split
+        self.training = training
+        self.serving = serving
+        self.declared_model: Model | None = None
+        self.origin = _caller_file()
+        _check(self)
+
+    def model(
+        self, function: ModelFunction | None = None, *, params: Mapping[str, Any] | None = None, native: bool = False, seed: int = 95
+    ) -> Any:
+        """Declare the model: a function of `(x, y, params)` that returns a fitted object with `predict_proba` or `predict`.
+
+        `x` is a Polars frame of Float32 columns, named and ordered as the features; `y` a NumPy array (bool, float64 or
+        str); `params` the mapping given here. `random` and `numpy` are seeded with `seed`. Returns the function unchanged.
+        """
+
+        def declare(given: ModelFunction) -> ModelFunction:
+            where = f"system {self.name!r}, model {getattr(given, '__name__', given)!r}"
+            if self.declared_model is not None:
+                raise DeclarationError(where, expected="one model", got="a second one", do="keep one @model function in a system")
+            try:
+                inspect.signature(given).bind(None, None, None)
+            except TypeError:
+                raise DeclarationError(
+                    where,
+                    expected="a function of (x, y, params)",
+                    got=f"{inspect.signature(given)}",
+                    do="write def model(x, y, params): and return the fitted model",
+                ) from None
+            self.declared_model = Model(given, dict(params or {}), native, seed)
+            return given
+
+        return declare if function is None else declare(function)
+
+    @property
+    def label_columns(self) -> frozenset[str]:
+        """The source columns that the label is made of."""
+        return self.label.columns()
+
+    @property
+    def hindsight(self) -> frozenset[str]:
+        """The columns known only after a request: label, `label_time` and `later`; never in a request."""
+        return self.label_columns | set(self.later) | ({self.label_time} if self.label_time else set())
+
+    @property
+    def effective_training(self) -> Training:
+        """The training paradigm in force: the declared one; StaticTraining while it is "measured" and no design is accepted."""
+        return StaticTraining() if isinstance(self.training, str) else self.training
+
+    @property
+    def effective_serving(self) -> Serving:
+        """The serving paradigm in force: the declared one; DynamicServing while it is "measured" and no design is accepted."""
+        return DynamicServing() if isinstance(self.serving, str) else self.serving
+
+    @property
+    def effective_split(self) -> Split:
+        """The split in force: by time where the source has one, else by id."""
+        return self.split or Split("time" if self.source.time else "id")
+
+
+def _check(system: Declaration) -> None:
+    where = f"system {system.name!r}"
+    if not isinstance(system.name, str) or not _NAME.fullmatch(system.name):
+        raise _wrong("System(name)", "lower-case letters, digits, '-' and '_', such as 'flight-delays'", system.name)
+    if not isinstance(system.source, Source):
+        raise _wrong(f"{where}, source=", "nf.parquet(...), nf.csv(...), nf.jsonl(...) or nf.frame(...)", system.source)
+    if not isinstance(system.label, Expr):
+        raise _wrong(f"{where}, label=", "an expression such as col('arr_delay') > 15", system.label)
+    if not system.label_columns:
+        raise _wrong(f"{where}, label=", "an expression of at least one column", system.label)
+    _check_features(system, where)
+    _check_times(system, where)
+    _check_judgement(system, where)
+    _check_paradigms(system, where)
+
+
+def _check_features(system: Declaration, where: str) -> None:
+    if not isinstance(system.features, dict) or not system.features:
+        raise _wrong(f"{where}, features=", "a dict of name → expression, at least one", system.features)
+    for name, feature in system.features.items():
+        at = f"{where}, feature {name!r}"
+        if not isinstance(name, str) or not name or name.startswith("__"):
+            raise _wrong(at, "a name that does not start with '__'", name)
+        if not isinstance(feature, Expr):
+            raise _wrong(at, "an expression such as col('distance')", feature)
+        for column, what in (
+            *((c, "the label is made of") for c in system.label_columns),
+            *((c, "`later` says is known only after the request") for c in system.later),
+            *((c, "`label_time` says is known only with the label") for c in (system.label_time,) if c),
+        ):
+            if column in feature.columns():
+                raise DeclarationError(
+                    at,
+                    expected="columns known when the request is made",
+                    got=f"{column!r}, which {what}",
+                    do=f"take {column!r} out of the feature: a model that sees it cannot be served",
+                )
+
+
+def _check_times(system: Declaration, where: str) -> None:
+    if system.label_time is not None and system.label_delay is not None:
+        raise _wrong(where, "one of label_time= and label_delay=", "both")
+    _check_duration(f"{where}, label_delay=", system.label_delay)
+    if (system.label_time or system.label_delay) and not system.source.time:
+        raise _wrong(f"{where}, label_time= or label_delay=", "a source with time=", "a source without")
+    for column in (*system.source.id, *system.entity, *((system.source.time,) if system.source.time else ())):
+        if column in system.hindsight:
+            raise DeclarationError(
+                f"{where}, column {column!r}",
+                expected="id, entity and time to be known when the request is made",
+                got="a label or later column",
+                do=f"take {column!r} out of id=, entity=, time=, or out of later=",
+            )
+    split = system.effective_split
+    if not isinstance(split, Split):
+        raise _wrong(f"{where}, split=", "nf.Split('time') or nf.Split('id')", split)
+    if split.by == "time" and not system.source.time:
+        raise _wrong(f"{where}, split=", "time= in the source", "a source without time=")
+    if split.by == "id" and not system.source.id:
+        raise DeclarationError(
+            f"{where}, source",
+            expected="time= (the newest rows are held out) or id= (rows are held out by a hash of it)",
+            got="neither",
+            do="name the column that says when the request was made, or the columns that name a row",
+        )
+
+
+def _check_judgement(system: Declaration, where: str) -> None:
+    if system.task is not None and system.task not in TASKS:
+        raise _wrong(f"{where}, task=", " or ".join(map(repr, TASKS)), system.task)
+    for metric in system.metrics:
+        if metric not in METRICS:
+            raise DeclarationError(
+                f"{where}, metrics=", expected="known metrics", got=repr(metric), do=near_names(metric, METRICS)
+            )
+    for gate in system.gates:
+        if not isinstance(gate, Gate):
+            raise _wrong(f"{where}, gates=", "nf.Gate(...)", gate)
+        if gate.slice is not None and gate.slice not in system.slices:
+            raise _wrong(f"{where}, Gate(slice={gate.slice!r})", "a column of slices=", f"slices={list(system.slices)}")
+
+
+def _check_paradigms(system: Declaration, where: str) -> None:
+    if not isinstance(system.training, StaticTraining | DynamicTraining) and system.training != MEASURED:
+        raise _wrong(
+            f"{where}, training=", "nf.StaticTraining(), nf.DynamicTraining(every=...) or 'measured'", system.training
+        )
+    if not isinstance(system.serving, StaticServing | DynamicServing | HybridServing) and system.serving != MEASURED:
+        raise _wrong(
+            f"{where}, serving=",
+            "nf.StaticServing(population=...), nf.DynamicServing(), nf.HybridServing(top=...) or 'measured'",
+            system.serving,
+        )
+    if isinstance(system.serving, StaticServing | HybridServing) and not system.entity:
+        raise DeclarationError(
+            f"{where}, serving={type(system.serving).__name__}",
+            expected="entity=, the columns whose values a table is looked up by",
+            got="none",
+            do="add entity=[...] to the system, or serve with nf.DynamicServing()",
+        )
+    training = system.effective_training
+    if training.window is not None and not system.source.time:
+        raise _wrong(f"{where}, training window", "a source with time=", "a source without")
+
+
+def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
+    given = (names,) if isinstance(names, str) else tuple(names)
+    for name in given:
+        if not isinstance(name, str) or not name:
+            raise _wrong(f"{what}=", "a list of names", name)
+    if len(set(given)) < len(given):
+        raise _wrong(f"{what}=", "each name once", list(given))
+    return given
+
+
+def _check_duration(where: str, text: str | None) -> None:
+    if text is not None:
+        duration(text, where)
+
+
+def _wrong(where: str, expected: str, got: object) -> DeclarationError:
+    shown = got if isinstance(got, str) and " " in got else repr(got)
+    return DeclarationError(where, expected=expected, got=str(shown)[:200], do="correct it in system.py")
+
+
+def _caller_file() -> str | None:
+    """The file that builds the system: the first frame outside this package."""
+    package = __name__.partition(".")[0]
+    frame = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == package:
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return frame.f_globals.get("__file__")

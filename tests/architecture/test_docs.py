@@ -1,0 +1,64 @@
+"""What is public is documented: each public name, each command and each of its flags stands in README.md or docs/."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import ninetyfive
+from ninetyfive.cli.commands import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def stands(word: str) -> bool:
+    """Whether `word` stands in the pages as a word of its own."""
+    return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", TEXT) is not None
+
+
+def commands() -> Iterator[tuple[str, set[str]]]:
+    """Every command as the words that call it, for example `schema accept`, with its long flags."""
+
+    def below(words: str, command: Any) -> Iterator[tuple[str, set[str]]]:
+        options = (option for option in command.params if option.param_type_name == "option" and not option.hidden)
+        yield words, {flag for option in options for flag in option.opts if flag.startswith("--")} - {"--help"}
+        for name, child in getattr(command, "commands", {}).items():
+            yield from below(f"{words} {name}", child)
+
+    yield from below("ninetyfive", typer.main.get_command(app))
+
+
+@pytest.mark.parametrize("name", getattr(ninetyfive, "__all__", []))
+def test_a_public_name_is_documented(name: str) -> None:
+    assert getattr(ninetyfive, name).__doc__, f"{name} has no docstring"
+    assert stands(name), f"{name} stands in no page"
+
+
+def test_commands_and_their_flags_are_documented() -> None:
+    missing = []
+    for words, flags in commands():
+        missing += [] if stands(words) else [words]
+        missing += [f"{words} {flag}" for flag in sorted(flags) if not stands(flag)]
+    assert not missing
+
+
+def test_the_site_shows_every_page() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert not [page.name for page in PAGES[1:] if page.relative_to(ROOT / "docs").as_posix() not in nav]
+
+
+def test_links_between_files_lead_somewhere() -> None:
+    """Relative links of the pages beside README.md; those inside docs/ are checked by `make docs`."""
+    broken = []
+    for page in sorted(ROOT.glob("*.md")):
+        for target in re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert not broken

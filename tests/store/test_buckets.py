@@ -1,0 +1,69 @@
+"""What only a bucket does: copies, and two that put at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from ninetyfive.errors import IntegrityError
+from ninetyfive.store.opening import Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(f"memory://{tmp_path.name}/b", f"sqlite:///{tmp_path}/catalog.sqlite")
+
+
+def bucket_file(store: Store, blob: str) -> str:
+    return store.artifacts.where(blob)
+
+
+def test_a_copy_is_made_once_and_checked(store: Store) -> None:
+    blob = store.put_bytes(b"data")
+    path = store.path(blob)
+    assert path == store.path(blob)
+    assert path.read_bytes() == b"data"
+
+
+def test_an_altered_object_is_never_copied(store: Store) -> None:
+    blob = store.put_bytes(b"data")
+    fsspec.filesystem("memory").pipe_file(bucket_file(store, blob), b"evil")
+    with pytest.raises(IntegrityError):
+        store.path(blob)
+    with pytest.raises(IntegrityError):
+        store.read(blob)
+
+
+def test_a_missing_object_is_named(store: Store) -> None:
+    blob = store.put_bytes(b"data")
+    fsspec.filesystem("memory").rm_file(bucket_file(store, blob))
+    with pytest.raises(IntegrityError, match=blob):
+        store.path(blob)
+
+
+def test_an_altered_copy_is_found(store: Store) -> None:
+    blob = store.put_bytes(b"data")
+    store.path(blob).write_bytes(b"evil")
+    with pytest.raises(IntegrityError):
+        store.read(blob)
+
+
+def test_a_cut_upload_is_put_again(store: Store) -> None:
+    blob = store.put_bytes(b"data")
+    fsspec.filesystem("memory").pipe_file(bucket_file(store, blob), b"da")
+    store.put_bytes(b"data")
+    assert store.read(blob) == b"data"
+
+
+def test_who_comes_second_finds_it_put(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = fsspec.filesystem("memory")
+    pipe = system.pipe_file
+
+    def race(path: str, value: bytes, mode: str = "overwrite") -> None:
+        pipe(path, value)
+        pipe(path, value, mode=mode)
+
+    monkeypatch.setattr(system, "pipe_file", race)
+    assert store.read(store.put_bytes(b"data")) == b"data"
