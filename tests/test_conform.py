@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from ninetyfive.conform import REJECTED, Conform
 from ninetyfive.errors import DataError, SchemaError
 from ninetyfive.schema import ColumnSchema, Schema
-from ninetyfive.values import TYPES, Text
+from ninetyfive.values import INTEGER_TEXT, MISSING_WORDS, NUMBER_TEXT, TYPES, Text
 
 RULES = ("type", "overflow", "time", "null", "range", "values")
 
@@ -158,6 +159,43 @@ def test_csv_is_row_wise(fields: list[str | None]) -> None:
 
 
 # --- CSV text ---
+
+
+def csv_answer(field: str, type: str) -> Any:
+    """What the docs say of a CSV field of numbers, in plain Python; "refused" where it is none."""
+    text = field.strip(" \t")
+    if text in MISSING_WORDS:
+        return None
+    if not re.fullmatch(NUMBER_TEXT, text):
+        return "refused"
+    if type == "integer" and re.fullmatch(INTEGER_TEXT, text):
+        return int(text) if -(2**63) <= int(text) < 2**63 else "refused"
+    number = float(text)
+    if not math.isfinite(number):
+        return "refused"
+    if type == "number":
+        return number
+    return int(number) if number.is_integer() and -(2.0**63) <= number < 2.0**63 else "refused"
+
+
+FIELDS = st.one_of(
+    st.text("0123456789+-.eE_ \txXinfa", max_size=8),
+    st.from_regex(NUMBER_TEXT, fullmatch=True),
+    st.sampled_from(
+        ["9223372036854775808", "-9223372036854775808", "1e19", "infinity", "-inf", "1_0", "٥", "NA", "1d5"]
+    ),
+)
+
+
+@pytest.mark.parametrize("type", ["integer", "number"])
+@given(st.lists(FIELDS, min_size=1, max_size=20))
+def test_csv_numbers_are_what_the_grammar_says(type: str, fields: list[str]) -> None:
+    accepted, rejected = conform(pl.DataFrame({"x": fields}), ColumnSchema("x", type), text="csv")
+    answers = [csv_answer(field, type) for field in fields]
+    assert repr(accepted["x"].to_list()) == repr([answer for answer in answers if answer != "refused"])
+    assert rejected["value"].to_list() == [
+        field for field, answer in zip(fields, answers, strict=True) if answer == "refused"
+    ]
 
 
 @pytest.mark.parametrize(

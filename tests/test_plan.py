@@ -78,7 +78,7 @@ def test_keyed_states_merge_by_key() -> None:
     spans = {"b": {(one,): (1, 0, 2.0), (None,): (1, 0, 1.0)}, "a": {(math.nan,): (1, 0, 1.0), (-0.0,): (1, 0, 5.0)}}
     merged = merge_keyed(reducer, spans)
     assert merged == {(math.nan,): (2, 0, 3.0), (0.0,): (1, 0, 5.0), (None,): (1, 0, 1.0)}
-    assert list(merged)[0] == key_of([one])
+    assert next(iter(merged)) == key_of([one])
 
 
 def test_the_module_loads_nothing_heavy() -> None:

@@ -5,7 +5,7 @@
 
 The rule: rows are conserved (accepted + rejected = raw), and a value is accepted here exactly when `Schema.row` accepts
 it. CSV fields are text and parsed by the schema's types; JSONL fields are JSON text, so that 5 and "5" stay apart.
-What does not belong here: what the values of a type are (`values`), the rules (`schema`), whole spans (`span_checks`).
+What does not belong here: columns as types (`parsing`), what the rules are (`schema`), whole spans (`span_checks`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ import polars as pl
 
 from ninetyfive import values
 from ninetyfive.errors import SchemaError, near_names
-from ninetyfive.schema import RESERVED, ColumnSchema, Schema, dtype, logical_type
-from ninetyfive.values import FALSE_WORDS, INTEGER_TEXT, MISSING_WORDS, NUMBER_TEXT, TRUE_WORDS, Text
-
-_UNITS = {"ms": 1_000, "us": 1, "ns": 1}
+from ninetyfive.parsing import Parsed, parse
+from ninetyfive.schema import RESERVED, ColumnSchema, Schema, dtype
+from ninetyfive.values import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,36 +69,21 @@ class Conform:
         firsts = [(rule, column, mask.filter(bad)) for rule, column, mask in faults]
         return accepted.filter(~bad), self._rejected_rows(frame.filter(bad), firsts)
 
-    def _column(
-        self, column: ColumnSchema, raw: Mapping[str, pl.Series], rows: int
-    ) -> tuple[pl.Series, list[tuple[str, pl.Series]]]:
+    def _column(self, column: ColumnSchema, raw: Mapping[str, pl.Series], rows: int) -> Parsed:
         """The values of one column, and for each rule that a value could break which rows do."""
         given = raw.get(column.name)
         if given is None:
             if not column.optional and self.text != "json":
                 raise _missing(column.name, raw)
             given = pl.repeat(None, rows, dtype=pl.Null, eager=True)
-        parsed, rules = self._parsed(given.dtype, column.type)
-        value = _RAW if parsed is None else parsed
-        if not column.nullable:
-            rules = [*rules, ("null", value.is_null())]
-        if parsed is not None:
-            rules = [*rules, *_rules(column, value)]
-            if value is _RAW and not rules:
-                return given, []
-        masks = [mask.fill_null(False).alias(f"{number}") for number, (_, mask) in enumerate(rules)]
-        checked = given.alias("raw").to_frame().lazy().select(value.alias("value"), *masks).collect()
-        nothing = pl.repeat(None, rows, dtype=dtype(column.type), eager=True) if parsed is None else None
-        found = checked["value"] if nothing is None else nothing
-        return found, [(rule, checked[f"{number}"]) for number, (rule, _) in enumerate(rules)]
-
-    def _parsed(self, kind: pl.DataType, type: str) -> Checked:
-        """A raw column of dtype `kind` as `type` (None: it can only be null), and what breaks `type`."""
-        if logical_type(kind) is None:
-            return None, []
-        if self.text == "csv":
-            return _from_csv(type)
-        return _from_json(type) if self.text == "json" else _from_typed(kind, type)
+        value, faults = parse(given, column.type, self.text)
+        if not column.nullable and value.null_count():
+            faults = [*faults, ("null", value.is_null())]
+        rules = _rules(column, pl.col("value"))
+        if rules:
+            checked = value.to_frame("value").select(mask.fill_null(False).alias(rule) for rule, mask in rules)
+            faults = [*faults, *((rule, checked[rule]) for rule, _ in rules)]
+        return value, faults
 
     def _rejected_rows(self, raw: pl.DataFrame, firsts: list[Fault]) -> pl.DataFrame:
         """The rejected rows as `rejected()` declares them, from their raw rows and the masks of broken rules."""
@@ -138,9 +122,6 @@ REJECTED: tuple[tuple[str, pl.DataType], ...] = (
 
 Fault = tuple[str, str, pl.Series]
 """A rule, a column, and the mask of the rows that break it."""
-Checked = tuple[pl.Expr | None, list[tuple[str, pl.Expr]]]
-"""The value of a column, and for each rule the expression that is true where the value breaks it."""
-_RAW = pl.col("raw")
 
 
 def _missing(name: str, raw: Iterable[str]) -> SchemaError:
@@ -206,163 +187,3 @@ def _physical(kind: pl.DataType) -> pl.DataType:
 
 def _literal(scalar: values.Scalar, kind: pl.DataType) -> pl.Expr:
     return pl.lit(pl.Series([scalar], dtype=_physical(kind)).cast(kind)).first()
-
-
-def _from_typed(kind: pl.DataType, type: str) -> Checked:
-    """A column of a Polars dtype as logical type `type`; what cannot be one is refused row by row (`type`)."""
-    target = dtype(type)
-    found, raw = logical_type(kind), _RAW
-    if type == "opaque":
-        return (raw, []) if kind == pl.Binary() else (raw.map_batches(_json_bytes, return_dtype=pl.Binary()), [])
-    if isinstance(kind, (pl.Categorical, pl.Enum)):
-        raw, kind = raw.cast(pl.String), pl.String()
-    if type in ("timestamp", "timestamp[UTC]") and found == type:
-        return _times(raw, kind)
-    if type == "date" and found == "date":
-        days = raw.to_physical()
-        return raw, [("time", (days < values.DAYS_MIN) | (days > values.DAYS_MAX))]
-    if type == "timestamp" and found == "date":
-        days = raw.to_physical()
-        outside = (days < values.DAYS_MIN) | (days > values.DAYS_MAX)
-        return pl.when(~outside).then(raw).cast(target), [("time", outside)]
-    if type in ("timestamp", "timestamp[UTC]", "date") and kind == pl.String():
-        return _from_iso(raw, type)
-    if found == type:
-        return _same(raw, kind, target)
-    if type == "number" and found == "integer":
-        return raw.cast(pl.Float64), []
-    if type == "integer" and found == "number":
-        return _whole(raw.cast(pl.Float64), raw.is_not_null())
-    return None, [("type", raw.is_not_null())]
-
-
-def _same(raw: pl.Expr, kind: pl.DataType, target: pl.DataType) -> Checked:
-    """A column that has the right logical type, widened; of integers wider than 64 bits some do not fit."""
-    if kind == target:
-        return raw, []
-    if target == pl.Int64() and kind not in (pl.Int8(), pl.Int16(), pl.Int32(), pl.UInt8(), pl.UInt16(), pl.UInt32()):
-        whole = raw.cast(pl.Int64, strict=False)
-        return whole, [("overflow", raw.is_not_null() & whole.is_null())]
-    return raw.cast(target), []
-
-
-def _whole(floats: pl.Expr, given: pl.Expr) -> Checked:
-    """Floats that are whole as integers; others break `type`, too large ones `overflow`."""
-    finite = floats.is_finite() & (floats == floats.floor())
-    fits = finite & (floats >= -(2.0**63)) & (floats < 2.0**63)
-    value = pl.when(fits).then(floats).cast(pl.Int64, strict=False)
-    return value, [("type", given & ~finite.fill_null(False)), ("overflow", finite & ~fits)]
-
-
-def _times(raw: pl.Expr, kind: pl.DataType) -> Checked:
-    """Times of any unit and zone as µs (in UTC where they have a zone); the years 1 to 9999 only."""
-    assert isinstance(kind, pl.Datetime)
-    ticks = raw.to_physical()
-    faults: list[tuple[str, pl.Expr]] = []
-    if kind.time_unit != "ns":
-        unit = _UNITS[kind.time_unit]
-        outside = (ticks < values.MICROS_MIN // unit) | (ticks > values.MICROS_MAX // unit)
-        faults.append(("time", outside))
-        raw = pl.when(~outside).then(raw) if kind.time_unit == "ms" else raw
-    value = raw if kind.time_unit == "us" else raw.dt.cast_time_unit("us")
-    return (value.dt.convert_time_zone("UTC") if kind.time_zone not in (None, "UTC") else value), faults
-
-
-def _from_iso(text: pl.Expr, type: str) -> Checked:
-    """ISO 8601 text (the grammar of `values`) as `type`; a day that does not exist breaks `type` as well."""
-    given = text.is_not_null()
-    if type == "date":
-        value = pl.when(text.str.contains(f"^{values.DATE_TEXT}$")).then(text).str.to_date("%Y-%m-%d", strict=False)
-        good = value.to_physical() >= values.DAYS_MIN
-        return pl.when(good).then(value), [("type", given & ~good.fill_null(False))]
-    zoned = type == "timestamp[UTC]"
-    pattern = values.ZONED_TEXT if zoned else values.NAIVE_TEXT
-    clock = pl.when(text.str.contains(f"^{pattern}$")).then(text)
-    day = clock.str.slice(0, 10)
-    rest = clock.str.slice(11)
-    offset = pl.lit(0, dtype=pl.Int64)
-    if zoned:
-        signs = rest.str.extract(r"(Z|[+-][0-9]{2}:[0-9]{2})$", 1)
-        hours = signs.str.slice(1, 2).cast(pl.Int64, strict=False)
-        minutes = signs.str.slice(4, 2).cast(pl.Int64, strict=False)
-        seconds = (hours * 3600 + minutes * 60).fill_null(0)
-        offset = pl.when(signs.str.starts_with("-")).then(-seconds).otherwise(seconds) * 1_000_000
-        rest = rest.str.replace(r"(?:Z|[+-][0-9]{2}:[0-9]{2})$", "")
-    days = day.str.to_date("%Y-%m-%d", strict=False).to_physical().cast(pl.Int64)
-    digits = rest.str.slice(9, 6).str.pad_end(6, "0").cast(pl.Int64, strict=False).fill_null(0)
-    parts = [rest.str.slice(at, 2).cast(pl.Int64, strict=False).fill_null(0) for at in (0, 3, 6)]
-    seconds_of_day = parts[0] * 3600 + parts[1] * 60 + parts[2]
-    local = (days * 86_400 + seconds_of_day) * 1_000_000 + digits
-    exists = (local >= values.MICROS_MIN).fill_null(False)
-    micros = local - offset
-    inside = (micros >= values.MICROS_MIN) & (micros <= values.MICROS_MAX)
-    value = pl.when(exists & inside).then(micros).cast(dtype(type))
-    return value, [("type", given & ~exists), ("time", exists & ~inside)]
-
-
-def _from_csv(type: str) -> Checked:
-    """CSV fields as `type`. Blanks around numbers, words and times do not count; `MISSING_WORDS` are null there."""
-    if type == "string":
-        return _RAW, []
-    if type == "opaque":
-        return _RAW.cast(pl.Binary), []
-    text = _RAW.str.strip_chars(values.BLANKS)
-    text = pl.when(~text.is_in(MISSING_WORDS)).then(text)
-    if type == "boolean":
-        known = text.is_in(TRUE_WORDS + FALSE_WORDS)
-        return pl.when(known).then(text.is_in(TRUE_WORDS)), [("type", ~known)]
-    return _from_number_text(text, type) if type in ("integer", "number") else _from_iso(text, type)
-
-
-def _from_number_text(text: pl.Expr, type: str) -> Checked:
-    """Text of numbers as integers or floats; not a number breaks `type`, one too large for 64 bits `overflow`."""
-    numeric = text.str.contains(f"^{NUMBER_TEXT}$")
-    floats = pl.when(numeric).then(text).str.strip_prefix("+").cast(pl.Float64, strict=False)
-    if type == "number":
-        finite = floats.is_finite()
-        return pl.when(finite).then(floats), [("type", ~numeric), ("overflow", numeric & ~finite.fill_null(False))]
-    digits = text.str.contains(f"^{INTEGER_TEXT}$")
-    exact = pl.when(digits).then(text).str.strip_prefix("+").cast(pl.Int64, strict=False)
-    value, faults = _whole(pl.when(~digits).then(floats), text.is_not_null() & ~digits)
-    return pl.coalesce(exact, value), [*faults, ("overflow", digits & exact.is_null())]
-
-
-def _from_json(type: str) -> Checked:
-    """JSON text of one field each as `type`, as strictly as `values.scalar` takes the decoded value."""
-    raw = _RAW
-    given = raw.is_not_null()
-    if type == "opaque":
-        return raw.cast(pl.Binary), []
-    if type == "boolean":
-        known = raw.is_in(("true", "false"))
-        return pl.when(known).then(raw == "true"), [("type", ~known)]
-    if type in ("integer", "number"):
-        return _from_number_text(raw, type)
-    quoted = raw.str.starts_with('"')
-    inner = pl.when(quoted).then(raw).str.strip_prefix('"').str.strip_suffix('"')
-    text = inner.map_batches(_unescaped, return_dtype=pl.String())
-    if type == "string":
-        return text, [("type", given & text.is_null())]
-    value, faults = _from_iso(text, type)
-    return value, [("type", given & text.is_null()), *faults]
-
-
-def _unescaped(inner: pl.Series) -> pl.Series:
-    """JSON string contents without their quotes, decoded; what is not valid Unicode becomes null."""
-    escaped = inner.str.contains("\\", literal=True).fill_null(False)
-    if not escaped.any():
-        return inner
-    decoded: list[str | None] = []
-    for text in inner.filter(escaped).to_list():
-        try:
-            decoded.append(msgspec.json.decode(f'"{text}"'.encode(), type=str))
-        except msgspec.DecodeError:
-            decoded.append(None)
-    return inner.scatter(escaped.arg_true(), pl.Series(decoded, dtype=pl.String))
-
-
-def _json_bytes(series: pl.Series) -> pl.Series:
-    """Each value as the bytes of its JSON text; null stays null."""
-    encode = msgspec.json.Encoder(enc_hook=str).encode
-    texts = [None if value is None else encode(value) for value in series.to_list()]
-    return pl.Series(series.name, texts, dtype=pl.Binary)

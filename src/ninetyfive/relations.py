@@ -135,10 +135,18 @@ def content_hashes(frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     low = np.full(frame.height, _LOW, dtype=np.uint64)
     high = np.full(frame.height, _HIGH, dtype=np.uint64)
     for name in sorted(frame.columns):
-        values = series_hash(frame[name])
+        values = _value_hash(frame[name])
         low = mix(low ^ values)
         high = mix(high + values)
     return low, high
+
+
+def _value_hash(series: pl.Series) -> np.ndarray:
+    """`series_hash`, but integers by their bits, so that none is taken for another."""
+    if series.dtype not in (pl.Int64, pl.UInt64):
+        return series_hash(series)
+    bits = series.fill_null(0).to_numpy().view(np.uint64)
+    return np.where(series.is_null().to_numpy(), np.uint64(0), mix(bits))
 
 
 def _one_zero(name: str, dtype: pl.DataType) -> pl.Expr:

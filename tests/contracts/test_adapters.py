@@ -17,6 +17,13 @@ def logistic(x: Any, y: Any, params: dict[str, Any]) -> Any:
     return LogisticRegression().fit(x, y)
 
 
+def searched_logistic(x: Any, y: Any, params: dict[str, Any]) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+
+    return GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2).fit(x, y)
+
+
 def scaled_logistic(x: Any, y: Any, params: dict[str, Any]) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -55,6 +62,7 @@ class TestSklearn(AdapterSuite):
         "logistic": Case("binary", logistic),
         "logistic of classes": Case("multiclass", logistic),
         "scaled logistic": Case("binary", scaled_logistic),
+        "searched logistic": Case("binary", searched_logistic),
         "boosting": Case("binary", boosting, missing=True),
         "boosting of classes": Case("multiclass", boosting, missing=True),
         "boosting regression": Case("regression", boosting_regression, missing=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import fsspec
 import polars as pl
@@ -59,8 +60,11 @@ def test_a_chunk_that_grew_is_several_row_groups(tmp_path: Path) -> None:
 
 
 def test_chunks_of_one_file_have_the_same_columns(tmp_path: Path) -> None:
+    writer = SpanWriter(Folder(str(tmp_path)), "abc")
+    writer.add(numbers(3))
     with pytest.raises(PlanError, match="its first chunk"):
-        written(str(tmp_path), numbers(3), numbers(3).rename({"x": "y"}))
+        writer.add(numbers(3).rename({"x": "y"}))
+    writer.abort()
 
 
 @pytest.mark.parametrize(
@@ -90,16 +94,16 @@ def test_undo_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     class Full(Folder):
-        def create(self, name: str):  # type: ignore[no-untyped-def]
+        def create(self, _: str) -> BinaryIO:
             return open("/dev/full", "wb")
 
     if not Path("/dev/full").exists():
         return
     folder = Full(str(tmp_path))
     writer = SpanWriter(folder, "abc")
+    noise = pl.DataFrame({"bytes": [os.urandom(1 << 20), os.urandom(1 << 20)]})
     with pytest.raises(StoreError, match="No space left"):
-        for _ in range(3):
-            writer.add(pl.DataFrame({"bytes": [os.urandom(1 << 20)]}))
+        writer.add(noise)
     writer.abort()
 
 

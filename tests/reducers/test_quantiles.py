@@ -37,7 +37,7 @@ def sketch(values: np.ndarray, chunk: int, size: int) -> Quantile:
     return reducer.result(state)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     order=st.sampled_from(sorted(ORDERS)),
     rows=st.integers(1, 3000),

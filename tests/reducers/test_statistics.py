@@ -128,6 +128,16 @@ def test_long_columns_keep_their_bounds() -> None:
     assert slack / rows < 0.001
 
 
+def test_the_order_of_a_chunk_does_not_change_a_byte() -> None:
+    rng = np.random.default_rng(6)
+    numbers = rng.integers(0, 50_000, 20_000)
+    frame = pl.DataFrame({"x": numbers * 0.1, "few": (numbers % 5000).astype("U4"), "many": numbers.astype("U5")})
+    reducer = Statistics((("x", "number"), ("few", "string"), ("many", "string")))
+    shuffled = frame[rng.permutation(frame.height)]
+    once, twice = (reducer.encode(reducer.add(reducer.zero(), rows)) for rows in (frame, shuffled))
+    assert once == twice
+
+
 def test_the_answer_is_plain_data_and_the_state_is_small() -> None:
     frame = pl.DataFrame({"x": np.random.default_rng(1).normal(size=100_000)})
     reducer = Statistics((("x", "number"),))

@@ -7,13 +7,29 @@ not taken. A comparison with null or NaN is null. What does not belong here: tim
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from ninetyfive.features import texts, times, tree
-from ninetyfive.features.operation import Argument, Frame, Operation, Polars, Site, divided_by, fail, finite_argument, unify
+from ninetyfive.features.operation import Argument, Frame, Operation, Polars, Site, divided_by, fail, finite_argument, series_by_series, unify
 
 _ARITHMETIC_NULLS = "null where either is null; NaN and inf as IEEE 754 says; an integer that leaves int64 rejects the row"
+
+
+Binary: TypeAlias = Callable[[Frame, Frame], Frame]
+
+_MIRRORED: Mapping[Binary, Binary] = MappingProxyType(
+    {
+        operator.eq: operator.eq,
+        operator.ne: operator.ne,
+        operator.lt: operator.gt,
+        operator.le: operator.ge,
+        operator.gt: operator.lt,
+        operator.ge: operator.le,
+    }
+)
 
 
 def _numeric(types: tuple[str, ...], _: Mapping[str, Any]) -> str | None:
@@ -32,14 +48,16 @@ def _subtract_result(types: tuple[str, ...], arguments: Mapping[str, Any]) -> st
     return times.difference_result(types) or _numeric(types, arguments)
 
 
-def _arithmetic_frame(apply: Callable[[Frame, Frame], Frame]) -> Callable[[Polars, Site], Frame]:
+def _arithmetic_frame(apply: Binary, *, signed_zero: bool = False) -> Callable[[Polars, Site], Frame]:
+    """The frame lowering of + - *; `signed_zero` says that Polars loses the sign of a zero beside a scalar."""
+
     def frame(pl: Polars, site: Site) -> Frame:
         if site.result == tree.INTEGER:
             left, right = site.inputs
             return apply(left.cast(pl.Int128), right.cast(pl.Int128)).cast(pl.Int64)
         left, right = site.float_frames(pl)
-        zero = 0 in (site.constant(0), site.constant(1))
-        if zero or (site.constant(0) is None and site.constant(1) is None):
+        written = [value for value in (site.constant(0), site.constant(1)) if value is not None]
+        if signed_zero and (not written or 0 in written):
             return series_by_series(pl, (left, right), apply)
         return apply(left, right)
 
@@ -72,9 +90,9 @@ def _subtract_row(site: Site) -> str:
     return times.difference_row(site) if is_time else _arithmetic_row("-")(site)
 
 
-_number_add = _arithmetic_frame(lambda left, right: left + right)
-_number_subtract = _arithmetic_frame(lambda left, right: left - right)
-_number_multiply = _arithmetic_frame(lambda left, right: left * right)
+_number_add = _arithmetic_frame(operator.add, signed_zero=True)
+_number_subtract = _arithmetic_frame(operator.sub, signed_zero=True)
+_number_multiply = _arithmetic_frame(operator.mul)
 
 
 def _divide_frame(pl: Polars, site: Site) -> Frame:
@@ -82,7 +100,7 @@ def _divide_frame(pl: Polars, site: Site) -> Frame:
     divisor = site.constant(1)
     if divisor is not None and math.isfinite(divisor) and divisor:
         return divided_by(pl, left, float(divisor))
-    return series_by_series(pl, (left, right), lambda dividend, divisor: dividend / divisor)
+    return series_by_series(pl, (left, right), operator.truediv)
 
 
 def divide_by_zero(left: float, right: float) -> float:
@@ -123,13 +141,13 @@ def _equality_result(types: tuple[str, ...], arguments: Mapping[str, Any]) -> st
     return tree.BOOLEAN if types == (tree.BOOLEAN, tree.BOOLEAN) else _comparison_result(types, arguments)
 
 
-def _comparison_frame(apply: Callable[[Frame, Frame], Frame]) -> Callable[[Polars, Site], Frame]:
+def _comparison_frame(apply: Binary) -> Callable[[Polars, Site], Frame]:
     def frame(pl: Polars, site: Site) -> Frame:
-        if tree.NUMBER not in site.types:
-            return apply(*site.inputs)
+        left, right = site.float_frames(pl) if tree.NUMBER in site.types else site.inputs
+        written = site.constant(0) is not None  # a literal on the left may lose the rows of a column that is all null
+        compared = _MIRRORED[apply](right, left) if written else apply(left, right)
         known = [_not_nan(site, index) for index, kind in enumerate(site.types) if kind == tree.NUMBER]
         conditions = [frame for frame in known if frame is not None]
-        compared = apply(*site.float_frames(pl))
         return pl.when(*conditions).then(compared) if conditions else compared
 
     return frame
@@ -229,7 +247,7 @@ def _infix(name: str, symbol: str, precedence: int, **more: Any) -> Operation:
     )
 
 
-def _comparison(name: str, symbol: str, apply: Callable[[Frame, Frame], Frame], *, equality: bool = False) -> Operation:
+def _comparison(name: str, symbol: str, apply: Binary, *, equality: bool = False) -> Operation:
     return _infix(
         name,
         symbol,
@@ -309,12 +327,12 @@ OPERATIONS = (
         frame=_negate_frame,
         row=_negate_row,
     ),
-    _comparison("equal", "==", lambda left, right: left == right, equality=True),
-    _comparison("not_equal", "!=", lambda left, right: left != right, equality=True),
-    _comparison("less", "<", lambda left, right: left < right),
-    _comparison("less_equal", "<=", lambda left, right: left <= right),
-    _comparison("greater", ">", lambda left, right: left > right),
-    _comparison("greater_equal", ">=", lambda left, right: left >= right),
+    _comparison("equal", "==", operator.eq, equality=True),
+    _comparison("not_equal", "!=", operator.ne, equality=True),
+    _comparison("less", "<", operator.lt),
+    _comparison("less_equal", "<=", operator.le),
+    _comparison("greater", ">", operator.gt),
+    _comparison("greater_equal", ">=", operator.ge),
     _infix(
         "and",
         "&",

@@ -161,7 +161,8 @@ def series_by_series(pl: Polars, frames: tuple[Frame, Frame], apply: Callable[[A
     """
 
     def whole(series: Sequence[Any]) -> Any:
-        rows = max(len(one) for one in series)
+        lengths = {len(one) for one in series}
+        rows = max(lengths) if min(lengths) else 0
         left, right = (one if len(one) == rows else one.new_from_index(0, rows) for one in series)
         return apply(left, right)
 

@@ -44,7 +44,10 @@ TRUSTED = (
 """Types that skops does not trust by itself and that hold data only, by exact name. A file cannot add to them."""
 
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
-_NATIVE = "accept the native form with `@system.model(native=True)`, or use an estimator that skl2onnx converts"
+_NATIVE = (
+    "accept the native form with `@system.model(native=True)`, or use an estimator that skl2onnx converts "
+    "(a ColumnTransformer must name columns by position)"
+)
 _CONVERT_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, NameError, AssertionError)
 """What skl2onnx raises on a model that it cannot convert (its own exceptions derive from RuntimeError)."""
 
@@ -63,6 +66,7 @@ def save(model: Any, folder: Path) -> None:
     import skops.io
     from skops.io.exceptions import UnsupportedTypeException
 
+    model = _found(model)
     try:
         data = skops.io.dumps(model)
     except (UnsupportedTypeException, TypeError, AttributeError, ValueError) as cause:
@@ -116,6 +120,7 @@ def export(model: Any, columns: Sequence[str], task: Task, classes: Sequence[str
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType
 
+    model = _found(model)
     _refuse_known_wrong(model)
     probabilities = hasattr(model, "predict_proba") and task != "regression"
     if probabilities:
@@ -153,6 +158,7 @@ def predict(model: Any, x: Inputs, task: Task, classes: Sequence[str]) -> Answer
 
     A model that was fitted on named columns is given named columns. What scikit-learn raises is passed on.
     """
+    model = _found(model)
     rows = _as_fitted(model, x)
     if task == "regression" or not hasattr(model, "predict_proba"):
         return answers(model.predict(rows), task, tuple(classes), len(x), _name(model))
@@ -161,6 +167,11 @@ def predict(model: Any, x: Inputs, task: Task, classes: Sequence[str]) -> Answer
     if task == "binary" and given.ndim == 2 and given.shape[1] == 2:
         given = given[:, 1]
     return answers(given, task, tuple(classes), len(x), _name(model))
+
+
+def _found(model: Any) -> Any:
+    """What a search found, for GridSearchCV and its like: the search itself holds how long each trial took."""
+    return getattr(model, "best_estimator_", model)
 
 
 def _as_fitted(model: Any, x: Inputs) -> Any:

@@ -76,7 +76,8 @@ def ingest(context: Prepared) -> dict[str, Any]:
     without = context.store.put_bytes(msgspec.json.encode(verdicts, order="deterministic")) if verdicts else None
     put_out = Ingested(
         spans=tuple(_entry(record) for record in sorted(window, key=lambda record: record.span)),
-        schema=context.schema,
+        # Whether the schema was reviewed changes no row: it is told by the release alone.
+        schema=msgspec.structs.replace(context.schema, reviewed=False, version=1),
         task=task_of(context.declaration, context.schema),
         ingest_key=key,
         statistics_key=work.statistics_key,

@@ -21,8 +21,9 @@ Outputs = dict[str, Any]
 
 
 def release_depends(context: Prepared) -> Any:
-    """What a release says beside the outputs of the steps: paradigms, columns, the lock."""
-    return [msgspec.to_builtins(paradigms(context.declaration)), context.declaration.entity, lock_hash(context.settings.folder)]
+    """What a release says beside the outputs of the steps: paradigms, columns, the lock, the review of the schema."""
+    system, schema = context.declaration, context.schema
+    return [paradigms(system), system.entity, lock_hash(context.settings.folder), schema.version, schema.reviewed]
 
 
 def release(
@@ -50,7 +51,7 @@ def release(
         }
         for name, artifact in copies.items():
             shutil.copyfile(store.path(artifact), folder / name)
-        (folder / "schema.json").write_bytes(given.schema.to_json())
+        (folder / "schema.json").write_bytes(context.schema.to_json())
         _write(folder / "release.json", _about(context, fitted, trained))
         _write(folder / "metrics.json", _own_metrics(evaluated))
         lineage = {

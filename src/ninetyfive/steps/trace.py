@@ -9,6 +9,9 @@ from typing import Any
 import msgspec
 
 from ninetyfive.errors import UsageError
+from ninetyfive.features.source import source
+from ninetyfive.features.transform import TraceStep
+from ninetyfive.features.tree import Column
 from ninetyfive.models.release import OpenRelease
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.readers import reader_of
@@ -21,11 +24,12 @@ def trace(release: OpenRelease, given: Mapping[str, Any]) -> dict[str, Any]:
     request = release.request
     row = request.row({name: value for name, value in given.items() if name not in release.about.hindsight})
     values = release.transform.rows()(row)
+    columns = {source(Column(name)): kind for name, kind in release.transform.inputs.items()}
     return {
         "release": release.hash,
         "row": {name: plain(value, request.types[name]) for name, value in row.items()},
         "steps": [
-            {"feature": step.feature, "operation": step.operation, "value": step.value}
+            {"feature": step.feature, "operation": step.operation, "value": _shown(step, columns)}
             for step in release.transform.trace(row)
         ],
         "inputs": {
@@ -34,6 +38,11 @@ def trace(release: OpenRelease, given: Mapping[str, Any]) -> dict[str, Any]:
         },
         "answer": release.answer_inputs(values),
     }
+
+
+def _shown(step: TraceStep, columns: Mapping[str, str]) -> Any:
+    """The value of a step; that of a time column as text, as it came in."""
+    return plain(step.value, columns[step.operation]) if step.operation in columns else step.value
 
 
 def row_of(text: str | None, file: str | None, number: int) -> dict[str, Any]:
@@ -49,9 +58,9 @@ def row_of(text: str | None, file: str | None, number: int) -> dict[str, Any]:
 
 
 def _from_file(file: str, number: int) -> dict[str, Any]:
-    source = source_of(file)
-    reader, left = reader_of(source), number
-    for found in discover(source):
+    named = source_of(file)
+    reader, left = reader_of(named), number
+    for found in discover(named):
         for frame in reader.read(found.part):
             if left < frame.height:
                 row = frame.row(left, named=True)

@@ -1,0 +1,194 @@
+"""`ninetyfive init`: a new project, from a template that runs at once or proposed from a file of the user's own."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ninetyfive.errors import UsageError, near_names
+
+_ROWS = 5_000
+
+_HEAD = '''"""What this system predicts, from what. Everything else has a default, which `ninetyfive run` prints."""
+
+import ninetyfive as nf
+from ninetyfive import col
+
+'''
+
+_EXAMPLE = '''{head}system = nf.System(
+    "taxi-tips",
+    source=nf.csv("data/trips.csv", time="picked_up_at", id="trip"),
+    label=col("tip") > 3.0,
+    # Known only after the trip: never a feature.
+    later=["fare"],
+    features={{
+        "hour": col("picked_up_at").hour(),
+        "weekday": col("picked_up_at").weekday(),
+        "distance": col("distance").fill_mean().log1p().zscore(),
+        "zone": col("zone").vocabulary(),
+        "passengers": col("passengers"),
+    }},
+    slices=["zone"],
+)
+
+
+@system.model(params={{"max_iter": 50}})
+def model(x, y, params):
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(**params).fit(x, y)
+'''
+
+_PROPOSED = '''{head}system = nf.System(
+    "{name}",
+    source=nf.{kind}({url!r}{arguments}),
+    label=col({label!r}),
+    # Name here every column that is known only after the request was made: none of them may be a feature.
+    later=[],
+    features={{
+{features}
+    }},
+)
+
+
+@system.model(params={{"max_iter": 100}})
+def model(x, y, params):
+    from sklearn.ensemble import {estimator}
+
+    return {estimator}(**params).fit(x, y)
+'''
+
+_TOML = """# Where the system runs. system.py says what it does. Every setting has a default; docs/settings.md lists them.
+# store = ".ninetyfive"
+# engine = "local"
+#
+# [engines.local]
+# threads = 2
+# memory = "512MiB"
+"""
+
+_IGNORE = ".ninetyfive/\n"
+
+
+def new_project(
+    folder: Path, data: str | None, label: str | None, time: str | None, ids: Sequence[str]
+) -> dict[str, Any]:
+    """Write system.py, ninetyfive.toml and .gitignore into `folder`; without `data` also an example's data.
+
+    A file that is there is never overwritten: `UsageError`. With `data` the types are inferred from it, and each column
+    but label, id and time is proposed as a feature.
+    """
+    files: dict[str, str] = {"ninetyfive.toml": _TOML, ".gitignore": _IGNORE}
+    if data is None:
+        if label or time or ids:
+            raise UsageError("init", expected="--data with --label, --time and --id", got="no --data", do="add --data FILE")
+        files["system.py"] = _EXAMPLE.format(head=_HEAD)
+        files["data/trips.csv"] = _trips()
+    else:
+        files["system.py"] = _proposal(folder, data, label, time, ids)
+    there = [name for name in files if (folder / name).exists() and name != ".gitignore"]
+    if there:
+        raise UsageError(
+            str(folder / there[0]), expected="no such file yet", got="one", do="choose another folder, or move it away"
+        )
+    written = []
+    for name, text in files.items():
+        path = folder / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written.append(str(path))
+    go = "" if folder == Path() else f"cd {folder} && "
+    first = "read system.py, then " if data else ""
+    return {"folder": str(folder), "files": written, "next": f"{first}{go}ninetyfive run"}
+
+
+def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids: Sequence[str]) -> str:
+    from ninetyfive.inference import Guess
+    from ninetyfive.plan import Part, Read, Reduce, result_of
+    from ninetyfive.engines.local import LocalEngine
+    from ninetyfive.reducers.type_guess import TypeGuess
+    from ninetyfive.sources.discovery import discover
+    from ninetyfive.sources.readers import reader_of
+    from ninetyfive.steps.predict import source_of
+
+    source = source_of(data)
+    reader = reader_of(source)
+    part: Part = discover(source)[0].part
+    guesses: Sequence[Guess] | None = reader.inspect(part)
+    if guesses is None:
+        reducer = TypeGuess(reader.text)
+        guesses = result_of(reducer, LocalEngine().run({"types": Reduce(Read((part,), reader), reducer)})["types"])
+    types = {guess.name: guess.type or "number" for guess in guesses}
+    if label is None:
+        raise UsageError("--label", expected="the column to predict", got="none", do=f"name one: {near_names('', types)}")
+    for option, name in (("--label", label), *((("--time"), time),) * bool(time), *(("--id", each) for each in ids)):
+        if name not in types:
+            raise UsageError(option, expected=f"a column of {data}", got=repr(name), do=near_names(str(name), types))
+    return _written(folder, data, source.kind, label, time, ids, types)
+
+
+def _written(
+    folder: Path, data: str, kind: str, label: str, time: str | None, ids: Sequence[str], types: Mapping[str, str]
+) -> str:
+    time = time or next((name for name, type in types.items() if type.startswith("timestamp") or type == "date"), None)
+    features = [_feature(name, type) for name, type in types.items() if name not in {label, *ids}]
+    arguments = (f", time={time!r}" if time else "") + (f", id={list(ids)!r}" if ids else "")
+    regression = types[label] in ("integer", "number")
+    return _PROPOSED.format(
+        head=_HEAD,
+        name="".join(letter if letter.isalnum() else "-" for letter in Path(data).stem.lower()).strip("-*") or "system",
+        kind=kind,
+        url=_relative(folder, data),
+        arguments=arguments,
+        label=label,
+        features="\n".join(line for line in features if line),
+        estimator="HistGradientBoostingRegressor" if regression else "HistGradientBoostingClassifier",
+    )
+
+
+def _feature(name: str, type: str) -> str:
+    proposed = {
+        "boolean": f"col({name!r})",
+        "integer": f"col({name!r})",
+        "number": f"col({name!r})",
+        "string": f"col({name!r}).vocabulary(top=1000)",
+        "timestamp": f"col({name!r}).hour()",
+        "timestamp[UTC]": f"col({name!r}).hour()",
+        "date": f"col({name!r}).weekday()",
+    }
+    return f"        {name!r}: {proposed[type]}," if type in proposed else f"        # {name!r} is opaque: no operation takes it"
+
+
+def _relative(folder: Path, data: str) -> str:
+    """The file as system.py names it: relative to the project's folder where it can be."""
+    if "://" in data:
+        return data
+    path = Path(data).absolute()
+    base = folder.absolute()
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+
+
+def _trips() -> str:
+    """Made-up trips: tips depend on distance, hour and zone, with chance; the same on every machine."""
+    import io
+
+    chance = random.Random(95)
+    zones = {"airport": 2.2, "harbour": 0.6, "old town": 1.0, "suburb": 0.2, "university": -0.5}
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["trip", "picked_up_at", "zone", "distance", "passengers", "fare", "tip"])
+    for trip in range(_ROWS):
+        at = datetime(2026, 1, 1) + timedelta(minutes=trip * 17 + chance.randrange(15))
+        zone, distance = chance.choice(list(zones)), round(chance.expovariate(0.25), 2)
+        fare = round(3 + 2.1 * distance + chance.random(), 2)
+        evening = 1.0 if at.hour >= 18 else 0.0
+        tip = max(0.0, round(0.35 * distance + zones[zone] + evening + chance.gauss(0, 1.2), 2))
+        shown = "" if chance.random() < 0.02 else distance
+        writer.writerow([trip, at.isoformat(), zone, shown, chance.choice([1, 1, 1, 2, 3]), fare, tip])
+    return out.getvalue()
