@@ -1,4 +1,4 @@
-"""The public `System`: a declaration with its verbs. Each opens what it needs, does one thing, and gives plain data back.
+"""The public `System`: a declaration with its verbs. Each opens what it needs, does one thing, gives plain data back.
 
 What does not belong here: anything that takes thought (`run`, `steps`). Imports stand in the verbs, so that
 declaring a system loads nothing heavy.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class System(Declaration):
-    """A production system around a model: declare it, then `run`, `status`, `predict`, `trace`, `promote`, `rollback` ….
+    """A production system around a model: declare it, then `run`, `status`, `predict`, `trace`, `promote` ….
 
     The arguments are those of `Declaration`. The verbs return what the commands print with `--json`; they raise the
     errors of `ninetyfive.errors`. Store and settings are beside the file that declares the system.
@@ -32,7 +32,10 @@ class System(Declaration):
     >>> import ninetyfive as nf
     >>> from ninetyfive import col
     >>> late = nf.System(
-    ...     "late", source=nf.parquet("flights.parquet", id="key"), label=col("delay") > 15, features={"hour": col("hour")}
+    ...     "late",
+    ...     source=nf.parquet("flights.parquet", id="key"),
+    ...     label=col("delay") > 15,
+    ...     features={"hour": col("hour")},
     ... )
     >>> @late.model(params={"max_iter": 10})
     ... def model(x, y, params):
@@ -65,7 +68,7 @@ class System(Declaration):
         """New data in, a gated release out; returns the document of the run (docs/running.md).
 
         `if_due` runs only when the training paradigm says so; `as_of` is an ISO 8601 time (default: the newest in the
-        data); `promote=False` leaves the champion; `cache=False` does every step again, `start` a step and all after it.
+        data); `promote=False` leaves the champion; `cache=False` does every step again, `start` one and all after it.
         """
         from ninetyfive.run import Asked, as_of_microseconds, run
         from ninetyfive.steps.context import Context

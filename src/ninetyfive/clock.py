@@ -12,7 +12,7 @@ from ninetyfive.errors import SettingsError
 
 
 def now() -> datetime:
-    """The time, in UTC: `NINETYFIVE_CLOCK` if it is set, else the machine's clock. Wrong words raise `SettingsError`."""
+    """The time, in UTC: `NINETYFIVE_CLOCK` if it is set, else the machine's. Wrong words raise `SettingsError`."""
     text = os.environ.get("NINETYFIVE_CLOCK")
     if not text:
         return datetime.now(UTC)

@@ -48,7 +48,8 @@ class NinetyfiveError(Exception):
         return _rebuild, (type(self), self.where, self.expected, self.got, self.do)
 
     def __str__(self) -> str:
-        return f"{self.where}: expected {self.expected}, got {self.got}. To do: {self.do}."
+        end = "" if self.do.endswith("?") else "."
+        return f"{self.where}: expected {self.expected}, got {self.got}. To do: {self.do}{end}"
 
     def as_dict(self) -> dict[str, str]:
         """The error as `--json` prints it: kind, where, expected, got, do."""

@@ -103,7 +103,7 @@ def series_hash(series: pl.Series) -> np.ndarray:
             floats = physical.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0
             floats = np.where(np.isnan(floats), np.nan, floats)
             bits = floats.view(np.uint64)
-        hashes = mix(np.where(bits == np.uint64(1 << 63), np.uint64(0), bits))
+        hashes = mix(bits)
     else:
         hashes = _string_hashes(_text(series))
     return np.where(null, np.uint64(0), hashes)

@@ -1,4 +1,4 @@
-"""The metrics: what each is called, which task it judges, and which direction is better. How they are computed: `reducers.scores`."""
+"""The metrics: what each is called, which task it judges, which way is better. `reducers.scores` computes them."""
 
 from __future__ import annotations
 

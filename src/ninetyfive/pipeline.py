@@ -118,7 +118,7 @@ def from_step(steps: Sequence[Step[Any]], name: str | None) -> frozenset[str]:
         return frozenset()
     if name not in names:
         raise UsageError(
-            "--from", expected="the name of a step", got=repr(name), do=f"{near_names(name, names)} Name one of them"
+            "--from", expected="the name of a step", got=repr(name), do=near_names(name, names)
         )
     return frozenset(names[names.index(name) :])
 

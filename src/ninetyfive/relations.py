@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from ninetyfive.errors import PlanError, near_names
-from ninetyfive.hashing import mix, series_hash
+from ninetyfive.hashing import series_hash
 from ninetyfive.plan import POSITION, SPAN, Map, Plan, Read, Reduce, Shuffle, Write, inputs_of
 
 VERDICT = "verdict"
@@ -24,7 +23,7 @@ DUPLICATE = "duplicate"
 CONFLICT = "conflict"
 
 _CONTENT = ("__content_low", "__content_high")
-_LOW, _HIGH = np.uint64(0), np.uint64(0x9E3779B97F4A7C15)
+_SEEDS = (95, 5)
 
 
 def rows_of(plan: Plan, columns: Mapping[str, pl.DataType]) -> Map:
@@ -107,8 +106,8 @@ class Fingerprints:
         low, high = content_hashes(frame.drop(SPAN, POSITION))
         return frame.select(
             *self.ids,
-            pl.Series(_CONTENT[0], low),
-            pl.Series(_CONTENT[1], high),
+            low.alias(_CONTENT[0]),
+            high.alias(_CONTENT[1]),
             pl.col(SPAN).cast(pl.Enum(self.spans)),
             POSITION,
         )
@@ -130,23 +129,21 @@ class RepeatedIds:
         return rows.select(pl.col(SPAN).cast(pl.String), POSITION, verdict.alias(VERDICT)).drop_nulls()
 
 
-def content_hashes(frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Two 64-bit hashes (uint64) of each row over all columns, by name, so that their order does not matter."""
-    low = np.full(frame.height, _LOW, dtype=np.uint64)
-    high = np.full(frame.height, _HIGH, dtype=np.uint64)
-    for name in sorted(frame.columns):
-        values = _value_hash(frame[name])
-        low = mix(low ^ values)
-        high = mix(high + values)
-    return low, high
+def content_hashes(frame: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """Two 64-bit hashes (UInt64) of each row over all columns, taken by name, so that their order does not matter.
+
+    By Polars' own hash: ten times faster than `hashing`, and enough here, where hashes are compared within one job and
+    never stored. Columns whose Polars hash is not one of the values (categories, nested) are hashed by `hashing` first.
+    """
+    columns = [_hashable(frame[name]) for name in sorted(frame.columns)]
+    return tuple(pl.DataFrame(columns).hash_rows(seed) for seed in _SEEDS)  # type: ignore[return-value]
 
 
-def _value_hash(series: pl.Series) -> np.ndarray:
-    """`series_hash`, but integers by their bits, so that none is taken for another."""
-    if series.dtype not in (pl.Int64, pl.UInt64):
-        return series_hash(series)
-    bits = series.fill_null(0).to_numpy().view(np.uint64)
-    return np.where(series.is_null().to_numpy(), np.uint64(0), mix(bits))
+def _hashable(series: pl.Series) -> pl.Series:
+    dtype = series.dtype
+    if dtype.is_nested() or isinstance(dtype, (pl.Categorical, pl.Enum, pl.Object)):
+        return pl.Series(series.name, series_hash(series))
+    return series
 
 
 def _one_zero(name: str, dtype: pl.DataType) -> pl.Expr:

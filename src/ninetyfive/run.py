@@ -8,7 +8,7 @@ What does not belong here: what a step does (`steps`), how steps are recorded an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -113,14 +113,13 @@ def _inputs_key(context: Prepared) -> str:
 
 
 def _compared(context: Prepared, key: str) -> Prepared:
-    """With the champion to compare with: the live one, or where that came of the same inputs, the one it was compared with."""
+    """With the champion to compare with: the live one, or where that came of the same inputs, the one before."""
     pointer = context.store.champion()
     if pointer is None:
         return context
     document = context.store.release(pointer.release).document
     champion = document["compared_with"] if document["inputs"] == key else pointer.release
-    shared = {field.name: getattr(context, field.name) for field in fields(Prepared)}
-    return Prepared(**{**shared, "champion": champion})
+    return replace(context, champion=champion)
 
 
 def _summary(outputs: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
@@ -130,6 +129,10 @@ def _summary(outputs: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
     evaluated, cut = outputs["evaluate"], outputs["split"]
     borders = {"from": _text(cut["start"]), "cut": _text(cut["cut"]), "to": _text(cut["as_of"])}
     findings = [f"{one['where']}: {one['got']}" for one in outputs["validate"]["findings"]]
+    refused = evaluated["unpredicted"]
+    unanswered = [
+        f"{refused:,} test rows miss an input, and the model gives them no answer: fill it in features"
+    ] * bool(refused)
     return {
         "rows": {name: sum(count[name] for count in counts) for name in names},
         "window": {"rows": sum(outputs["apply"]["parts"].values()), **outputs["apply"]["parts"], **borders},
@@ -141,7 +144,7 @@ def _summary(outputs: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
         "champion": evaluated["champion"],
         "gates": outputs["gate"]["gates"],
         "passed": outputs["gate"]["passed"],
-        "notices": [*outputs["ingest"]["notices"], *findings, *outputs["train"]["notices"]],
+        "notices": [*outputs["ingest"]["notices"], *findings, *outputs["train"]["notices"], *unanswered],
     }
 
 
@@ -150,7 +153,9 @@ def _finish(
 ) -> dict[str, Any]:
     """Register the release, promote it where the gates and the asker say so, and end the run."""
     store, made = context.store, outputs["release"]
-    kept = {name: document[name] for name in ("metrics", "primary", "gates", "passed", "compared_with", "inputs", "window")}
+    kept = {
+        name: document[name] for name in ("metrics", "primary", "gates", "passed", "compared_with", "inputs", "window")
+    }
     store.add_release(made["release"], made["folder"], {**kept, **paradigms(context.declaration)}, run_id)
     pointer = store.champion()
     failed = [gate["name"] for gate in document["gates"] if gate["blocking"] and not gate["passed"]]
@@ -221,6 +226,8 @@ def as_of_microseconds(text: str | None) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError("--as-of", expected="an ISO 8601 time", got=repr(text), do="write it like 2026-01-31T12:00") from None
+        raise UsageError(
+            "--as-of", expected="an ISO 8601 time", got=repr(text), do="write it like 2026-01-31T12:00"
+        ) from None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))

@@ -70,7 +70,9 @@ def load_settings(folder: Path, environment: Mapping[str, str] | None = None) ->
     values = {key: _text(document[key], key, environment) for key in ("store", "catalog", "engine") if key in document}
     if values.get("engine", "local") not in ENGINES:
         name = values["engine"]
-        raise SettingsError(f"{FILE}, 'engine'", expected="a known engine", got=repr(name), do=near_names(name, ENGINES))
+        raise SettingsError(
+            f"{FILE}, 'engine'", expected="a known engine", got=repr(name), do=near_names(name, ENGINES)
+        )
     return Settings(folder=folder, local=_local(document.get("engines", {})), **values)
 
 
@@ -98,7 +100,10 @@ def _size(text: object) -> int:
     match = re.fullmatch(r"(\d+)\s*(KiB|MiB|GiB)", text) if isinstance(text, str) else None
     if match is None:
         raise SettingsError(
-            f"{FILE}, [engines.local] 'memory'", expected="a size such as '512MiB'", got=repr(text), do="write memory = \"1GiB\""
+            f"{FILE}, [engines.local] 'memory'",
+            expected="a size such as '512MiB'",
+            got=repr(text),
+            do='write memory = "1GiB"',
         )
     return int(match[1]) * _SIZES[match[2]]
 
@@ -110,7 +115,9 @@ def _text(value: object, key: str, environment: Mapping[str, str]) -> str:
 
     def expand(match: re.Match[str]) -> str:
         if match[1] not in environment:
-            raise SettingsError(where, expected=f"{match[1]} in the environment", got="nothing", do=f"export {match[1]}=...")
+            raise SettingsError(
+                where, expected=f"{match[1]} in the environment", got="nothing", do=f"export {match[1]}=..."
+            )
         return environment[match[1]]
 
     return _REFERENCE.sub(expand, value)

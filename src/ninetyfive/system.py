@@ -12,16 +12,22 @@ that name no paradigm, a table without an entity. What needs data fails at the s
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from types import FrameType
+from typing import Any, Literal, TypeGuard, TypeVar
 
 from ninetyfive.durations import duration
 from ninetyfive.errors import DeclarationError, near_names
+from ninetyfive.features.operation import ONE_HOT
+from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.recording import Expr
-from ninetyfive.metrics import METRICS, TASKS
+from ninetyfive.features.tree import Call, distinct
+from ninetyfive.hashing import content_hash
+from ninetyfive.metrics import METRICS, TASKS, Task
 from ninetyfive.sources.files import Source
 
 ModelFunction = TypeVar("ModelFunction", bound=Callable[..., Any])
@@ -41,7 +47,7 @@ class StaticTraining:
 
 @dataclass(frozen=True, slots=True)
 class DynamicTraining:
-    """Train again and again: `run --if-due` is due when the last training is `every` old; on the newest `window` of data.
+    """Train again and again, on the newest `window` of data: due when the last training is `every` old.
 
     Durations are text: "30m", "6h", "1d", "12w".
     """
@@ -50,7 +56,7 @@ class DynamicTraining:
     window: str | None = None
 
     def __post_init__(self) -> None:
-        _check_duration("DynamicTraining(every=)", self.every)
+        duration(self.every, "DynamicTraining(every=)")
         _check_duration("DynamicTraining(window=)", self.window)
 
 
@@ -67,8 +73,10 @@ class StaticServing:
     on_change: Literal["stale", "refuse"] = "stale"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.population, str) or not self.population:
+        if not _is_text(self.population):
             raise _wrong("StaticServing(population=)", "the path or URL of a file of rows", self.population)
+        if not _is_number(self.on_missing) and not _is_text(self.on_missing):
+            raise _wrong("StaticServing(on_missing=)", "404, or the answer to give", self.on_missing)
         if self.on_change not in ("stale", "refuse"):
             raise _wrong("StaticServing(on_change=)", "'stale' or 'refuse'", self.on_change)
 
@@ -92,10 +100,14 @@ class HybridServing:
 
     def __post_init__(self) -> None:
         if (self.top is None) == (self.population is None):
-            raise _wrong("HybridServing(...)", "one of top= and population=", f"top={self.top}, population={self.population}")
-        if self.top is not None and (not isinstance(self.top, int) or self.top < 1):
+            raise _wrong(
+                "HybridServing(...)", "one of top= and population=", f"top={self.top}, population={self.population}"
+            )
+        if self.top is not None and not _is_whole(self.top, 1):
             raise _wrong("HybridServing(top=)", "a whole number from 1", self.top)
-        if not isinstance(self.cache, int) or self.cache < 0:
+        if self.population is not None and not _is_text(self.population):
+            raise _wrong("HybridServing(population=)", "the path or URL of a file of rows", self.population)
+        if not _is_whole(self.cache, 0):
             raise _wrong("HybridServing(cache=)", "a whole number from 0", self.cache)
 
 
@@ -114,7 +126,7 @@ class Split:
     def __post_init__(self) -> None:
         if self.by not in ("time", "id"):
             raise _wrong("Split(by=)", "'time' or 'id'", self.by)
-        if not isinstance(self.test, float) or not 0.0 < self.test < 1.0:
+        if not _is_number(self.test) or not 0.0 < self.test < 1.0:
             raise _wrong("Split(test=)", "a share between 0 and 1, such as 0.2", self.test)
 
 
@@ -134,15 +146,18 @@ class Gate:
     rows: int = 500
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise DeclarationError(
-                f"Gate({self.metric!r})", expected="a metric", got=repr(self.metric), do=near_names(self.metric, METRICS)
-            )
+        where = f"Gate({self.metric!r})"
+        _check_metric(where, self.metric)
         given = [name for name in ("at_least", "at_most", "may_lose") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise _wrong(f"Gate({self.metric!r})", "one of at_least=, at_most= and may_lose=", ", ".join(given) or "none")
-        if self.may_lose is not None and self.may_lose < 0:
-            raise _wrong(f"Gate({self.metric!r}, may_lose=)", "a number from 0", self.may_lose)
+            raise _wrong(where, "one of at_least=, at_most= and may_lose=", ", ".join(given) or "none")
+        limit = getattr(self, given[0])
+        if not _is_number(limit):
+            raise _wrong(f"{where}, {given[0]}=", "a number", limit)
+        if given == ["may_lose"] and limit < 0:
+            raise _wrong(f"{where}, may_lose=", "a number from 0", limit)
+        if not _is_whole(self.rows, 1):
+            raise _wrong(f"{where}, rows=", "a whole number from 1", self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +177,7 @@ class Declaration:
     to be wrong without data.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         name: str,
         *,
@@ -184,7 +199,7 @@ class Declaration:
         self.name = name
         self.source = source
         self.label = label
-        self.features = dict(features) if isinstance(features, Mapping) else features
+        self.features: dict[str, Expr] = _features(features)
         self.entity = _names("entity", entity)
         self.label_time = label_time
         self.label_delay = label_delay
@@ -192,7 +207,7 @@ class Declaration:
         self.task = task
         self.metrics = _names("metrics", metrics)
         self.slices = _names("slices", slices)
-        self.gates = tuple(gates)
+        self.gates = _gates(gates)
         self.split = split
         self.training = training
         self.serving = serving
@@ -201,27 +216,27 @@ class Declaration:
         _check(self)
 
     def model(
-        self, function: ModelFunction | None = None, *, params: Mapping[str, Any] | None = None, native: bool = False, seed: int = 95
+        self,
+        function: ModelFunction | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        native: bool = False,
+        seed: int = 95,
     ) -> Any:
-        """Declare the model: a function of `(x, y, params)` that returns a fitted object with `predict_proba` or `predict`.
+        """Declare the model: a function of `(x, y, params)` that gives a fitted object with `predict`(`_proba`).
 
         `x` is a Polars frame of Float32 columns, named and ordered as the features; `y` a NumPy array (bool, float64 or
-        str); `params` the mapping given here. `random` and `numpy` are seeded with `seed`. Returns the function unchanged.
+        str); `params` the mapping given here, of what JSON can hold. `random` and `numpy` are seeded with `seed`. The
+        function is returned as it is.
         """
 
         def declare(given: ModelFunction) -> ModelFunction:
             where = f"system {self.name!r}, model {getattr(given, '__name__', given)!r}"
             if self.declared_model is not None:
-                raise DeclarationError(where, expected="one model", got="a second one", do="keep one @model function in a system")
-            try:
-                inspect.signature(given).bind(None, None, None)
-            except TypeError:
                 raise DeclarationError(
-                    where,
-                    expected="a function of (x, y, params)",
-                    got=f"{inspect.signature(given)}",
-                    do="write def model(x, y, params): and return the fitted model",
-                ) from None
+                    where, expected="one model", got="a second one", do="keep one @model function in a system"
+                )
+            _check_model(where, given, params, seed)
             self.declared_model = Model(given, dict(params or {}), native, seed)
             return given
 
@@ -239,12 +254,12 @@ class Declaration:
 
     @property
     def effective_training(self) -> Training:
-        """The training paradigm in force: the declared one; StaticTraining while it is "measured" and no design is accepted."""
+        """The training paradigm in force: the declared one; StaticTraining while it is "measured"."""
         return StaticTraining() if isinstance(self.training, str) else self.training
 
     @property
     def effective_serving(self) -> Serving:
-        """The serving paradigm in force: the declared one; DynamicServing while it is "measured" and no design is accepted."""
+        """The serving paradigm in force: the declared one; DynamicServing while it is "measured"."""
         return DynamicServing() if isinstance(self.serving, str) else self.serving
 
     @property
@@ -255,31 +270,40 @@ class Declaration:
 
 def _check(system: Declaration) -> None:
     where = f"system {system.name!r}"
-    if not isinstance(system.name, str) or not _NAME.fullmatch(system.name):
+    if not _is_text(system.name) or not _NAME.fullmatch(system.name):
         raise _wrong("System(name)", "lower-case letters, digits, '-' and '_', such as 'flight-delays'", system.name)
     if not isinstance(system.source, Source):
         raise _wrong(f"{where}, source=", "nf.parquet(...), nf.csv(...), nf.jsonl(...) or nf.frame(...)", system.source)
-    if not isinstance(system.label, Expr):
-        raise _wrong(f"{where}, label=", "an expression such as col('arr_delay') > 15", system.label)
-    if not system.label_columns:
-        raise _wrong(f"{where}, label=", "an expression of at least one column", system.label)
+    _check_label(system, where)
     _check_features(system, where)
     _check_times(system, where)
+    _check_split(system, where)
     _check_judgement(system, where)
     _check_paradigms(system, where)
 
 
+def _check_label(system: Declaration, where: str) -> None:
+    if not isinstance(system.label, Expr):
+        raise _wrong(f"{where}, label=", "an expression such as col('arr_delay') > 15", system.label)
+    for node in distinct([system.label.node]):
+        if isinstance(node, Call) and (OPERATIONS[node.operation].learned or node.operation == ONE_HOT):
+            raise DeclarationError(
+                f"{where}, label=",
+                expected="operations of one row, that learn nothing from others",
+                got=f"{node.operation!r} in {system.label}",
+                do=f"take .{node.operation}() out of the label",
+            )
+
+
 def _check_features(system: Declaration, where: str) -> None:
-    if not isinstance(system.features, dict) or not system.features:
-        raise _wrong(f"{where}, features=", "a dict of name → expression, at least one", system.features)
     for name, feature in system.features.items():
         at = f"{where}, feature {name!r}"
-        if not isinstance(name, str) or not name or name.startswith("__"):
+        if not _is_text(name) or name.startswith("__"):
             raise _wrong(at, "a name that does not start with '__'", name)
         if not isinstance(feature, Expr):
             raise _wrong(at, "an expression such as col('distance')", feature)
         for column, what in (
-            *((c, "the label is made of") for c in system.label_columns),
+            *((c, "the label is made of") for c in sorted(system.label_columns)),
             *((c, "`later` says is known only after the request") for c in system.later),
             *((c, "`label_time` says is known only with the label") for c in (system.label_time,) if c),
         ):
@@ -294,7 +318,9 @@ def _check_features(system: Declaration, where: str) -> None:
 
 def _check_times(system: Declaration, where: str) -> None:
     if system.label_time is not None and system.label_delay is not None:
-        raise _wrong(where, "one of label_time= and label_delay=", "both")
+        raise _wrong(where, "one of label_time= and label_delay=", "both of them")
+    if system.label_time is not None and not _is_text(system.label_time):
+        raise _wrong(f"{where}, label_time=", "the name of a column", system.label_time)
     _check_duration(f"{where}, label_delay=", system.label_delay)
     if (system.label_time or system.label_delay) and not system.source.time:
         raise _wrong(f"{where}, label_time= or label_delay=", "a source with time=", "a source without")
@@ -306,6 +332,9 @@ def _check_times(system: Declaration, where: str) -> None:
                 got="a label or later column",
                 do=f"take {column!r} out of id=, entity=, time=, or out of later=",
             )
+
+
+def _check_split(system: Declaration, where: str) -> None:
     split = system.effective_split
     if not isinstance(split, Split):
         raise _wrong(f"{where}, split=", "nf.Split('time') or nf.Split('id')", split)
@@ -314,8 +343,10 @@ def _check_times(system: Declaration, where: str) -> None:
     if split.by == "id" and not system.source.id:
         raise DeclarationError(
             f"{where}, source",
-            expected="time= (the newest rows are held out) or id= (rows are held out by a hash of it)",
-            got="neither",
+            expected="time= (the newest rows are held out) or id= (rows are held out by a hash of it)"
+            if system.split is None
+            else "id=, by a hash of which rows are held out",
+            got="neither" if system.split is None else "a source without id=",
             do="name the column that says when the request was made, or the columns that name a row",
         )
 
@@ -324,15 +355,25 @@ def _check_judgement(system: Declaration, where: str) -> None:
     if system.task is not None and system.task not in TASKS:
         raise _wrong(f"{where}, task=", " or ".join(map(repr, TASKS)), system.task)
     for metric in system.metrics:
-        if metric not in METRICS:
-            raise DeclarationError(
-                f"{where}, metrics=", expected="known metrics", got=repr(metric), do=near_names(metric, METRICS)
-            )
+        _check_metric(f"{where}, metrics=", metric)
     for gate in system.gates:
-        if not isinstance(gate, Gate):
-            raise _wrong(f"{where}, gates=", "nf.Gate(...)", gate)
         if gate.slice is not None and gate.slice not in system.slices:
             raise _wrong(f"{where}, Gate(slice={gate.slice!r})", "a column of slices=", f"slices={list(system.slices)}")
+    if system.task is not None:
+        check_metrics_of_task(where, (*system.metrics, *(gate.metric for gate in system.gates)), system.task)
+
+
+def check_metrics_of_task(where: str, metrics: Sequence[str], task: Task) -> None:
+    """`DeclarationError` for the first of `metrics` that does not judge `task`."""
+    for metric in metrics:
+        if task not in METRICS[metric].tasks:
+            fitting = ", ".join(name for name, known in METRICS.items() if task in known.tasks)
+            raise DeclarationError(
+                f"{where}, metrics= or gates=",
+                expected=f"metrics of the task {task!r}",
+                got=f"{metric!r}, of {' and '.join(METRICS[metric].tasks)}",
+                do=f"use some of: {fitting}",
+            )
 
 
 def _check_paradigms(system: Declaration, where: str) -> None:
@@ -353,19 +394,62 @@ def _check_paradigms(system: Declaration, where: str) -> None:
             got="none",
             do="add entity=[...] to the system, or serve with nf.DynamicServing()",
         )
-    training = system.effective_training
-    if training.window is not None and not system.source.time:
+    if system.effective_training.window is not None and not system.source.time:
         raise _wrong(f"{where}, training window", "a source with time=", "a source without")
 
 
-def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
-    given = (names,) if isinstance(names, str) else tuple(names)
+def _check_model(where: str, function: Any, params: Any, seed: object) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        raise _wrong(where, "a function of (x, y, params)", function) from None
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        raise DeclarationError(
+            where,
+            expected="a function of (x, y, params)",
+            got=str(signature),
+            do="write def model(x, y, params): and return the fitted model",
+        ) from None
+    if params is not None and not isinstance(params, Mapping):
+        raise _wrong(f"{where}, params=", "a mapping from name to value", params)
+    try:
+        content_hash(params)
+    except (TypeError, ValueError) as error:
+        raise _wrong(f"{where}, params=", "values that JSON can hold", str(error)) from None
+    if not _is_whole(seed, 0) or seed >= 2**32:
+        raise _wrong(f"{where}, seed=", "a whole number from 0 to 4294967295", seed)
+
+
+def _check_metric(where: str, metric: object) -> None:
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise DeclarationError(where, expected="a metric", got=repr(metric), do=near_names(str(metric), METRICS))
+
+
+def _names(what: str, names: object) -> tuple[str, ...]:
+    given = (names,) if isinstance(names, str) else names
+    if not isinstance(given, Sequence):
+        raise _wrong(f"{what}=", "a name or a list of names", names)
     for name in given:
-        if not isinstance(name, str) or not name:
+        if not _is_text(name):
             raise _wrong(f"{what}=", "a list of names", name)
     if len(set(given)) < len(given):
         raise _wrong(f"{what}=", "each name once", list(given))
-    return given
+    return tuple(given)
+
+
+def _features(given: object) -> dict[str, Expr]:
+    if not isinstance(given, Mapping) or not given:
+        raise _wrong("System(features=)", "a dict of name → expression, at least one", given)
+    return dict(given)
+
+
+def _gates(given: object) -> tuple[Gate, ...]:
+    gates = (given,) if isinstance(given, Gate) else given
+    if not isinstance(gates, Sequence) or not all(isinstance(gate, Gate) for gate in gates):
+        raise _wrong("System(gates=)", "a list of nf.Gate(...)", given)
+    return tuple(gates)
 
 
 def _check_duration(where: str, text: str | None) -> None:
@@ -373,17 +457,27 @@ def _check_duration(where: str, text: str | None) -> None:
         duration(text, where)
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_whole(value: object, least: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _wrong(where: str, expected: str, got: object) -> DeclarationError:
     shown = got if isinstance(got, str) and " " in got else repr(got)
-    return DeclarationError(where, expected=expected, got=str(shown)[:200], do="correct it in system.py")
+    return DeclarationError(where, expected=expected, got=shown[:200], do="correct it in system.py")
 
 
 def _caller_file() -> str | None:
-    """The file that builds the system: the first frame outside this package."""
+    """The file that builds the system: the first frame outside this package; None where that stands in no file."""
     package = __name__.partition(".")[0]
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == package:
-        if frame.f_back is None:
-            return None
         frame = frame.f_back
-    return frame.f_globals.get("__file__")
+    return None if frame is None else frame.f_globals.get("__file__")

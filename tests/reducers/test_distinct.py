@@ -71,6 +71,6 @@ def test_the_state_is_the_smallest_hashes_of_the_set(numbers: list[int], size: i
 
 def test_hashes_that_lie_high_are_not_lost() -> None:
     high = np.arange(2**64 - 1000, 2**64 - 1, dtype=np.uint64)
-    state = distinct_of(high, 10)
+    state = distinct_of(lambda: [high], len(high), 10)
     assert np.frombuffer(state.hashes, dtype="<u8").tolist() == high[:10].tolist()
     assert estimate(state) == 9

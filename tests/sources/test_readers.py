@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ninetyfive.conform import Conform
-from ninetyfive.errors import SourceError
+from ninetyfive.errors import SchemaError, SourceError
+from ninetyfive.inference import agree, infer
 from ninetyfive.plan import CHUNK_ROWS, Part
+from ninetyfive.reducers.type_guess import TypeGuess
 from ninetyfive.schema import ColumnSchema, Schema
 from ninetyfive.sources import parquet_files, text_files
 from ninetyfive.sources.discovery import discover
@@ -169,6 +171,10 @@ def test_csv_options(tmp_path: Path) -> None:
     assert rows(csv(path, separator=";", encoding="latin-1", null_values="-")).rows() == [("ö", None)]
     path = text(tmp_path, "ä,b\nö,1\n".encode("utf-16"))
     assert rows(csv(path, encoding="utf-16")).rows() == [("ö", "1")]
+    path = text(tmp_path, "x,y\n1,∀∀∀\n".encode("utf-16"))
+    assert rows(csv(path, encoding="utf-16"))["y"].to_list() == ["∀∀∀"]
+    path = text(tmp_path, b"x,y\n1,2\n1,\x81\n")
+    assert "text in cp1252" in refused(csv(path, encoding="cp1252")).expected
     path = text(tmp_path, gzip.compress(b"x\n1\n"), "a.csv.gz")
     assert rows(csv(path)).rows() == [("1",)]
 
@@ -202,6 +208,7 @@ def test_csv_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("x\n1\n".encode("utf-16"), "text in utf-8", "in the header"),
         (b'x,y\n1,"a\n2,b\n3,c\n', "quotes in pairs", "never closed"),
         (b'x,y\n1,2\n3,"a', "quotes in pairs", "never closed"),
+        (b"y" * 200_000 + b",x\n1,2\n", "a header line", "larger than field limit"),
     ],
 )
 def test_csv_that_cannot_be_read_says_why(tmp_path: Path, content: bytes, expected: str, got: str) -> None:
@@ -214,6 +221,18 @@ def test_csv_errors_name_the_row(tmp_path: Path) -> None:
     ragged = "x,y\n" + "1,2\n" * 5_000 + "3\n"
     assert refused(csv(text(tmp_path, ragged))).where.endswith("a.csv, row 5002")
     assert refused(csv(text(tmp_path, b"x,y\n1,2\n1,\xff\n"))).where.endswith("a.csv, row 3")
+
+
+def test_a_directory_or_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = text(tmp_path, "x\n1\n")
+    reader, part = opened(csv(path))
+
+    def denied(*_: Any, **__: Any) -> Any:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(fsspec, "open", denied)
+    with pytest.raises(SourceError, match="grant read access"):
+        list(reader.read(part))
 
 
 def test_an_inch_is_no_open_quote(tmp_path: Path) -> None:
@@ -292,6 +311,10 @@ def test_a_packed_file_that_is_none(tmp_path: Path) -> None:
     assert "read error" in refused(jsonl(text(tmp_path, b"plain", "a.jsonl.gz"))).got
     whole = gzip.compress(b'{"a":1}\n' * 1_000)
     assert "read error" in refused(jsonl(text(tmp_path, whole[:-20], "a.jsonl.gz"))).got
+    csv_file = gzip.compress(b"x,y\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(50_000)))
+    assert "read error" in refused(csv(text(tmp_path, csv_file[:-20], "a.csv.gz"))).got
+    assert "read error" in refused(csv(text(tmp_path, csv_file[:-500] + b"\xff" * 500, "a.csv.gz"))).got
+    assert "read error" in refused(csv(text(tmp_path, b"plain", "a.csv.zip"))).got
 
 
 # --- frames ---
@@ -324,3 +347,33 @@ def test_readers_are_values(tmp_path: Path) -> None:
     for reader in readers:
         assert pickle.loads(pickle.dumps(reader)) == reader
         assert len({reader, pickle.loads(pickle.dumps(reader))}) == 1
+
+
+# --- from files to rows ---
+
+
+def test_a_column_that_changes_type_between_files_names_both(tmp_path: Path) -> None:
+    pl.DataFrame({"x": [1, 2]}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"x": ["1", "2"]}).write_parquet(tmp_path / "b.parquet")
+    source = parquet(tmp_path)
+    files = {found.url: reader_of(source).inspect(found.part) or () for found in discover(source)}
+    with pytest.raises(SchemaError) as caught:
+        agree(files)
+    assert all(name in str(caught.value) for name in ("a.parquet", "b.parquet", "column 'x'", "integer", "string"))
+
+
+def test_text_files_become_rows_and_quarantine(tmp_path: Path) -> None:
+    lines = [f"{n},{n / 2},2013-01-{n % 28 + 1:02d}T10:00Z,{'NA' if n % 3 else 'x'}" for n in range(200)]
+    path = text(tmp_path, "key,half,at,word\n" + "\n".join([*lines, "200,late,2013-01-01T10:00Z,x"]) + "\n")
+    reader, part = opened(csv(path))
+    guess = TypeGuess(reader.text)
+    state = guess.zero()
+    for chunk in reader.read(part):
+        state = guess.add(state, chunk)
+    schema = infer(agree({part.url: guess.result(state)}, text=reader.text), required=["key"])
+    assert schema.types == {"key": "integer", "half": "number", "at": "timestamp[UTC]", "word": "string"}
+    accepted, rejected = Conform(schema, reader.text)(pl.concat(reader.read(part)))
+    assert accepted.height == 200
+    assert rejected.rows() == [
+        ("type", "half", "late", '{"key":"200","half":"late","at":"2013-01-01T10:00Z","word":"x"}')
+    ]

@@ -27,7 +27,9 @@ app.add_typer(audit_app, name="audit")
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit trail.")]
-ReleaseOption = Annotated[str | None, typer.Option("--release", help="A release hash or its beginning; default: the champion.")]
+ReleaseOption = Annotated[
+    str | None, typer.Option("--release", help="A release hash or its beginning; default: the champion.")
+]
 DEFAULT = Path("system.py")
 
 
@@ -42,13 +44,23 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the project goes.")] = Path(),
-    data: Annotated[str | None, typer.Option("--data", help="A Parquet, CSV or JSONL file to propose the system from.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="A Parquet, CSV or JSONL file to propose the system from.")
+    ] = None,
     label: Annotated[str | None, typer.Option("--label", help="With --data: the column to predict.")] = None,
-    time: Annotated[str | None, typer.Option("--time", help="With --data: the column that says when a request is made.")] = None,
-    id: Annotated[str | None, typer.Option("--id", help="With --data: the columns that name a row, with commas.")] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", help="With --data: the column that says when a request is made.")
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", help="With --data: the columns that name a row, separated by commas.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Start a project: a running example, or a proposal for your own file."""
+    """Start a project: an example, or from a file.
+
+    Writes system.py, ninetyfive.toml and .gitignore. Without --data it is an example that runs at once; with --data and
+    --label every column of your file is proposed as a feature. No file that is there is overwritten.
+    """
     from ninetyfive.cli.template import new_project
 
     ids = [word.strip() for word in id.split(",")] if id else []
@@ -58,14 +70,21 @@ def init(
 @app.command()
 def run(
     system: SystemFile = DEFAULT,
-    if_due: Annotated[bool, typer.Option("--if-due", help="Only when the training paradigm says that it is time.")] = False,
+    if_due: Annotated[
+        bool, typer.Option("--if-due", help="Only when the training paradigm says that it is time.")
+    ] = False,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Train as if it were this ISO 8601 time.")] = None,
     no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the release, leave the champion.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step again.")] = False,
-    start: Annotated[str | None, typer.Option("--from", metavar="STEP", help="Do this step and all after it again.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="STEP", help="Do this step and all after it again.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """New data in, a gated release out."""
+    """New data in, a gated release out.
+
+    Steps whose inputs are unchanged are skipped. Exit code 3 where a blocking check or a gate says no.
+    """
     declared = load_system(system)
     with printing.progress(json) as reporter:
         document = declared.run(
@@ -113,7 +132,11 @@ def predict(
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Answer a file of rows: id columns passed through, rows that break the schema beside it."""
+    """Answer a file of rows into a file.
+
+    The id columns are passed through. Rows that break the schema go into OUTPUT.rejected.ENDING beside it, and the exit
+    code is then 3.
+    """
     with printing.progress(json):
         document = load_system(system).predict_file(input, output, release=release)
     printing.predicted(document, json)
@@ -130,7 +153,10 @@ def trace(
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
-    """One row, step by step: what came in, each operation, what the model saw, what it said."""
+    """Explain the answer to one row, step by step.
+
+    What came in, each operation, what the model saw, what it said: by the code that serves.
+    """
     printing.trace(load_system(system).trace(row=row, file=file, number=number, release=release), json)
 
 
@@ -142,19 +168,25 @@ def schema_show(system: SystemFile = DEFAULT, json: Json = False) -> None:
 
 @schema_app.command("accept")
 def schema_accept(system: SystemFile = DEFAULT, json: Json = False) -> None:
-    """Mark schema.toml as reviewed; a changed one gets the next version."""
+    """Mark schema.toml as reviewed.
+
+    Where it differs from the champion's schema it gets the next version.
+    """
     printing.schema(load_system(system).accept_schema(), json)
 
 
 @schema_app.command("diff")
 def schema_diff(system: SystemFile = DEFAULT, json: Json = False) -> None:
-    """What differs between schema.toml and the schema of the champion."""
+    """What schema.toml changes against the champion."""
     printing.schema_diff(load_system(system).schema_diff(), json)
 
 
 @app.command()
 def doctor(system: SystemFile = DEFAULT, json: Json = False) -> None:
-    """Look for anything missing, altered, orphaned or half done in the store, and say what to do."""
+    """Look for what is wrong with the store.
+
+    Anything missing, altered, orphaned or half done, each with what to do. It changes nothing; exit code 3 on an error.
+    """
     document = load_system(system).doctor()
     printing.findings(document, json)
     if not document["healthy"]:
@@ -163,7 +195,10 @@ def doctor(system: SystemFile = DEFAULT, json: Json = False) -> None:
 
 @audit_app.command("verify")
 def audit_verify(system: SystemFile = DEFAULT, json: Json = False) -> None:
-    """Check that no record of the audit trail was altered, removed or put elsewhere."""
+    """Check that the audit trail is whole.
+
+    No record of it was altered, removed or put elsewhere; exit code 3 if one was.
+    """
     document = load_system(system).audit_verify()
     printing.audit(document, json)
     if not document["whole"]:

@@ -1,4 +1,4 @@
-"""The process edge: errors become text (or JSON on stdout) and an exit code. The one broad `except` of the command line."""
+"""The process edge: errors become text (or JSON on stdout) and an exit code. Here is the one broad `except`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-import click
 import msgspec
 import typer
 
-from ninetyfive.errors import NinetyfiveError
+from ninetyfive.errors import NinetyfiveError, UsageError
 
 
 def run_app(app: typer.Typer, words: Sequence[str]) -> int:
@@ -23,25 +22,34 @@ def run_app(app: typer.Typer, words: Sequence[str]) -> int:
     except NinetyfiveError as error:
         _tell(error.as_dict(), str(error), as_json)
         return error.exit_code
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        message = error.format_message()
-        if as_json:
-            _tell({"kind": "UsageError", "got": message}, message, as_json)
-        else:
-            error.show()
+    except typer.TyperException as error:
+        _tell_words(error, as_json)
         return 2
-    except (KeyboardInterrupt, click.Abort):
-        _tell({"kind": "Interrupted", "got": "an interrupt"}, "interrupted: run the same command again to resume", as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        _tell(
+            {"kind": "Interrupted", "got": "an interrupt"}, "interrupted: run the same command again to resume", as_json
+        )
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         traceback.print_exc()
         _tell({"kind": type(error).__name__, "got": str(error)}, f"a fault of ninetyfive itself: {error!r}", as_json)
         return 1
+
+
+def _tell_words(error: typer.TyperException, as_json: bool) -> None:
+    """What is wrong with the words; where none were given, the help that Typer gives instead."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if message.startswith("Usage:"):
+        print(message, file=sys.stderr)
+        return
+    where, message = context.command_path if context else "ninetyfive", message.rstrip(".")
+    known = UsageError(where, expected="words that it knows", got=message, do=f"see `{where} --help`")
+    _tell(known.as_dict(), f"{message[:1].lower()}{message[1:]}. To do: {known.do}.", as_json)
 
 
 def _tell(document: dict[str, str], text: str, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ninetyfive.metrics import METRICS
 from ninetyfive.progress import Reporter, Silent
 
 Document = Mapping[str, Any]
@@ -40,7 +41,13 @@ def progress(as_json: bool) -> Iterator[Reporter]:
     if not console.is_terminal:
         yield _Lines(console)
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
 
@@ -85,6 +92,7 @@ class _Bars(_Lines):
 
 def _table(*columns: str, title: str | None = None) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    table.min_width = len(title or "")
     for name in columns:
         table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
     return table
@@ -100,9 +108,20 @@ def number(value: float | int | None) -> str:
 
 
 def _interval(metric: Document) -> str:
+    """A value with half of its 95 % interval, which lies evenly around it."""
     if metric.get("low") is None:
         return number(metric["value"])
-    return f"{number(metric['value'])} [{number(metric['low'])}, {number(metric['high'])}]"
+    half = (metric["high"] - metric["low"]) / 2
+    return f"{number(metric['value'])} ±{half:,.0f}" if half >= 100 else f"{number(metric['value'])} ±{half:.2g}"
+
+
+def _ordered(metrics: Document, primary: str | None = None) -> list[str]:
+    """The names of metrics in one order, however they were stored: the primary one, then as the table of metrics has them."""
+    return sorted(metrics, key=lambda name: (name != primary, list(METRICS).index(name)))
+
+
+def _count(count: int, word: str) -> str:
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
 def run(document: Document, as_json: bool) -> None:
@@ -115,10 +134,9 @@ def run(document: Document, as_json: bool) -> None:
         console.print(f"not due: {document['reason']}")
         return
     rows, window = document["rows"], document["window"]
-    console.print(
-        f"[bold]rows[/]     read {rows['read']:,} = accepted {rows['accepted']:,} + quarantined {rows['quarantined']:,}"
-        f" + unlabelled {rows['unlabelled']:,} + duplicate {rows['duplicate']:,}"
-    )
+    parts = " + ".join(f"{name} {rows[name]:,}" for name in ("accepted", "quarantined", "unlabelled", "duplicate"))
+    read = f"read {rows['read']:,} = {parts}" if rows["read"] else "nothing new to read"
+    console.print(f"[bold]rows[/]     {read}")
     span = f", {window['from']} to {window['to']}" if window["from"] else ""
     console.print(
         f"[bold]window[/]   train {window['train']:,}, test {window['test']:,}, unlabelled {window['unlabelled']:,},"
@@ -138,22 +156,26 @@ def run(document: Document, as_json: bool) -> None:
         f"\n[bold]release[/]  {document['release'][:12]} {'promoted' if document['promoted'] else 'not promoted'}"
         f": {document['reason']}"
     )
-    console.print(f"[bold]run[/]      {document['jobs']} jobs, {seconds:.1f} s, {skipped} of {len(document['steps'])} steps unchanged")
+    unchanged = f"{skipped} of {len(document['steps'])} steps unchanged"
+    console.print(f"[bold]run[/]      {_count(document['jobs'], 'job')}, {seconds:.1f} s, {unchanged}")
 
 
 def _metrics_table(document: Document) -> Table:
     others = [("constant", document["baselines"]["constant"]), ("linear", document["baselines"]["linear"])]
     if document["champion"]:
-        others.append((f"champion {document['champion']['release'][:8]}", document["champion"]["metrics"]))
-    table = _table("metric", ">model [95 %]", *(f">{name}" for name, _ in others), ">gain over constant", ">over linear")
-    for name, metric in document["metrics"].items():
+        others.append(("champion", document["champion"]["metrics"]))
+    table = _table(
+        "metric", ">model ±95 %", *(f">{name}" for name, _ in others), ">gain over constant", ">over linear"
+    )
+    for name in _ordered(document["metrics"], document["primary"]):
+        metric = document["metrics"][name]
         gains = [_interval(document["gains"][base][name]) for base in ("constant", "linear")]
         table.add_row(name, _interval(metric), *(number(other[name]["value"]) for _, other in others), *gains)
     return table
 
 
 def _slice_table(column: str, groups: Sequence[Document], document: Document) -> Table:
-    names = list(document["metrics"])
+    names = _ordered(document["metrics"], document["primary"])
     table = _table(column, ">rows", *(f">{name}" for name in names), ">gain over constant")
     for group in groups:
         cells = [_interval(group["metrics"][name]) if group["metrics"] else "too few" for name in names]
@@ -181,8 +203,11 @@ def status(document: Document, as_json: bool) -> None:
     if champion is None:
         console.print("champion  none yet: `ninetyfive run` makes one")
     else:
-        metrics = ", ".join(f"{name} {_interval(metric)}" for name, metric in champion["metrics"].items())
-        console.print(f"champion  {champion['release'][:12]}, epoch {champion['epoch']}, since {_when(champion['since'])}")
+        measured = champion["metrics"]
+        metrics = ", ".join(f"{name} {_interval(measured[name])}" for name in _ordered(measured))
+        console.print(
+            f"champion  {champion['release'][:12]}, epoch {champion['epoch']}, since {_when(champion['since'])}"
+        )
         console.print(f"          {metrics}")
     for kind in ("training", "serving"):
         console.print(f"{kind:<9} {escape(document[kind]['text'])}")
@@ -190,7 +215,8 @@ def status(document: Document, as_json: bool) -> None:
     if schema is not None:
         review = "reviewed" if schema["reviewed"] else "inferred, not reviewed"
         console.print(f"schema    version {schema['version']}, {schema['columns']} columns, {review}")
-    console.print(f"store     {escape(document['store'])}: {document['spans']} spans, {document['releases']} releases")
+    held = f"{_count(document['spans'], 'span')}, {_count(document['releases'], 'release')}"
+    console.print(f"store     {escape(document['store'])}: {held}")
     if last is not None:
         console.print(f"last run  {last['id']}, {last['status']}, {_when(last['started'])}")
 
@@ -202,7 +228,8 @@ def releases(found: Sequence[Document], as_json: bool) -> None:
         return
     table = _table(">#", "release", "made", "champion", "metrics")
     for release in found:
-        metrics = ", ".join(f"{name} {number(metric['value'])}" for name, metric in release["metrics"].items())
+        measured = release["metrics"]
+        metrics = ", ".join(f"{name} {number(measured[name]['value'])}" for name in _ordered(measured))
         live = "yes" if release["champion"] else ""
         table.add_row(str(release["number"]), release["release"][:12], _when(release["created"]), live, metrics)
     _console().print(table if found else "no releases yet: `ninetyfive run` makes one")
@@ -222,9 +249,9 @@ def predicted(document: Document, as_json: bool) -> None:
         emit(document)
         return
     rows, console = document["rows"], _console()
-    console.print(f"{rows['answered']:,} rows answered by {document['release'][:12]} → {document['output']}")
+    console.print(f"{_count(rows['answered'], 'row')} answered by {document['release'][:12]} → {document['output']}")
     if rows["rejected"]:
-        console.print(f"{rows['rejected']:,} rows break the schema → {document['rejected']}")
+        console.print(f"{_count(rows['rejected'], 'row')} refused by the schema → {document['rejected']}")
     for text in document["notices"]:
         console.print(f"note: {escape(text)}")
 
@@ -241,7 +268,11 @@ def trace(document: Document, as_json: bool) -> None:
     steps = _table("feature", "operation", ">value", title="step by step")
     last = None
     for step in document["steps"]:
-        steps.add_row(escape(step["feature"]) if step["feature"] != last else "", escape(step["operation"]), escape(_shown(step["value"])))
+        steps.add_row(
+            escape(step["feature"]) if step["feature"] != last else "",
+            escape(step["operation"]),
+            escape(_shown(step["value"])),
+        )
         last = step["feature"]
     inputs = _table("input", ">float32", title="what the model saw")
     for name, value in document["inputs"].items():
@@ -261,7 +292,9 @@ def schema(document: Document, as_json: bool) -> None:
     for column in document["columns"]:
         rules = {key: value for key, value in column.items() if key not in ("name", "type", "nullable")}
         allowed = "yes" if column.get("nullable", True) else "no"
-        table.add_row(escape(column["name"]), column["type"], allowed, escape(", ".join(f"{k} {v}" for k, v in rules.items())))
+        table.add_row(
+            escape(column["name"]), column["type"], allowed, escape(", ".join(f"{k} {v}" for k, v in rules.items()))
+        )
     _console().print(table)
 
 
@@ -271,7 +304,10 @@ def schema_diff(document: Document, as_json: bool) -> None:
         emit(document)
         return
     console = _console()
-    console.print(f"schema.toml against the champion's schema: {len(document['changes'])} differences")
+    if not document["champion"]:
+        console.print("there is no champion yet to compare schema.toml with: `ninetyfive run` makes one")
+        return
+    console.print(f"schema.toml against the champion's schema: {_count(len(document['changes']), 'difference')}")
     for text in document["changes"]:
         console.print(f"  {escape(text)}")
 
@@ -283,7 +319,8 @@ def findings(document: Document, as_json: bool) -> None:
         return
     console = _console()
     for finding in document["findings"]:
-        console.print(f"[bold]{finding['level']}[/] {escape(finding['kind'])}: {escape(finding['subject'])}: {escape(finding['problem'])}")
+        told = ": ".join(escape(finding[part]) for part in ("kind", "subject", "problem"))
+        console.print(f"[bold]{finding['level']}[/] {told}")
         console.print(f"    to do: {escape(finding['do'])}")
     if not document["findings"]:
         console.print("nothing is wrong")
@@ -295,7 +332,7 @@ def audit(document: Document, as_json: bool) -> None:
         emit(document)
         return
     if document["whole"]:
-        _console().print(f"{document['records']:,} records, the chain is whole")
+        _console().print(f"{_count(document['records'], 'record')}, the chain is whole")
         return
     findings(document, as_json)
 

@@ -49,7 +49,9 @@ def load_system(path: Path) -> System:
             str(path),
             expected="one nf.System(...)",
             got=f"{len(distinct)}",
-            do="declare one system in the file" if not distinct else "keep one system to a file, and name it with --system",
+            do="declare one system in the file"
+            if not distinct
+            else "keep one system to a file, and name it with --system",
         )
     if distinct[0].declared_model is None:
         raise DeclarationError(

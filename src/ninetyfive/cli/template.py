@@ -20,7 +20,7 @@ from ninetyfive import col
 
 '''
 
-_EXAMPLE = '''{head}system = nf.System(
+_EXAMPLE = """{head}system = nf.System(
     "taxi-tips",
     source=nf.csv("data/trips.csv", time="picked_up_at", id="trip"),
     label=col("tip") > 3.0,
@@ -42,9 +42,9 @@ def model(x, y, params):
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(**params).fit(x, y)
-'''
+"""
 
-_PROPOSED = '''{head}system = nf.System(
+_PROPOSED = """{head}system = nf.System(
     "{name}",
     source=nf.{kind}({url!r}{arguments}),
     label=col({label!r}),
@@ -61,9 +61,9 @@ def model(x, y, params):
     from sklearn.ensemble import {estimator}
 
     return {estimator}(**params).fit(x, y)
-'''
+"""
 
-_TOML = """# Where the system runs. system.py says what it does. Every setting has a default; docs/settings.md lists them.
+_TOML = """# Where the system runs. system.py says what it does. Every setting has a default: docs/settings.md.
 # store = ".ninetyfive"
 # engine = "local"
 #
@@ -86,7 +86,9 @@ def new_project(
     files: dict[str, str] = {"ninetyfive.toml": _TOML, ".gitignore": _IGNORE}
     if data is None:
         if label or time or ids:
-            raise UsageError("init", expected="--data with --label, --time and --id", got="no --data", do="add --data FILE")
+            raise UsageError(
+                "init", expected="--data with --label, --time and --id", got="no --data", do="add --data FILE"
+            )
         files["system.py"] = _EXAMPLE.format(head=_HEAD)
         files["data/trips.csv"] = _trips()
     else:
@@ -126,7 +128,9 @@ def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids:
         guesses = result_of(reducer, LocalEngine().run({"types": Reduce(Read((part,), reader), reducer)})["types"])
     types = {guess.name: guess.type or "number" for guess in guesses}
     if label is None:
-        raise UsageError("--label", expected="the column to predict", got="none", do=f"name one: {near_names('', types)}")
+        raise UsageError(
+            "--label", expected="the column to predict", got="none", do=f"add --label COLUMN; {near_names('', types)}"
+        )
     for option, name in (("--label", label), *((("--time"), time),) * bool(time), *(("--id", each) for each in ids)):
         if name not in types:
             raise UsageError(option, expected=f"a column of {data}", got=repr(name), do=near_names(str(name), types))
@@ -162,7 +166,11 @@ def _feature(name: str, type: str) -> str:
         "timestamp[UTC]": f"col({name!r}).hour()",
         "date": f"col({name!r}).weekday()",
     }
-    return f"        {name!r}: {proposed[type]}," if type in proposed else f"        # {name!r} is opaque: no operation takes it"
+    return (
+        f"        {name!r}: {proposed[type]},"
+        if type in proposed
+        else f"        # {name!r} is opaque: no operation takes it"
+    )
 
 
 def _relative(folder: Path, data: str) -> str:

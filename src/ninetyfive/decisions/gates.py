@@ -113,7 +113,7 @@ def _baseline(evidence: Evidence) -> Verdict:
 
 def _champion(evidence: Evidence) -> Verdict:
     metric = evidence.metric
-    name, expected = f"champion {metric}", f"{metric} not below the champion's beyond chance"
+    name, expected = f"champion {metric}", f"{metric} not worse than the champion's beyond chance"
     if evidence.over_champion is None:
         return Verdict(name, True, True, expected, "no champion", _ALONE)
     gain = _estimate(evidence.over_champion, metric, "gate 'champion'")

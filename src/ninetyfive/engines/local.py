@@ -29,7 +29,7 @@ import polars as pl
 from ninetyfive.engines.chunks import Blamed, End, Evaluation, check_output, ends_of, joined, rows_of_part
 from ninetyfive.engines.graph import Graph, check_columns, declared, graph_of, name_of
 from ninetyfive.engines.partitioning import in_order, piece_number
-from ninetyfive.engines.scheduling import Schedule, Unit
+from ninetyfive.engines.scheduling import Schedule
 from ninetyfive.engines.spilling import Buffers
 from ninetyfive.engines.writing import Folder, SpanWriter
 from ninetyfive.errors import PlanError
@@ -350,6 +350,3 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-_UNITS: tuple[type[Unit], ...] = (_PartUnit, _PartitionUnit)

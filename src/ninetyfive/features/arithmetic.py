@@ -13,7 +13,19 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from ninetyfive.features import texts, times, tree
-from ninetyfive.features.operation import Argument, Frame, Operation, Polars, Site, divided_by, fail, finite_argument, series_by_series, unify
+from ninetyfive.features.operation import (
+    Argument,
+    Frame,
+    Operation,
+    Polars,
+    Site,
+    any_nan,
+    divided_by,
+    fail,
+    finite_argument,
+    unify,
+    whole,
+)
 
 _ARITHMETIC_NULLS = "null where either is null; NaN and inf as IEEE 754 says; an integer that leaves int64 rejects the row"
 
@@ -58,7 +70,7 @@ def _arithmetic_frame(apply: Binary, *, signed_zero: bool = False) -> Callable[[
         left, right = site.float_frames(pl)
         written = [value for value in (site.constant(0), site.constant(1)) if value is not None]
         if signed_zero and (not written or 0 in written):
-            return series_by_series(pl, (left, right), apply)
+            left, right = whole(pl, site)
         return apply(left, right)
 
     return frame
@@ -100,7 +112,8 @@ def _divide_frame(pl: Polars, site: Site) -> Frame:
     divisor = site.constant(1)
     if divisor is not None and math.isfinite(divisor) and divisor:
         return divided_by(pl, left, float(divisor))
-    return series_by_series(pl, (left, right), operator.truediv)
+    left, right = whole(pl, site)
+    return left / right
 
 
 def divide_by_zero(left: float, right: float) -> float:
@@ -146,8 +159,7 @@ def _comparison_frame(apply: Binary) -> Callable[[Polars, Site], Frame]:
         left, right = site.float_frames(pl) if tree.NUMBER in site.types else site.inputs
         written = site.constant(0) is not None  # a literal on the left may lose the rows of a column that is all null
         compared = _MIRRORED[apply](right, left) if written else apply(left, right)
-        known = [_not_nan(site, index) for index, kind in enumerate(site.types) if kind == tree.NUMBER]
-        conditions = [frame for frame in known if frame is not None]
+        conditions = [_not_nan(site, index) for index, may in enumerate(site.nan) if may]
         return pl.when(*conditions).then(compared) if conditions else compared
 
     return frame
@@ -158,27 +170,22 @@ def _comparison_row(symbol: str) -> Callable[[Site], str]:
         if tree.NUMBER not in site.types:
             return site.strict(f"{site.inputs[0]} {symbol} {site.inputs[1]}")
         left, right = site.floats()
-        nan = [f"{text} != {text}" for text, kind in zip(site.inputs, site.types, strict=True) if _may_be_nan(text, kind)]
+        nan = [f"{text} != {text}" for text, may in zip(site.inputs, site.nan, strict=True) if may]
         return site.strict(f"{left} {symbol} {right}", *nan)
 
     return row
 
 
 def _not_nan(site: Site, index: int) -> Frame:
-    """Whether a number is not NaN; None for a constant that never is, and false in every row for one that always is."""
-    value = site.constant(index)
-    if value is None:
+    """Whether an input is not NaN, in every row (a constant NaN is it in none)."""
+    if site.constant(index) is None:
         return site.inputs[index].is_not_nan()
     other = site.inputs[1 - index]
-    return other.is_null() & other.is_not_null() if math.isnan(value) else None
-
-
-def _may_be_nan(text: str, kind: str) -> bool:
-    return kind == tree.NUMBER and not text.strip("(-)")[0].isdigit()
+    return other.is_null() & other.is_not_null()
 
 
 def _comparison_nullable(site: Site) -> bool:
-    return any(site.nullable) or tree.NUMBER in site.types
+    return any(site.nullable) or any(site.nan)
 
 
 def _logic_result(types: tuple[str, ...], _: Mapping[str, Any]) -> str | None:
@@ -324,6 +331,7 @@ OPERATIONS = (
         gives="the same type",
         nulls="null stays null; the negative of the smallest int64 rejects the row",
         result=_numeric,
+        nan=any_nan,
         frame=_negate_frame,
         row=_negate_row,
     ),
@@ -386,6 +394,7 @@ OPERATIONS = (
         ),
         check=_clip_check,
         result=_clip_result,
+        nan=any_nan,
         frame=_clip_frame,
         row=_clip_row,
     ),

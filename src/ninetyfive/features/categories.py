@@ -11,7 +11,17 @@ from typing import Any
 
 from ninetyfive.features import tree
 from ninetyfive.features.learned import label
-from ninetyfive.features.operation import ONE_HOT, Argument, Frame, Operation, Outcome, Polars, Site, values_argument
+from ninetyfive.features.operation import (
+    ONE_HOT,
+    Argument,
+    Frame,
+    Operation,
+    Outcome,
+    Polars,
+    Site,
+    never,
+    values_argument,
+)
 
 MAX_COLUMNS = 10_000
 _KINDS = (tree.STRING, tree.INTEGER, tree.BOOLEAN)
@@ -57,7 +67,7 @@ OPERATIONS = (
         hint='name the values, as in .one_hot(["a", "b"]), or use .vocabulary().one_hot()',
         arguments=(Argument("values", values_argument("values", optional=True, least=1, most=MAX_COLUMNS), None),),
         result=_result,
-        nullable=lambda _: False,
+        nullable=never,
         frame=_frames,
         row=_row,
     ),

@@ -239,4 +239,5 @@ def _output(made: Program, index: int, expressions: Sequence[Any], model: bool) 
         return expression
     if step.type == tree.INTEGER and step.outcomes is None:
         expression = expression.cast(pl.Float64)
-    return expression.cast(pl.Float32).fill_null(float("nan"))
+    expression = expression.cast(pl.Float32)
+    return expression.fill_null(float("nan")) if step.nullable else expression

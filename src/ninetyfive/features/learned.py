@@ -22,9 +22,11 @@ from ninetyfive.features.operation import (
     Outcome,
     Polars,
     Site,
+    any_nan,
     fail,
     finite_argument,
     integer_argument,
+    never,
     values_argument,
 )
 
@@ -117,7 +119,7 @@ def _scale(std: float) -> float | None:
 def _fill_mean_frame(pl: Polars, site: Site) -> Frame:
     assert site.constants is not None
     (frame,) = site.float_frames(pl)
-    known = frame.fill_nan(None) if site.types[0] == tree.NUMBER else frame
+    known = frame.fill_nan(None) if site.nan[0] else frame
     return known.fill_null(site.constants["mean"])
 
 
@@ -125,7 +127,7 @@ def _fill_mean_row(site: Site) -> str:
     assert site.constants is not None
     (text,), (as_float,) = site.inputs, site.floats()
     missing = [f"{text} is None"] if site.nullable[0] else []
-    missing += [f"{text} != {text}"] if site.types[0] == tree.NUMBER else []
+    missing += [f"{text} != {text}"] if site.nan[0] else []
     mean = site.constants["mean"]
     return f"{mean!r} if {' or '.join(missing)} else {as_float}" if missing else as_float
 
@@ -134,15 +136,17 @@ def _bins_frame(pl: Polars, site: Site) -> Frame:
     assert site.constants is not None
     (frame,) = site.float_frames(pl)
     edges = pl.lit(pl.Series("", site.constants["edges"], dtype=pl.Float64))
-    known = frame.is_not_nan() if site.types[0] == tree.NUMBER else frame.is_not_null()
-    return pl.when(known).then(edges.search_sorted(frame, side="left").cast(pl.Int64))
+    index = edges.search_sorted(frame, side="left").cast(pl.Int64)
+    if site.nan[0]:
+        return pl.when(frame.is_not_nan()).then(index)
+    return pl.when(frame.is_not_null()).then(index) if site.nullable[0] else index
 
 
 def _bins_row(site: Site) -> str:
     assert site.constants is not None
     (text,), (as_float,) = site.inputs, site.floats()
     edges = site.bind(f"_edges_{site.step}", list(site.constants["edges"]))
-    nan = [f"{text} != {text}"] if site.types[0] == tree.NUMBER else []
+    nan = [f"{text} != {text}"] if site.nan[0] else []
     return site.strict(f"{site.bind('_bisect_left', bisect_left)}({edges}, {as_float})", *nan)
 
 
@@ -201,6 +205,7 @@ OPERATIONS = (
         nulls="null stays null, NaN stays NaN; neither is counted when it learns",
         hint=_HINT,
         result=_number,
+        nan=any_nan,
         frame=_zscore_frame,
         row=_zscore_row,
         analyzer=lambda _: (MOMENTS, ()),
@@ -215,7 +220,8 @@ OPERATIONS = (
         nulls="null and NaN become the mean of the training rows",
         hint=_HINT,
         result=_number,
-        nullable=lambda _: False,
+        nullable=never,
+        nan=never,
         frame=_fill_mean_frame,
         row=_fill_mean_row,
         analyzer=lambda _: (MOMENTS, ()),
@@ -231,7 +237,7 @@ OPERATIONS = (
         hint=_HINT,
         arguments=(Argument("n", integer_argument("n", 2, 1000)),),
         result=_bin,
-        nullable=lambda site: site.nullable[0] or site.types[0] == tree.NUMBER,
+        nullable=lambda site: site.nullable[0] or site.nan[0],
         frame=_bins_frame,
         row=_bins_row,
         outcomes=_bins_outcomes,
@@ -251,7 +257,7 @@ OPERATIONS = (
             Argument("min_count", integer_argument("min_count", 1, tree.INT64_MAX), 1),
         ),
         result=_index,
-        nullable=lambda _: False,
+        nullable=never,
         frame=_words_frame,
         row=_words_row,
         outcomes=_words_outcomes,

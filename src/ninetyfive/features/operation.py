@@ -34,13 +34,14 @@ class Site:
     """One use of an operation.
 
     `inputs` are Polars expressions for the frame lowering and source texts (a name or a literal) for the row lowering;
-    `nodes`, `types`, `nullable` and `outcomes` describe them; `bind` gives an object a name that the source text may use.
+    `nodes`, `types`, `nullable`, `nan` (may it be) and `outcomes` describe them; `bind` gives an object a name that the source text may use.
     """
 
     inputs: tuple[Any, ...]
     nodes: tuple[tree.Node, ...]
     types: tuple[str, ...]
     nullable: tuple[bool, ...]
+    nan: tuple[bool, ...]
     outcomes: tuple[tuple[Outcome, ...] | None, ...]
     arguments: Mapping[str, Any]
     constants: Mapping[str, Any] | None
@@ -92,6 +93,20 @@ def _any_null(site: Site) -> bool:
     return any(site.nullable)
 
 
+def any_nan(site: Site) -> bool:
+    """NaN only where an input is."""
+    return any(site.nan)
+
+
+def never(_: Site) -> bool:
+    """Not null, or not NaN, whatever the inputs are."""
+    return False
+
+
+def _always(_: Site) -> bool:
+    return True
+
+
 def _no_outcomes(_: Site) -> tuple[Outcome, ...] | None:
     return None
 
@@ -117,6 +132,7 @@ class Operation:
     frame: Callable[[Polars, Site], Frame]
     row: Callable[[Site], str]
     nullable: Callable[[Site], bool] = _any_null
+    nan: Callable[[Site], bool] = _always
     outcomes: Callable[[Site], tuple[Outcome, ...] | None] = _no_outcomes
     constants: tuple[Argument, ...] = ()
     analyzer: Callable[[Mapping[str, Any]], tuple[str, tuple[int, ...]]] | None = None
@@ -153,20 +169,18 @@ def divided_by(pl: Polars, frame: Frame, divisor: float) -> Frame:
     return frame / frame.clip(bound, bound)
 
 
-def series_by_series(pl: Polars, frames: tuple[Frame, Frame], apply: Callable[[Any, Any], Any]) -> Frame:
-    """IEEE arithmetic of two number columns, on whole series.
+def whole(pl: Polars, site: Site) -> list[Frame]:
+    """The inputs as number columns that Polars cannot hold as scalars.
 
-    An expression would not do: where Polars holds a column as a scalar (any `when` may make one), it multiplies by the
-    reciprocal instead of dividing and takes -0.0 + 0.0 for -0.0, so that a row would depend on its neighbours.
+    Beside a scalar (which any `when` may make, and a literal is) it multiplies by the reciprocal instead of dividing and
+    takes -0.0 + 0.0 for -0.0, so that a row would depend on its neighbours. `shift(0)` makes the column.
     """
-
-    def whole(series: Sequence[Any]) -> Any:
-        lengths = {len(one) for one in series}
-        rows = max(lengths) if min(lengths) else 0
-        left, right = (one if len(one) == rows else one.new_from_index(0, rows) for one in series)
-        return apply(left, right)
-
-    return pl.map_batches(frames, whole, return_dtype=pl.Float64, is_elementwise=True)
+    frames = site.float_frames(pl)
+    given = next(frame for frame, node in zip(frames, site.nodes, strict=True) if not isinstance(node, tree.Constant))
+    return [
+        (pl.when(given.is_null()).then(frame).otherwise(frame) if isinstance(node, tree.Constant) else frame).shift(0)
+        for frame, node in zip(frames, site.nodes, strict=True)
+    ]
 
 
 def over_distinct(pl: Polars, frame: Frame, function: Callable[[Any], Any], dtype: Any) -> Frame:

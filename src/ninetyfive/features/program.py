@@ -36,12 +36,13 @@ _TO_OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node: the steps it reads, its logical type, whether it may be null, its outcomes where they are known."""
+    """One node: the steps it reads, its logical type, whether it may be null or NaN, its outcomes where they are known."""
 
     node: tree.Node
     inputs: tuple[int, ...]
     type: str
     nullable: bool
+    nan: bool
     outcomes: tuple[Outcome, ...] | None
     feature: str
 
@@ -105,9 +106,9 @@ def _step(
                 do=near_names(node.name, types),
             )
         known = _TRUTH if types[node.name] == tree.BOOLEAN else None
-        return Step(node, inputs, types[node.name], True, known, feature)
+        return Step(node, inputs, types[node.name], True, types[node.name] == tree.NUMBER, known, feature)
     if isinstance(node, tree.Constant):
-        return Step(node, inputs, node.type, node.type == tree.NULL, None, feature)
+        return Step(node, inputs, node.type, node.type == tree.NULL, node.value != node.value, None, feature)
     operation = OPERATIONS[node.operation]
     read = [steps[i] for i in inputs]
     kinds = tuple(step.type for step in read)
@@ -138,7 +139,8 @@ def _step(
             do="keep the most frequent ones, as in .vocabulary(top=300).one_hot()",
         )
     outcomes = _TRUTH if result == tree.BOOLEAN else operation.outcomes(site)
-    return Step(node, inputs, result, operation.nullable(site), outcomes, feature)
+    nan = result == tree.NUMBER and operation.nan(site)
+    return Step(node, inputs, result, operation.nullable(site), nan, outcomes, feature)
 
 
 def _site(node: tree.Call, read: list[Step], inputs: tuple[object, ...], result: str, index: int) -> Site:
@@ -147,6 +149,7 @@ def _site(node: tree.Call, read: list[Step], inputs: tuple[object, ...], result:
         nodes=node.inputs,
         types=tuple(step.type for step in read),
         nullable=tuple(step.nullable for step in read),
+        nan=tuple(step.nan for step in read),
         outcomes=tuple(step.outcomes for step in read),
         arguments=dict(node.arguments),
         constants=None if node.constants is None else dict(node.constants),

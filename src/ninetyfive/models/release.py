@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -33,11 +33,15 @@ VERSION = 1
 EVIDENCE = "evidence.json"
 
 
+Answer = float | dict[str, float] | None
+"""What one row is answered: a number, {class: probability}, or None where an input is missing and the model refuses that."""
+
+
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """release.json: what a release is. `hindsight` are the columns that no request holds; `native` names an adapter.
 
     `training` and `serving` are the paradigms in force, as declared; `tolerance` is how far the answer of one row may
-    be from that of the same row in a batch (0.0: not at all).
+    be from that of the same row in a batch (0.0: not at all). `missing`: whether a row with a missing input is answered.
     """
 
     system: str
@@ -57,6 +61,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     training: dict[str, Any]
     serving: dict[str, Any]
     tolerance: float
+    missing: Literal["answered", "refused"]
     version: int = VERSION
 
 
@@ -64,7 +69,7 @@ class Golden(msgspec.Struct, frozen=True):
     """One golden request: a row of the evaluation as row scalars, and what the release answered."""
 
     row: dict[str, Any]
-    answer: float | dict[str, float]
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +92,39 @@ class OpenRelease:
         """The release as a scorer whose columns are called `name`."""
         return Scorer(name, self.transform.frames(), self.predictor)
 
-    def answer(self, row: Mapping[str, Any]) -> float | dict[str, float]:
-        """The answer for one row of row scalars, by the row function: a number, or {class: probability}."""
+    def answer(self, row: Mapping[str, Any]) -> Answer:
+        """The answer for one row of row scalars, by the row function."""
         return self.answer_inputs(self.transform.rows()(row))
 
-    def answer_inputs(self, inputs: list[float]) -> float | dict[str, float]:
+    def answer_inputs(self, inputs: list[float]) -> Answer:
         """The answer for one row of model inputs."""
-        answers = self.predictor.predict(np.array([inputs], dtype=np.float32))
-        if self.about.task == "multiclass":
-            return dict(zip(self.about.classes, answers[0].tolist(), strict=True))
-        return float(answers[0])
+        return answer_of(self.predictor, inputs)
 
     def golden(self) -> list[Golden]:
         """The golden requests."""
         return msgspec.json.decode((self.folder / "golden.json").read_bytes(), type=list[Golden])
 
 
+def answer_of(predictor: Predictor, inputs: list[float]) -> Answer:
+    """The answer of a predictor for one row of model inputs."""
+    answer = predictor.predict(np.array([inputs], dtype=np.float32))[0]
+    if np.isnan(answer).any():
+        return None
+    if predictor.task == "multiclass":
+        return dict(zip(predictor.classes, answer.tolist(), strict=True))
+    return float(answer)
+
+
 def open_release(folder: Path) -> OpenRelease:
     """Read a release folder; every byte is checked against its manifest (`IntegrityError`)."""
     check_folder(folder)
     about = _decode(folder / "release.json")
+    refuses = about.missing == "refused"
     predictor: Predictor
     if about.native:
-        predictor = NativePredictor.of(about.adapter, folder, about.task, about.classes)
+        predictor = NativePredictor.of(about.adapter, folder, about.task, about.classes, refuses_missing=refuses)
     else:
-        predictor = OnnxPredictor(folder / "model.onnx")
+        predictor = OnnxPredictor(folder / "model.onnx", refuses_missing=refuses)
     return OpenRelease(
         hash=release_hash(folder),
         about=about,

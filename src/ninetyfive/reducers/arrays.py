@@ -8,6 +8,7 @@ order give the same bits. What does not belong here: any summary.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK = 16_384  # rows worked on at a time, so that what is in between stays in the processor's cache
 _EXACT = 2**53  # whole numbers up to here are exact as float64
-_SIGN = np.uint64(1 << 63)
 
 
 class Numbers(NamedTuple):
@@ -62,12 +62,26 @@ def numbers(series: pl.Series, reducer: object) -> Numbers:
             got=str(dtype),
             do="cast the column, or choose a reducer that takes any value",
         )
-    values = present(series).to_numpy()
-    if series.dtype != pl.Float64:
-        return Numbers(np.ascontiguousarray(values), nulls, 0)
+    values = np.ascontiguousarray(present(series).to_numpy())
+    if values.dtype != np.float64:
+        return Numbers(values, nulls, 0)
     missing = np.isnan(values)
     nans = int(np.count_nonzero(missing))
-    return Numbers((values[~missing] if nans else values) + 0.0, nulls, nans)
+    if nans:
+        values = values[~missing]
+        values += 0.0  # turns −0.0 into 0.0
+    else:
+        values = values + 0.0
+    return Numbers(values, nulls, nans)
+
+
+def sorted_numbers(series: pl.Series, reducer: object) -> Numbers:
+    """`numbers` in ascending order."""
+    found = numbers(series, reducer)
+    if found.values.dtype == np.float64:  # these are our own copy
+        found.values.sort()
+        return found
+    return found._replace(values=np.sort(found.values))
 
 
 def present(series: pl.Series) -> pl.Series:
@@ -89,9 +103,8 @@ def squares_about(values: Array, centre: float) -> float:
     return result
 
 
-def number_hash(values: Array) -> Array:
-    """64-bit hash of each number, as `hashing.series_hash` hashes it: by value, so that 1 and 1.0 agree."""
-    hashes = np.empty(len(values), dtype=np.uint64)
+def number_hashes(values: Array) -> Iterator[Array]:
+    """64-bit hashes of what `numbers` gives, in blocks, as `hashing.series_hash` has them: 1 and 1.0 agree."""
     for start in range(0, len(values), BLOCK):
         block = values[start : start + BLOCK]
         bits = block.astype(np.float64).view(np.uint64)
@@ -99,31 +112,18 @@ def number_hash(values: Array) -> Array:
             exact = (block >= -_EXACT) & (block <= _EXACT)
             if not exact.all():
                 bits = np.where(exact, bits, block.view(np.uint64))
-        if (bits == _SIGN).any():
-            bits = np.where(bits == _SIGN, np.uint64(0), bits)
-        hashes[start : start + BLOCK] = mix(bits)
-    return hashes
-
-
-def run_starts(ordered: Array) -> Array:
-    """Where each run of equal values of a sorted array begins."""
-    first = np.empty(len(ordered), dtype=np.bool_)
-    first[:1] = True
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    return np.flatnonzero(first)
-
-
-def lengths(starts: Array, end: int) -> Array:
-    """How long each run is (int64), the last one up to `end`."""
-    counts = np.empty(len(starts), dtype=np.int64)
-    np.subtract(starts[1:], starts[:-1], out=counts[:-1])
-    counts[-1:] = end - starts[-1:]
-    return counts
+        yield mix(bits)
 
 
 def runs(ordered: Array) -> tuple[Array, Array]:
-    """The distinct values of a sorted array and how often each occurs."""
-    starts = run_starts(ordered)
+    """Where each run of equal values of a sorted array begins, and how long it is (int64)."""
+    first = np.empty(len(ordered), dtype=np.bool_)
+    first[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
     if len(starts) == len(ordered):
-        return ordered, np.broadcast_to(np.int64(1), ordered.shape)
-    return ordered[starts], lengths(starts, len(ordered))
+        return starts, np.broadcast_to(np.int64(1), ordered.shape)
+    counts = np.empty(len(starts), dtype=np.int64)
+    np.subtract(starts[1:], starts[:-1], out=counts[:-1])
+    counts[-1:] = len(ordered) - starts[-1:]
+    return starts, counts

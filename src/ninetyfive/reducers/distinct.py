@@ -11,6 +11,7 @@ standard deviation 1 / √(k − 2): Beyer, Haas, Reinwald, Sismanis, Gemulla: O
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,15 +34,16 @@ class DistinctState(msgspec.Struct, frozen=True, array_like=True):
     more: bool = False
 
 
-def distinct_of(hashes: Array, size: int) -> DistinctState:
-    """The state of distinct uint64 hashes in any order."""
-    more = len(hashes) > size
-    if more:
-        # most of a long array can be left out before it is sorted: a uniform hash falls below the limit with p = size/n
-        limit = min(_SPACE - 1, int(_SPACE * (size + 8 * math.sqrt(size)) / len(hashes)))
-        fewer = hashes[hashes < np.uint64(limit)]
-        hashes = fewer if len(fewer) >= size else hashes
-    return DistinctState(np.sort(hashes)[:size].tobytes(), more)
+def distinct_of(blocks: Callable[[], Iterable[Array]], count: int, size: int) -> DistinctState:
+    """The state of `count` distinct uint64 hashes in any order, given by `blocks`, which may be called twice."""
+    # A uniform hash is below `limit` with a probability of just over size / count: most need not be kept, nor sorted.
+    limit = int(_SPACE * (size + 8 * math.sqrt(size)) / max(count, 1))
+    found = np.zeros(0, dtype=np.uint64)
+    if limit < _SPACE:
+        found = np.concatenate([block[block < np.uint64(limit)] for block in blocks()])
+    if len(found) < min(count, size):
+        found = np.concatenate(list(blocks()))
+    return DistinctState(np.sort(found)[:size].tobytes(), count > size)
 
 
 def merge_distinct(left: DistinctState, right: DistinctState, size: int) -> DistinctState:
@@ -101,7 +103,7 @@ class Distinct:
             series = series.fill_nan(None)
         series = present(series)
         hashes = np.unique(text_hash(series) if series.dtype == pl.String else series_hash(series))
-        return merge_distinct(state, distinct_of(hashes, self.size), self.size)
+        return merge_distinct(state, distinct_of(lambda: [hashes], len(hashes), self.size), self.size)
 
     def merge(self, left: DistinctState, right: DistinctState) -> DistinctState:
         """The state of both."""

@@ -28,7 +28,7 @@ import numpy as np
 import polars as pl
 
 from ninetyfive.errors import PlanError
-from ninetyfive.reducers.arrays import Array, numbers, series_of
+from ninetyfive.reducers.arrays import Array, series_of, sorted_numbers
 
 Number = int | float
 
@@ -187,7 +187,7 @@ class Quantiles:
 
     def add(self, state: SketchState, frame: pl.DataFrame) -> SketchState:
         """The state with the rows of `frame`."""
-        ordered = np.sort(numbers(series_of(frame, self.column, self), self).values)
+        ordered = sorted_numbers(series_of(frame, self.column, self), self).values
         return merge_sketches(state, sketch_of(ordered, self.size), self.size)
 
     def merge(self, left: SketchState, right: SketchState) -> SketchState:
@@ -203,7 +203,7 @@ class Quantiles:
         """Counts and extremes equal, and quantiles of both right to within their own bound."""
         if (left.count, left.min, left.max) != (right.count, right.min, right.max):
             return False
-        ordered = np.sort(numbers(rows[self.column], self).values)
+        ordered = sorted_numbers(rows[self.column], self).values
         return all(
             within(result.quantile(step / 20), step / 20, ordered, result.rank_error * result.count)
             for result in (left, right)

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from ninetyfive.errors import PlanError, near_names
-from ninetyfive.reducers.arrays import number_hash, numbers, present, runs, series_of
+from ninetyfive.reducers.arrays import number_hashes, numbers, present, runs, series_of, sorted_numbers
 from ninetyfive.reducers.distinct import DistinctState, distinct_error, distinct_of, estimate, merge_distinct
 from ninetyfive.reducers.keyed_counts import value_counts
 from ninetyfive.reducers.moments import MomentsState, merge_moments, moments_of, near
@@ -231,11 +231,11 @@ def _time(reducer: Statistics, series: pl.Series) -> ColumnState:
 
 
 def _sorted(reducer: Statistics, series: pl.Series, *, moments: bool) -> ColumnState:
-    values, nulls, nans = numbers(series, reducer)
+    values, nulls, nans = sorted_numbers(series, reducer)
     if not len(values):
         return ColumnState(nulls, nans)
-    values = np.sort(values)
-    found, counts = runs(values)
+    starts, counts = runs(values)
+    found = values[starts] if len(starts) < len(values) else values
     return ColumnState(
         nulls,
         nans,
@@ -243,25 +243,27 @@ def _sorted(reducer: Statistics, series: pl.Series, *, moments: bool) -> ColumnS
         values[-1].item(),
         moments_of(values) if moments else MomentsState(),
         sketch_of(values, reducer.size),
-        distinct_of(number_hash(found), reducer.hashes),
+        distinct_of(lambda: number_hashes(found), len(found), reducer.hashes),
         top_of(counts, reducer.kept, lambda at: found[at]),
     )
 
 
 def _boolean(reducer: Statistics, series: pl.Series) -> ColumnState:
-    values, nulls, _ = numbers(series, reducer)
-    if not len(values):
+    nulls = series.null_count()
+    true = int(series.sum() or 0)
+    rows = len(series) - nulls
+    if not rows:
         return ColumnState(nulls)
-    counts = np.bincount(values, minlength=2)
+    counts = np.array([rows - true, true])
     found = np.flatnonzero(counts)
     return ColumnState(
         nulls,
         0,
         bool(found[0]),
         bool(found[-1]),
-        moments_of(values),
+        MomentsState(rows, true / rows, true * (rows - true) / rows, int(found[0]), int(found[-1])),
         SketchState(),
-        distinct_of(number_hash(found), reducer.hashes),
+        distinct_of(lambda: number_hashes(found), len(found), reducer.hashes),
         top_of(counts[found], reducer.kept, lambda at: found[at].astype(np.bool_)),
     )
 
@@ -278,7 +280,7 @@ def _string(reducer: Statistics, series: pl.Series) -> ColumnState:
         0,
         found.series.min(),  # type: ignore[arg-type]  # strings
         found.series.max(),  # type: ignore[arg-type]
-        distinct=distinct_of(found.hashes, reducer.hashes),
+        distinct=distinct_of(lambda: [found.hashes], len(found.hashes), reducer.hashes),
         top=top_of(found.counts, reducer.kept, lambda at: found.series[found.rows[at]]),
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from ninetyfive.hashing import string_hash
-from ninetyfive.reducers.arrays import BLOCK, Array, lengths, run_starts
+from ninetyfive.reducers.arrays import BLOCK, Array, runs
 from ninetyfive.reducers.keyed_counts import value_counts
 
 _P1, _P2, _P3, _P4, _P5 = (
@@ -73,13 +73,15 @@ def distinct_texts(series: pl.Series) -> Texts:
     """
     step = max(1, len(series) // _SAMPLE)
     if len(series) < _LONG or series.gather_every(step).n_unique() < _SAMPLE * 15 // 16:
-        values, counts = value_counts(series)
-        return Texts(values, np.arange(len(values)), counts.to_numpy(), text_hash(values))
-    hashes = text_hash(series)
-    order = np.argsort(hashes)
-    hashes = hashes[order]
-    starts = run_starts(hashes)
-    return Texts(series, order[starts], lengths(starts, len(hashes)), hashes[starts])
+        values, counted = value_counts(series)
+        return Texts(values, np.arange(len(values)), counted.to_numpy(), text_hash(values))
+    unsorted = text_hash(series)
+    order = np.argsort(unsorted)
+    hashes = unsorted[order]
+    starts, counts = runs(hashes)
+    if len(starts) == len(series):
+        return Texts(series, order, counts, hashes)
+    return Texts(series, order[starts], counts, hashes[starts])
 
 
 def _short(content: Array, starts: Array, length: int) -> Array:

@@ -5,6 +5,9 @@ What does not belong here: what is in the files.
 
 from __future__ import annotations
 
+import lzma
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
@@ -41,7 +44,7 @@ def failures(url: str) -> Iterator[None]:
         raise SourceError(url, expected="a file", got="nothing there", do="check the path, or run again") from None
     except PermissionError as error:
         raise SourceError(url, expected="a file that may be read", got=str(error), do="grant read access") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         got = f"a read error ({error})"
         raise SourceError(
             url, expected="a file that can be read", got=got, do="fetch or write the file again"

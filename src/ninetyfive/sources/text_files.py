@@ -63,7 +63,8 @@ def read_csv(part: Part, form: CsvFormat, columns: tuple[str, ...] | None) -> It
             yield frame
         if not rows:
             raise SourceError(part.url, expected="rows", got="a header and no rows", do="remove it from the source")
-        if watched.odd and last is not None and _ends_open(last, watched):
+        ascii_quotes = '"'.encode(form.encoding) == b'"'
+        if ascii_quotes and watched.odd and last is not None and _ends_open(last, watched):
             got = f"a quote that is never closed, at or before row {rows + 1}"
             raise SourceError(part.url, expected="quotes in pairs", got=got, do="close it, or fetch the file again")
 

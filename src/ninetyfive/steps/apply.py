@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from ninetyfive.features.transform import Transform
-from ninetyfive.plan import Map, Part, Plan, Read, Reduce, Write, WrittenFile, result_of
+from ninetyfive.plan import Map, Part, Plan, Reduce, Write, WrittenFile, result_of
 from ninetyfive.reducers.keyed_counts import KeyedCounts
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.context import Context

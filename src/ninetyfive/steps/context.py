@@ -32,12 +32,12 @@ class Context:
         return self.settings.folder / "schema.toml"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared(Context):
     """A run whose source was looked at: the files found, how they are read, the schema in force, the model."""
 
-    files: tuple[FileFound, ...] = ()
-    reader: SourceReader | None = None
-    schema: Schema = Schema(())
-    model: Model | None = None
+    files: tuple[FileFound, ...]
+    reader: SourceReader
+    schema: Schema
+    model: Model
     champion: str | None = None

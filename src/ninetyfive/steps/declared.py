@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from ninetyfive.errors import DeclarationError, near_names
 from ninetyfive.features.program import check_model_inputs, program
 from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, NUMBER, STRING, TIMES
-from ninetyfive.metrics import DEFAULT_METRICS, METRICS, Task
+from ninetyfive.metrics import DEFAULT_METRICS, Task
 from ninetyfive.schema import Schema
-from ninetyfive.system import Declaration
+from ninetyfive.system import Declaration, check_metrics_of_task
 
 _TASK_OF: dict[str, Task] = {BOOLEAN: "binary", STRING: "multiclass", INTEGER: "regression", NUMBER: "regression"}
 _LABEL_TYPES: dict[Task, tuple[str, ...]] = {
@@ -42,11 +42,11 @@ def check_declared(system: Declaration, schema: Schema) -> None:
             )
     check_model_inputs(program({name: expr.node for name, expr in system.features.items()}, schema.types))
     task = task_of(system, schema)
-    _check_metrics(where, system, task)
+    check_metrics_of_task(where, metrics_of(system, task), task)
 
 
 def task_of(system: Declaration, schema: Schema) -> Task:
-    """The task: `task=` where it is declared and fits the label's type, else by that type; `DeclarationError` otherwise."""
+    """The task: `task=` where it is declared and fits the label, else by the label's type; else `DeclarationError`."""
     where = f"system {system.name!r}, label="
     made = program({"label": system.label.node}, schema.types)
     kind = made.steps[made.outputs[0][1]].type
@@ -69,21 +69,9 @@ def task_of(system: Declaration, schema: Schema) -> Task:
 
 
 def metrics_of(system: Declaration, task: Task) -> tuple[str, ...]:
-    """The metrics in force, the primary one first: the declared ones, else the task's own; those of gates come along."""
+    """The metrics in force, the primary one first: the declared ones, else the task's own; then those of gates."""
     named = system.metrics or DEFAULT_METRICS[task]
     return tuple(dict.fromkeys((*named, *(gate.metric for gate in system.gates))))
-
-
-def _check_metrics(where: str, system: Declaration, task: Task) -> None:
-    for metric in metrics_of(system, task):
-        if task not in METRICS[metric].tasks:
-            fitting = ", ".join(name for name, known in METRICS.items() if task in known.tasks)
-            raise DeclarationError(
-                f"{where}, metrics= or gates=",
-                expected=f"metrics of the task {task!r}",
-                got=f"{metric!r}, of {' and '.join(METRICS[metric].tasks)}",
-                do=f"use some of: {fitting}",
-            )
 
 
 def _check_columns(where: str, names: Iterable[str], schema: Schema) -> None:

@@ -1,7 +1,7 @@
 """Evaluate: one job scores the exported model, both baselines and the champion on the same test rows, by slice.
 
-    test rows ─ each one's transform and predictor ─▶ answers ─▶ scores by fold, by slice and fold ─▶ metrics, gains
-              └─▶ 32 golden requests, chosen by the hash of their id
+test rows ─ each one's transform and predictor ─▶ answers ─▶ scores by fold, by slice and fold ─▶ metrics, gains
+          └─▶ 32 golden requests, chosen by the hash of their id
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from ninetyfive.errors import DataError
 from ninetyfive.features.transform import Transform
@@ -21,7 +20,7 @@ from ninetyfive.models.baselines import baseline_from
 from ninetyfive.models.native import NativePredictor
 from ninetyfive.models.onnx import OnnxPredictor
 from ninetyfive.models.predictor import Predictor
-from ninetyfive.models.release import Golden, OpenRelease, open_release
+from ninetyfive.models.release import Golden, OpenRelease, answer_of, open_release
 from ninetyfive.models.scoring import Score, Scorer, prediction_columns
 from ninetyfive.plan import Map, Plan, Reduce, merge_keyed, result_of
 from ninetyfive.reducers.intervals import Estimate, Replicates, replicates
@@ -106,12 +105,13 @@ def _judge(context: Prepared, given: Ingested, fitted: dict[str, Any], trained: 
     store, files = context.store, trained["artifacts"]
     task, classes = given.task, tuple(trained["classes"])
     transform = read_transform(store, fitted)
+    refuses = trained["proof"]["missing"] == "refused"
     predictor: Predictor
     if trained["native"]:
         native = {name: store.read(files[name]) for name in trained["files"]}
-        predictor = NativePredictor(trained["adapter"], native, task, classes)
+        predictor = NativePredictor(trained["adapter"], native, task, classes, refuses_missing=refuses)
     else:
-        predictor = OnnxPredictor(store.read(files["model.onnx"]))
+        predictor = OnnxPredictor(store.read(files["model.onnx"]), refuses_missing=refuses)
     frames = transform.frames()
     champion = _champion(context, task, classes, given)
     scorers = [
@@ -129,7 +129,11 @@ def _champion(context: Prepared, task: Task, classes: tuple[str, ...], given: In
         return None
     release = open_release(Path(context.store.path(context.store.release(context.champion).folder)))
     missing = sorted(set(release.transform.inputs.items()) - set(given.schema.types.items()))
-    if (release.about.task, release.about.classes, release.about.label) == (task, classes, str(context.declaration.label)):
+    if (release.about.task, release.about.classes, release.about.label) == (
+        task,
+        classes,
+        str(context.declaration.label),
+    ):
         if not missing:
             return release
         why = f"its column {missing[0][0]!r} of type {missing[0][1]} is not in the data"
@@ -148,7 +152,10 @@ def _document(context: Prepared, judge: _Judge, found: Mapping[str, Any]) -> dic
     rows = whole[MODEL].rows
     if not rows:
         raise DataError(
-            "test rows", expected="rows with labels after the cut", got="none", do="widen the window, bring labels, or hold out more"
+            "test rows",
+            expected="rows with labels after the cut",
+            got="none",
+            do="widen the window, bring labels, or hold out more",
         )
     gains = {
         name.removeprefix("__"): {metric: _plain(whole[MODEL].gain(whole[name], metric)) for metric in names}
@@ -159,6 +166,7 @@ def _document(context: Prepared, judge: _Judge, found: Mapping[str, Any]) -> dic
     release = judge.champion
     return {
         "rows": rows,
+        "unpredicted": int(whole[MODEL].whole["unpredicted"]),
         "primary": names[0],
         "metrics": metrics["model"],
         "baselines": {name: metrics[name] for name in ("constant", "linear")},
@@ -180,11 +188,13 @@ def _slices(judge: _Judge, column: str, names: tuple[str, ...], found: Mapping[s
         for (value, fold), state in merged.items():
             values.setdefault(value, {})[fold] = state
         by_value[name] = values
-    groups = []
+    groups: list[dict[str, Any]] = []
     for value, folds in by_value[MODEL].items():
         ours = judge.replicates(MODEL, folds, SLICE_ROWS)
         judged = ours.rows >= SLICE_ROWS
-        theirs = {name: judge.replicates(name, by_value[name][value], SLICE_ROWS) for name in scorers[1:]} if judged else {}
+        theirs = (
+            {name: judge.replicates(name, by_value[name][value], SLICE_ROWS) for name in scorers[1:]} if judged else {}
+        )
         groups.append(
             {
                 "value": None if value is None else str(value),
@@ -207,12 +217,7 @@ def _folds(judge: _Judge, name: str, spans: Mapping[str, Any]) -> dict[int, Any]
 def _golden(judge: _Judge, rows: list[dict[str, Any]]) -> list[Golden]:
     """Each row with the answer to it alone, by the row function."""
     function = judge.transform.rows()
-    golden = []
-    for row in rows:
-        answers = judge.predictor.predict(np.array([function(row)], dtype=np.float32))[0]
-        answer = dict(zip(judge.classes, answers.tolist(), strict=True)) if judge.task == "multiclass" else float(answers)
-        golden.append(Golden(row, answer))
-    return golden
+    return [Golden(row, answer_of(judge.predictor, function(row))) for row in rows]
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[st
 
 def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[str, Any]:
     """The merged state of each reducer of a phase."""
-    parts = window_parts(context.store, given, cut.start)
+    parts = window_parts(context.store, given, cut, "train")
     whole = {part.span: _state_key(context, part, phase) for part in parts if _trains_whole(context, given, cut, part)}
     known: dict[str, dict[str, Any]] = {name: {} for name in phase.reducers}
     for name, reducer in phase.reducers.items():
@@ -78,4 +78,6 @@ def _trains_whole(context: Context, given: Ingested, cut: Cut, part: Part) -> bo
 def _state_key(context: Context, part: Part, phase: Phase) -> str:
     system = context.declaration
     program = [[name, repr(node)] for name, node in phase.function.outputs]
-    return content_hash(["fit", part.without, dict(part.options)["checks"], str(system.label), system.source.time, program])
+    return content_hash(
+        ["fit", part.without, dict(part.options)["checks"], str(system.label), system.source.time, program]
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from ninetyfive.conform import Text
 from ninetyfive.inference import Guess, agree, infer
 from ninetyfive.plan import Read, Reduce, result_of
 from ninetyfive.reducers.type_guess import TypeGuess
@@ -14,10 +13,11 @@ from ninetyfive.sources.discovery import FileFound
 from ninetyfive.sources.readers import SourceReader
 from ninetyfive.steps.context import Context
 from ninetyfive.store.failures import disk_errors
+from ninetyfive.values import Text
 
 
 def schema_in_force(context: Context, files: tuple[FileFound, ...], reader: SourceReader) -> Schema:
-    """The schema of schema.toml; without that file, the inferred one, which is written there (one job for text files)."""
+    """The schema of schema.toml; without that file, the inferred one, written there (one job for text files)."""
     path = context.schema_file
     if path.exists():
         with disk_errors(str(path)):

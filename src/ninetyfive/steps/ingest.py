@@ -61,7 +61,6 @@ def ingest_key(context: Prepared) -> str:
 
 def ingest(context: Prepared) -> dict[str, Any]:
     """Read the files that are not spans yet; returns `Ingested`. Raises what `_refuse_conflicts` and a reader raise."""
-    assert context.reader is not None
     key, statistics = ingest_key(context), Statistics(tuple(context.schema.types.items()))
     done = context.store.known_spans(key)
     fresh = [file for file in context.files if file.sha256 not in done]
@@ -71,7 +70,7 @@ def ingest(context: Prepared) -> dict[str, Any]:
         found = work.read([file.part for file in fresh], folder)
     spans = {record.span: record for record in context.store.spans(key)}
     window = [spans[file.sha256] for file in context.files]
-    verdicts = work.verdicts(found, spans)
+    verdicts = work.verdicts(found)
     counts = work.counts(window, verdicts)
     without = context.store.put_bytes(msgspec.json.encode(verdicts, order="deterministic")) if verdicts else None
     put_out = Ingested(
@@ -84,7 +83,12 @@ def ingest(context: Prepared) -> dict[str, Any]:
         counts={span: count for span, count in counts.items() if span in {file.sha256 for file in fresh}},
         without=without,
         notices=tuple(notices),
-        artifacts=tuple(sorted({name for record in window for name in (record.artifact, record.quarantine) if name} | ({without} if without else set()))),
+        artifacts=tuple(
+            sorted(
+                {name for record in window for name in (record.artifact, record.quarantine) if name}
+                | ({without} if without else set())
+            )
+        ),
     )
     _refuse_conflicts(context, counts, work, verdicts)
     built: dict[str, Any] = msgspec.to_builtins(put_out)
@@ -135,7 +139,6 @@ class _Work:
         if not parts:
             return {}
         context, schema = self.context, self.context.schema
-        assert context.reader is not None
         raw = Read(tuple(parts), context.reader, position=True)
         placed = Placed(self.conform)
         rows = Map(raw, placed, placed.accepted)
@@ -156,15 +159,12 @@ class _Work:
         self._record(parts, found)
         return found
 
-    def verdicts(self, found: Mapping[str, Any], spans: Mapping[str, SpanRecord]) -> Verdicts:
+    def verdicts(self, found: Mapping[str, Any]) -> Verdicts:
         """`{span: {verdict: positions}}` over all spans of the source; with no new file, of the spans alone."""
         if not self.context.declaration.source.id:
             return {}
         window = {file.sha256 for file in self.context.files}
-        if found:
-            rows = found["repeated"]
-        else:
-            rows = self.context.engine.run({"repeated": self._repeated(None)})["repeated"]
+        rows = (found or self.context.engine.run({"repeated": self._repeated(None)}))["repeated"]
         chunks = {span: _ordinals(counts) for span, counts in found.get("chunks", {}).items()}
         verdicts: Verdicts = {}
         for span, position, verdict in rows.select(SPAN, POSITION, VERDICT).rows():
@@ -173,7 +173,10 @@ class _Work:
                 # A chunk of which no row was good has no row group: those after it move up.
                 place = chunks[span][chunk] if span in chunks else chunk
                 verdicts.setdefault(span, {}).setdefault(verdict, []).append(place * CHUNK_ROWS + row)
-        return {span: {kind: sorted(rows) for kind, rows in sorted(kinds.items())} for span, kinds in sorted(verdicts.items())}
+        return {
+            span: {kind: sorted(rows) for kind, rows in sorted(kinds.items())}
+            for span, kinds in sorted(verdicts.items())
+        }
 
     def counts(self, window: Sequence[SpanRecord], verdicts: Verdicts) -> dict[str, dict[str, int]]:
         """`{span: {read, accepted, quarantined, unlabelled, duplicate}}`."""
@@ -207,7 +210,7 @@ class _Work:
         return repeated_ids(plans, ids)
 
     def _unlabelled(self, window: Sequence[SpanRecord], verdicts: Verdicts) -> dict[str, int]:
-        """Rows without a label in the spans of which rows are left out, those not counted; one job where there are any."""
+        """Rows without a label in spans of which rows are left out, those not counted; one job where there are any."""
         parts = [_part(self.context, record, verdicts[record.span]) for record in window if record.span in verdicts]
         if not parts:
             return {}
@@ -215,7 +218,9 @@ class _Work:
         task = task_of(system, schema)
         columns = tuple(name for name in schema.names if name in system.label_columns)
         label = LabelOnly(system.label.node, tuple(schema.types.items()), task)
-        plan = Reduce(Map(Read(tuple(parts), SpanReader(), columns), label, ((LABEL, LABEL_DTYPES[task]),)), Counts((LABEL,)))
+        plan = Reduce(
+            Map(Read(tuple(parts), SpanReader(), columns), label, ((LABEL, LABEL_DTYPES[task]),)), Counts((LABEL,))
+        )
         states = self.context.engine.run({"labels": plan})["labels"]
         return {span: state.nulls[0] for span, state in states.items()}
 
@@ -273,7 +278,6 @@ def findings(context: Prepared) -> list[dict[str, Any]]:
 
 def _check_names(context: Prepared, parts: Sequence[Part]) -> list[str]:
     """Hold the columns of new files against the schema before they are read; what only differs is told."""
-    assert context.reader is not None
     notices: dict[str, int] = Counter()
     for part in parts:
         names = context.reader.names(part)
@@ -309,7 +313,11 @@ def _examples(context: Prepared, key: str, verdicts: Verdicts) -> str:
         if positions and record.artifact:
             chunk = positions[0] // CHUNK_ROWS
             frame = next(SpanReader().read(_part(context, record), chunk, chunk + 1, ids))
-            rows = [frame.row(position % CHUNK_ROWS, named=True) for position in positions if position // CHUNK_ROWS == chunk]
+            rows = [
+                frame.row(position % CHUNK_ROWS, named=True)
+                for position in positions
+                if position // CHUNK_ROWS == chunk
+            ]
             return "; ".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
     return "none shown"
 

@@ -33,11 +33,12 @@ _SALT = np.uint64(0x95)
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """A row function that adds `__label`, `__part` (one of `PARTS`) and `__fold` (0 to 19) to the columns `keep`.
+    """A row function that adds `__label` and `__part` (one of `PARTS`) to the columns `keep`.
 
     `label` is lowered by `types` (column → logical type). `time` and `known` name columns, or `known` is the delay of
     the label after `time` in µs. `start`, `cut` and `as_of` are µs (None: no such border). Without a cut rows are
-    split by a hash of `key`, a share `test` of them held out. With `part` only the rows of that part come out.
+    split by a hash of `key`, a share `test` of them held out. With `part` only the rows of that part come out, without
+    `__part`; those of the test with `__fold` (0 to 19, by a hash of `key`).
     NaN labels count as null: unlabelled.
     """
 
@@ -55,26 +56,34 @@ class Labelling:
     part: Literal["train", "test"] | None = None
 
     def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
-        hashes = pl.Series("__hash", row_hash(frame, self.key), dtype=pl.UInt64)
-        fold = pl.Series(FOLD, mix(hashes.to_numpy() ^ _SALT) % np.uint64(FOLDS), dtype=pl.Int64)
-        held_out = hashes.to_numpy() < np.uint64(self.test * 2.0**64)
-        with_label = frame.with_columns(label_of(self.label, self.types, self.task), fold, __held_out=held_out)
-        rows = with_label.with_columns(self._part().alias(PART))
-        if self.part is not None:
-            rows = rows.filter(pl.col(PART) == self.part)
-        return rows.select(*self.keep, LABEL, PART, FOLD)
+        rows = frame.with_columns(label_of(self.label, self.types, self.task))
+        if self.cut is None:
+            rows = rows.with_columns(__held_out=row_hash(frame, self.key) < np.uint64(self.test * 2.0**64))
+        rows = rows.with_columns(self._part().alias(PART))
+        if self.part is None:
+            return rows.select(*self.keep, LABEL, PART)
+        rows = rows.filter(pl.col(PART) == self.part)
+        if self.part == "train":
+            return rows.select(*self.keep, LABEL)
+        fold = mix(row_hash(rows, self.key) ^ _SALT) % np.uint64(FOLDS)
+        return rows.select(*self.keep, LABEL, pl.Series(FOLD, fold.astype(np.int64)))
 
     def output(self, dtypes: Output) -> Output:
         """What comes out of frames with the columns `dtypes`."""
-        own = ((LABEL, LABEL_DTYPES[self.task]), (PART, pl.String()), (FOLD, pl.Int64()))
         known = dict(dtypes)
-        return (*((name, known[name]) for name in self.keep), *own)
+        last: dict[str | None, Output] = {None: ((PART, pl.String()),), "test": ((FOLD, pl.Int64()),)}
+        return (
+            *((name, known[name]) for name in self.keep),
+            (LABEL, LABEL_DTYPES[self.task]),
+            *last.get(self.part, ()),
+        )
 
     @property
     def reads(self) -> tuple[str, ...]:
         """The columns that the decision itself needs."""
         known = (self.known,) if isinstance(self.known, str) else ()
-        return tuple(dict.fromkeys((*self.key, *((self.time,) if self.time else ()), *known)))
+        key = self.key if self.cut is None or self.part == "test" else ()
+        return tuple(dict.fromkeys((*key, *((self.time,) if self.time else ()), *known)))
 
     def _part(self) -> pl.Expr:
         moment = microseconds(self.time) if self.time else pl.lit(0, pl.Int64)

@@ -1,4 +1,4 @@
-"""What a release is made by: the project's own modules, the lock file, the commit. Reads the project folder; changes nothing."""
+"""What a release is made by: the project's own modules, the lock file, the commit. Reads the project folder only."""
 
 from __future__ import annotations
 
@@ -34,14 +34,17 @@ def code_hashes(origin: str | None, function: Callable[..., Any]) -> dict[str, s
         finder.run_script(str(path.resolve()))
     except SyntaxError as error:
         raise DeclarationError(str(path), expected="Python", got=str(error), do="correct the line it names") from None
-    files = {Path(module.__file__).resolve() for module in finder.modules.values() if module.__file__}
+    found = (vars(module)["__file__"] for module in finder.modules.values())
+    files = {Path(file).resolve() for file in found if file}
     return {
-        file.relative_to(folder).as_posix(): bytes_hash(file.read_bytes()) for file in sorted(files) if file.is_relative_to(folder)
+        file.relative_to(folder).as_posix(): bytes_hash(file.read_bytes())
+        for file in sorted(files)
+        if file.is_relative_to(folder)
     }
 
 
 def lock_hash(folder: Path) -> dict[str, str]:
-    """The lock file found in `folder` or above it (up to the repository's top): name and sha256; else of what is installed."""
+    """Name and sha256 of the lock file in `folder` or above it in its repository; else of what is installed."""
     for place in (folder.resolve(), *folder.resolve().parents):
         for name in LOCK_FILES:
             if (place / name).is_file():
@@ -53,10 +56,12 @@ def lock_hash(folder: Path) -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> dict[str, str | bool] | None:
-    """The commit of the repository around `folder` and whether files differ from it; None outside one or without git."""
+    """The commit of the repository around `folder`, and whether files differ from it; None where there is none."""
 
     def git(*words: str) -> str:
-        return subprocess.run(("git", "-C", str(folder), *words), capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ("git", "-C", str(folder), *words), capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}

@@ -1,7 +1,7 @@
 """Predict: a file or frame of rows in, answers out, by a plan: on any engine, in bounded memory.
 
-    rows ─ Conform(request schema) ─┬─▶ transform ─▶ predictor ─▶ id columns + prediction
-                                    └─▶ rejected, each with rule, column and value
+rows ─ Conform(request schema) ─┬─▶ transform ─▶ predictor ─▶ id columns + prediction
+                                └─▶ rejected, each with rule, column and value
 """
 
 from __future__ import annotations
@@ -43,14 +43,20 @@ class Answered:
 
 
 def source_of(url: str) -> Source:
-    """The source that a path, glob or URL means, by its ending (.parquet, .csv, .jsonl, perhaps packed); `UsageError`."""
+    """The source that a path, glob or URL means, by its ending (.parquet, .csv, .jsonl, or packed); `UsageError`."""
     name = url.lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".xz").removesuffix(".zip")
-    for endings, make in (((".parquet", ".pq"), parquet), ((".csv", ".txt"), csv), ((".jsonl", ".ndjson", ".json"), jsonl)):
+    for endings, make in (
+        ((".parquet", ".pq"), parquet),
+        ((".csv", ".txt"), csv),
+        ((".jsonl", ".ndjson", ".json"), jsonl),
+    ):
         if name.endswith(endings):
             return make(url)
     if name.endswith(".tsv"):
         return csv(url, separator="\t")
-    raise UsageError(url, expected="a name that ends in " + ", ".join(FORMATS), got=url, do="rename or convert the file")
+    raise UsageError(
+        url, expected="a name that ends in " + ", ".join(FORMATS), got=url, do="rename or convert the file"
+    )
 
 
 def predict(release: OpenRelease, source: Source, engine: Engine, folder: Path) -> Answered:
@@ -96,10 +102,13 @@ def written(files: Sequence[WrittenFile]) -> list[pl.DataFrame]:
 
 
 def deliver(files: Sequence[WrittenFile], output: Path) -> None:
-    """Put the rows of written files into one file of the format that `output` ends in; it appears whole or not at all."""
+    """Put the rows of written files into one file of the format that `output` ends in: whole or not at all."""
     if output.suffix not in FORMATS:
         raise UsageError(
-            str(output), expected="a name that ends in " + ", ".join(FORMATS), got=output.suffix or "no ending", do="rename it"
+            str(output),
+            expected="a name that ends in " + ", ".join(FORMATS),
+            got=output.suffix or "no ending",
+            do="rename it",
         )
     attempt = output.with_name(f".{output.name}.attempt")
     try:

@@ -26,18 +26,13 @@ def release_depends(context: Prepared) -> Any:
     return [paradigms(system), system.entity, lock_hash(context.settings.folder), schema.version, schema.reviewed]
 
 
-def release(
-    context: Prepared,
-    spans: Outputs,
-    analyzed: Outputs,
-    fitted: Outputs,
-    trained: Outputs,
-    evaluated: Outputs,
-    gated: Outputs,
-) -> Outputs:
-    """Returns `release` (its hash) and `folder` (its artifact); nothing is registered or promoted here."""
+def release(context: Prepared, *needed: Outputs) -> Outputs:
+    """Returns `release` (its hash) and `folder` (its artifact); nothing is registered or promoted here.
+
+    `needed` are the outputs of ingest, analyze, fit, train, evaluate and gate.
+    """
+    spans, analyzed, fitted, trained, evaluated, gated = needed
     given, store, model = ingested(spans), context.store, context.model
-    assert model is not None
     outputs = {"trained": trained, "evaluated": evaluated, "gated": gated}
     with store.attempt() as attempt:
         folder = attempt / "release"
@@ -70,7 +65,7 @@ def release(
 
 
 def paradigms(system: Declaration) -> dict[str, dict[str, Any]]:
-    """How the system is trained and served: the word, whether it was declared or awaits measuring, its arguments, a text."""
+    """How it is trained and served: the word, whether it was declared or awaits measuring, arguments, a text."""
     found = {}
     for kind, declared, force in (
         ("training", system.training, system.effective_training),
@@ -100,7 +95,6 @@ def _own_metrics(evaluated: Outputs) -> Outputs:
 
 def _about(context: Prepared, fitted: Outputs, trained: Outputs) -> About:
     system, model = context.declaration, context.model
-    assert model is not None
     forms = paradigms(system)
     return About(
         system=system.name,
@@ -120,6 +114,7 @@ def _about(context: Prepared, fitted: Outputs, trained: Outputs) -> About:
         training=forms["training"],
         serving=forms["serving"],
         tolerance=trained["proof"]["batch_difference"],
+        missing=trained["proof"]["missing"],
     )
 
 

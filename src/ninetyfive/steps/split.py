@@ -38,7 +38,7 @@ def split(context: Context, spans: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cut(context: Context, given: Ingested, start: int | None, as_of: int) -> int:
-    """The time before which a share of 1 − test of the window's rows lies, by the quantile sketch of the time column."""
+    """The time before which a share of 1 − test of the window's rows lies, by the sketch of the time column."""
     time, share = context.declaration.source.time, context.declaration.effective_split.test
     inside = [
         entry

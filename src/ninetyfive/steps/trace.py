@@ -20,7 +20,7 @@ from ninetyfive.values import plain
 
 
 def trace(release: OpenRelease, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`{release, row, steps, inputs, answer}` of one row of JSON or Python values, which the request's schema checks."""
+    """`{release, row, steps, inputs, answer}` of one row of JSON or Python values, checked by the schema."""
     request = release.request
     row = request.row({name: value for name, value in given.items() if name not in release.about.hindsight})
     values = release.transform.rows()(row)
@@ -48,13 +48,17 @@ def _shown(step: TraceStep, columns: Mapping[str, str]) -> Any:
 def row_of(text: str | None, file: str | None, number: int) -> dict[str, Any]:
     """The row that `--row` holds as JSON, or that stands in a file at `number` (from 0); `UsageError` otherwise."""
     if (text is None) == (file is None):
-        raise UsageError("trace", expected="one of --row and --file", got="both" if text else "neither", do="give one of them")
+        raise UsageError(
+            "trace", expected="one of --row and --file", got="both" if text else "neither", do="give one of them"
+        )
     if file is not None:
         return _from_file(file, number)
     try:
         return msgspec.json.decode(text or "", type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        raise UsageError("--row", expected="a JSON object", got=str(error), do="write it like '{\"hour\": 7}'") from None
+        raise UsageError(
+            "--row", expected="a JSON object", got=str(error), do="write it like '{\"hour\": 7}'"
+        ) from None
 
 
 def _from_file(file: str, number: int) -> dict[str, Any]:
@@ -68,4 +72,6 @@ def _from_file(file: str, number: int) -> dict[str, Any]:
                     return {name: msgspec.json.decode(value) for name, value in row.items() if value is not None}
                 return row
             left -= frame.height
-    raise UsageError("--number", expected=f"a row of {file}", got=str(number), do=f"give a number below {number - left}")
+    raise UsageError(
+        "--number", expected=f"a row of {file}", got=str(number), do=f"give a number below {number - left}"
+    )

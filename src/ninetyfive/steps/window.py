@@ -45,7 +45,7 @@ class Ingested(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """What split put out, in µs: the window's start, the cut and as-of (None: no such border), and the held-out share."""
+    """What split put out, in µs: the window's start, the cut, as-of (None: no such border), and the held-out share."""
 
     start: int | None
     cut: int | None
@@ -58,8 +58,15 @@ def ingested(output: dict[str, Any]) -> Ingested:
     return msgspec.convert(output, Ingested)
 
 
-def window_parts(store: Store, given: Ingested, start: int | None = None) -> tuple[Part, ...]:
-    """The spans that reach into the window, as `SpanReader` reads them; rows of repeated ids are left out."""
+def window_parts(
+    store: Store, given: Ingested, cut: Cut, part: Literal["train", "test"] | None = None
+) -> tuple[Part, ...]:
+    """The spans that may hold rows of the window, or of a part of it, as `SpanReader` reads them, without repeated ids."""
+    low, high = cut.start, cut.as_of
+    if cut.cut is not None and part == "train":
+        high = cut.cut
+    elif cut.cut is not None and part == "test":
+        low = cut.cut
     without = left_out(store, given)
     return tuple(
         part_of(
@@ -68,7 +75,9 @@ def window_parts(store: Store, given: Ingested, start: int | None = None) -> tup
             tuple(without.get(entry.span, ())),
         )
         for entry in given.spans
-        if entry.artifact is not None and (start is None or entry.time_max is None or entry.time_max >= start)
+        if entry.artifact is not None
+        and (low is None or entry.time_max is None or entry.time_max >= low)
+        and (high is None or entry.time_min is None or entry.time_min <= high)
     )
 
 
@@ -87,7 +96,7 @@ def labelled(
     columns: Iterable[str],
     part: Literal["train", "test"] | None,
 ) -> Map:
-    """The plan of the window's rows with `columns`, `__label`, `__part` and `__fold`; of one part only where given."""
+    """The plan of the window's rows with `columns` and what `Labelling` adds; of one part only where given."""
     system, schema = context.declaration, given.schema
     keep = tuple(dict.fromkeys(columns))
     delay = known_delay(system)
@@ -106,7 +115,7 @@ def labelled(
         part=part,
     )
     read = tuple(name for name in schema.names if name in {*keep, *labelling.reads, *system.label_columns})
-    rows = Read(window_parts(context.store, given, cut.start), SpanReader(), columns=read)
+    rows = Read(window_parts(context.store, given, cut, part), SpanReader(), columns=read)
     return Map(rows, labelling, labelling.output(schema.dtypes))
 
 
