@@ -85,7 +85,9 @@ def data(rows: int) -> pl.DataFrame:
     airports = [f"{a}{b}{c}" for a in "ABCDE" for b in "KLMNO" for c in "XYZW"]
 
     def maybe(value: Any) -> Any:
-        return None if draw.random() < 0.03 else math.nan if isinstance(value, float) and draw.random() < 0.01 else value
+        return (
+            None if draw.random() < 0.03 else math.nan if isinstance(value, float) and draw.random() < 0.01 else value
+        )
 
     made = []
     for _ in range(rows):
@@ -137,7 +139,11 @@ def learned(transform: Transform) -> dict[str, dict[str, Any]]:
 
 def by_hand_rows(known: Mapping[str, dict[str, Any]]) -> Callable[[Mapping[str, Any]], list[float]]:
     """What one writes in plain Python for one row."""
-    index = {name: {word: i for i, word in enumerate(found["values"], 1)} for name, found in known.items() if "values" in found}
+    index = {
+        name: {word: i for i, word in enumerate(found["values"], 1)}
+        for name, found in known.items()
+        if "values" in found
+    }
     carriers, origins, dests, routes, lines = (index[name] for name in ("carrier", "origin", "dest", "route", "line"))
     distance_mean, distance_scale = known["distance"]["mean"], 1 / known["distance"]["std"]
     temp_fill = temp_mean = known["temp"]["mean"]
@@ -237,7 +243,9 @@ def check(transform: Transform, frame: pl.DataFrame) -> None:
             left, right = ours[column], other[column]
             same = (left.is_nan() & right.is_nan()) | ((left - right).abs() <= near * left.abs().clip(1.0))
             if not same.all():
-                raise SystemExit(f"{name} differ in {column}: {left.filter(~same).head(3)} {right.filter(~same).head(3)}")
+                raise SystemExit(
+                    f"{name} differ in {column}: {left.filter(~same).head(3)} {right.filter(~same).head(3)}"
+                )
 
 
 def seconds(function: Callable[[Any], Any], argument: Any, repeats: int) -> float:

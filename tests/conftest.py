@@ -1,11 +1,27 @@
-"""What holds for every test: reproducible Hypothesis, and in CI no test that skips itself."""
+"""What holds for every test: reproducible Hypothesis, in CI no test that skips itself; a small project to run."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ninetyfive import System
+    from ninetyfive.store.opening import Store
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -22,3 +38,169 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if IN_CI and skipped and exitstatus == pytest.ExitCode.OK:
         reporter.write_line(f"failed: {len(skipped)} skipped where CI=true lets none be skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+SYSTEM = """\
+import ninetyfive as nf
+from ninetyfive import col
+
+trips = nf.System(
+    "trips",
+    source=nf.parquet("data/*.parquet", time="at", id="trip"),
+    label=col("tip") > 3.0,
+    later=["fare"],
+    features={
+        "hour": col("at").hour(),
+        "distance": col("distance").fill_mean().log1p().zscore(),
+        "zone": col("zone").vocabulary(),
+    },
+    split=nf.Split("time", 0.5),
+)
+
+
+@trips.model(params={"max_depth": 4})
+def model(x, y, params):
+    from sklearn.tree import DecisionTreeClassifier
+
+    return DecisionTreeClassifier(**params, random_state=0).fit(x, y)
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said: its exit code, stdout and stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one JSON object on stdout."""
+        (line,) = self.out.splitlines()
+        document = json.loads(line)
+        assert isinstance(document, dict)
+        return document
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project in a folder of its own: system.py (`SYSTEM` until it is edited), data, commands run in this process."""
+
+    folder: Path
+
+    def edit(self, *changes: tuple[str, str]) -> None:
+        """Replace texts in system.py, each of which stands there once."""
+        path = self.folder / "system.py"
+        text = path.read_text(encoding="utf-8")
+        for old, new in changes:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+
+    def add(self, name: str, rows: pl.DataFrame) -> Path:
+        """Write rows as data/NAME.parquet."""
+        path = self.folder / "data" / f"{name}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        rows.write_parquet(path)
+        return path
+
+    def load(self) -> System:
+        """The system as system.py declares it now."""
+        from ninetyfive.cli.project import load_system
+
+        return load_system(self.folder / "system.py")
+
+    def run(self, **words: Any) -> dict[str, Any]:
+        """`System.run` of the system as it is now."""
+        return self.load().run(**words)
+
+    def command(self, *words: str | Path) -> Said:
+        """Run a command of the command line here."""
+        from ninetyfive.cli.commands import app
+        from ninetyfive.cli.edge import run_app
+
+        out, err, here = io.StringIO(), io.StringIO(), Path.cwd()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            os.chdir(self.folder)
+            try:
+                code = run_app(app, [str(word) for word in words])
+            finally:
+                os.chdir(here)
+        return Said(code, out.getvalue(), err.getvalue())
+
+    def store(self) -> Store:
+        """The store, opened for reading; close it or use it in a `with`."""
+        from ninetyfive.store.opening import open_store
+
+        return open_store(self.folder / ".ninetyfive", create=False)
+
+
+def trips(rows: int = 1_200, first: int = 0, seed: int = 1) -> pl.DataFrame:
+    """Made-up trips, one in ten minutes from number `first` on, whose tips depend on zone, distance and hour."""
+    import numpy as np
+    import polars as pl
+
+    chance = np.random.default_rng([seed, first])
+    start = datetime(2026, 1, 1) + timedelta(minutes=10 * first)
+    zone, distance = chance.choice(["airport", "harbour", "suburb"], rows), chance.exponential(4.0, rows).round(2)
+    at = [start + timedelta(minutes=10 * trip) for trip in range(rows)]
+    evening = np.array([moment.hour >= 18 for moment in at])
+    tip = 0.4 * distance + 2.0 * (zone == "airport") + evening + chance.normal(0.0, 1.0, rows)
+    return pl.DataFrame(
+        {
+            "trip": range(first, first + rows),
+            "at": at,
+            "zone": zone,
+            "distance": [None if trip % 50 == 7 else value for trip, value in enumerate(distance.tolist())],
+            "fare": (3.0 + 2.0 * distance).round(2),
+            "tip": tip.clip(0.0).round(2),
+        },
+        schema_overrides={"at": pl.Datetime("us")},
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A project with 1,200 trips in data/a.parquet, not run yet; a lock file keeps its releases comparable."""
+    with _project(tmp_path / "project") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project like `project` that ran once, for tests that change nothing in it."""
+    with _project(tmp_path_factory.mktemp("finished")) as made:
+        made.run()
+        yield made
+
+
+@pytest.fixture
+def copied(finished: Project, tmp_path: Path) -> Iterator[Project]:
+    """A copy of `finished`, for tests that go on from there."""
+    with _project(tmp_path / "copied", finished.folder) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _project(folder: Path, like: Path | None = None) -> Iterator[Project]:
+    path, module = sys.path.copy(), sys.modules.get("system")
+    project = Project(folder)
+    if like is not None:
+        shutil.copytree(like, folder)
+    else:
+        folder.mkdir(exist_ok=True)
+        (folder / "system.py").write_text(SYSTEM, encoding="utf-8")
+        (folder / "requirements.lock").write_text("scikit-learn\n", encoding="utf-8")
+        project.add("a", trips())
+    yield project
+    sys.path[:] = path
+    sys.modules.pop("system", None)
+    if module is not None:
+        sys.modules["system"] = module
+
+
+@pytest.fixture(name="trips", scope="session")
+def _trips() -> Callable[..., pl.DataFrame]:
+    """The function that makes trips."""
+    return trips

@@ -109,9 +109,10 @@ class System(Declaration):
 
     def predict_file(self, input: str, output: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Answer a file of rows into a file; rows that break the schema go into `OUTPUT.rejected.ENDING` beside it."""
-        from ninetyfive.steps.predict import deliver, predict, source_of
+        from ninetyfive.steps.predict import check_output, deliver, predict, source_of
 
         settings, output = self.settings, Path(output)
+        check_output(output)
         with self._store(settings) as store, store.attempt() as folder:
             opened = self._open(store, release)
             answered = predict(opened, source_of(input), self._engine(settings, Silent()), folder)
@@ -139,9 +140,9 @@ class System(Declaration):
         """One row step by step: `given` as a mapping, `row` as JSON text, or row `number` of a `file`."""
         from ninetyfive.steps.trace import row_of, trace
 
-        values = given if given is not None else row_of(row, file, number)
         with self._store(self.settings) as store:
-            return trace(self._open(store, release), values)
+            opened = self._open(store, release)
+            return trace(opened, given if given is not None else row_of(opened.request, row, file, number))
 
     def status(self) -> dict[str, Any]:
         """What is live, how it is trained and served, and what ran last."""

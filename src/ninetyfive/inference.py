@@ -33,8 +33,8 @@ _COVERS: tuple[tuple[str, frozenset[str]], ...] = (
 class Guess(msgspec.Struct, frozen=True):
     """What was seen of one column: its logical type (None: only nulls), rows, nulls (None: unknown).
 
-    `misfits` values (the smallest of them in `examples`) do not have the type. `kinds`: how many values of each kind
-    text columns hold ((kind, count) pairs; empty for typed columns).
+    `misfits` values (the smallest of them in `examples`) do not have the type; of text, `examples` has one of each
+    kind. `kinds`: how many values of each kind text columns hold ((kind, count) pairs; empty for typed columns).
     """
 
     name: str
@@ -87,6 +87,8 @@ def guess(name: str, rows: int, kinds: Mapping[str, int], text: str, examples: M
     if misfits:
         fits = dict(_COVERS).get(type or "", frozenset({"string", "date", "timestamp", "timestamp[UTC]"}))
         strange = sorted(text for kind, texts in examples.items() if kind not in fits for text in texts)[:3]
+    elif type == "string":
+        strange = sorted(text for texts in examples.values() for text in texts[:1])[:3]
     nulls = rows - sum(kinds.values())
     return Guess(name, type, rows, nulls, misfits, tuple(strange), tuple(sorted(kinds.items())))
 
@@ -144,11 +146,41 @@ def _merged(name: str, having: Mapping[str, Guess], rows: int, text: str, given:
                 f"column {name!r}",
                 expected=f"one type in all files ({type} in {first})",
                 got=f"{one.type} in {url}",
-                do=f"write that file again, or declare types={{{name!r}: 'string'}} in the source",
+                do=_alike({type, one.type}, name, text),
             )
         if joined != type:
             type, first = joined, url
     return Guess(name, type, rows, nulls, misfits, examples, tuple(sorted(kinds.items())))
+
+
+def check_time(guess: Guess) -> None:
+    """Refuse text as the time column where it holds no times, or some with a zone and some without: `SchemaError`.
+
+    >>> check_time(Guess("at", "string", 3, 0, 0, ("1 May",), (("string", 2), ("timestamp", 1))))
+    Traceback (most recent call last):
+    ninetyfive.errors.SchemaError: column 'at', time= of the source: expected ISO 8601 times, got 2 of 3 values that \
+are none, such as '1 May'. To do: write them like 2026-01-31T12:00:00Z.
+    """
+    kinds = dict(guess.kinds)
+    if guess.type != "string" or not kinds:
+        return
+    where, do = f"column {guess.name!r}, time= of the source", "write them like 2026-01-31T12:00:00Z"
+    zoned, naive = kinds.get("timestamp[UTC]", 0), kinds.get("timestamp", 0) + kinds.get("date", 0)
+    other = sum(kinds.values()) - zoned - naive
+    shown = ", ".join(map(repr, guess.examples))
+    if other:
+        got = f"{other:,} of {sum(kinds.values()):,} values that are none, such as {shown}"
+        raise SchemaError(where, expected="ISO 8601 times", got=got, do=do)
+    got = f"{zoned:,} with a zone and {naive:,} without, such as {shown}"
+    raise SchemaError(where, expected="times that all have a zone, or none that has", got=got, do=f"{do}, all alike")
+
+
+def _alike(types: Collection[str | None], name: str, text: str) -> str:
+    """What to do about a column of two types."""
+    if types == {"timestamp", "timestamp[UTC]"}:
+        return "write the times of all files with their zone, or all without"
+    way = f", or declare types={{{name!r}: 'string'}} in the source" if text == "csv" else ""
+    return f"write one of the files again, so that they agree{way}"
 
 
 def _joined(left: str | None, right: str | None) -> str | None:

@@ -117,9 +117,7 @@ def from_step(steps: Sequence[Step[Any]], name: str | None) -> frozenset[str]:
     if name is None:
         return frozenset()
     if name not in names:
-        raise UsageError(
-            "--from", expected="the name of a step", got=repr(name), do=near_names(name, names)
-        )
+        raise UsageError("--from", expected="the name of a step", got=repr(name), do=near_names(name, names))
     return frozenset(names[names.index(name) :])
 
 

@@ -22,11 +22,11 @@ from ninetyfive.sources.readers import reader_of
 from ninetyfive.steps.analyze import analyze
 from ninetyfive.steps.apply import apply
 from ninetyfive.steps.context import Context, Prepared
-from ninetyfive.steps.declared import check_declared
+from ninetyfive.steps.declared import check_declared, chosen
 from ninetyfive.steps.evaluate import evaluate, evaluate_depends
 from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
-from ninetyfive.steps.infer import schema_in_force
+from ninetyfive.steps.infer import keep_schema, schema_in_force
 from ninetyfive.steps.ingest import ingest, ingest_depends
 from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
@@ -67,6 +67,7 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
     """
     redo = from_step(STEPS, asked.start) if asked.cache else frozenset(step.name for step in STEPS)
     with context.store.lease(wait=LEASE_SECONDS):
+        _check_store(context)
         due = _due(context) if asked.if_due else Due(True, "asked for")
         if not due.due:
             return _not_due(context, due)
@@ -83,12 +84,26 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
             "run": started.id,
             "due": True,
             **_summary(outputs, fresh="ingest" not in skipped),
+            "chosen": chosen(prepared.declaration, outputs["ingest"]["task"]),
             "compared_with": prepared.champion,
             "inputs": key,
             "jobs": context.engine.jobs - jobs,
             "steps": steps,
         }
         return _finish(context, started.id, outputs, document, asked)
+
+
+def _check_store(context: Context) -> None:
+    """A store holds one system: there is one champion, and another system must not take its place."""
+    name = context.declaration.name
+    held = {release.document.get("system", name) for release in context.store.releases()} - {name}
+    if held:
+        raise UsageError(
+            f"store {context.settings.store_url}",
+            expected=f"the store of system {name!r}",
+            got=f"that of {held.pop()!r}",
+            do="give each system a folder of its own, or a store= of its own in ninetyfive.toml",
+        )
 
 
 def _prepare(context: Context) -> Prepared:
@@ -100,8 +115,10 @@ def _prepare(context: Context) -> Prepared:
         )
     files = discover(system.source, str(context.settings.folder))
     reader = reader_of(system.source)
-    schema = schema_in_force(context, files, reader)
+    schema, text = schema_in_force(context, files, reader)
     check_declared(system, schema)
+    if text is not None:
+        keep_schema(context, text)
     shared = {field.name: getattr(context, field.name) for field in fields(Context)}
     return Prepared(**shared, files=files, reader=reader, schema=schema, model=system.declared_model)
 
@@ -156,7 +173,8 @@ def _finish(
     kept = {
         name: document[name] for name in ("metrics", "primary", "gates", "passed", "compared_with", "inputs", "window")
     }
-    store.add_release(made["release"], made["folder"], {**kept, **paradigms(context.declaration)}, run_id)
+    kept |= {"system": context.declaration.name, **paradigms(context.declaration)}
+    store.add_release(made["release"], made["folder"], kept, run_id)
     pointer = store.champion()
     failed = [gate["name"] for gate in document["gates"] if gate["blocking"] and not gate["passed"]]
     promoted = False

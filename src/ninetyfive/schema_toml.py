@@ -23,7 +23,7 @@ _HEAD = (
     "# A column: type (boolean, integer, number, string, timestamp, timestamp[UTC], date, opaque), and where wanted",
     "# nullable, optional, minimum, maximum, values, max_null_fraction. Docs: docs/schema.md.",
 )
-_UNREVIEWED = "# Inferred, not reviewed: read it, edit it, then run `ninetyfive schema accept`."
+UNREVIEWED = "# Inferred, not reviewed: read it, edit it, then run `ninetyfive schema accept`."
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
@@ -36,7 +36,7 @@ def to_toml(schema: Schema, notes: Mapping[str, str] | None = None) -> str:
     [columns]
     hour = { type = "integer", minimum = 0 }  # 0 of 12 null
     """
-    lines = [*_HEAD, *(() if schema.reviewed else (_UNREVIEWED,)), f"format = {FORMAT}", f"version = {schema.version}"]
+    lines = [*_HEAD, *(() if schema.reviewed else (UNREVIEWED,)), f"format = {FORMAT}", f"version = {schema.version}"]
     lines += [f"reviewed = {_value(schema.reviewed)}", f"max_quarantined = {_value(schema.max_quarantined)}"]
     lines += ["", "[columns]"]
     for column in schema.columns:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from ninetyfive.errors import SettingsError, near_names
 
 FILE = "ninetyfive.toml"
 _SECRET_NAME = re.compile(r"(password|passwd|secret|token|credential|api_?key|private_?key)", re.IGNORECASE)
-_SECRET_URL = re.compile(r"://[^/\s:@]*:(?!\$\{)[^/\s@]+@")
+_SECRET_URL = re.compile(r"://[^/\s:@]*:(?!\$\{[^}]*\}@)[^/\s@]+@")
+_SECRET_QUERY = re.compile(r"[?&][^=&]*(?:password|passwd|secret|token|key)[^=&]*=(?!\$\{)", re.IGNORECASE)
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -49,69 +50,94 @@ class Settings:
 
 
 ENGINES = ("local",)
+_OVERRIDES = (("store",), ("catalog",), ("engine",), ("engines", "local", "threads"), ("engines", "local", "memory"))
 
 
 def load_settings(folder: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """Read ninetyfive.toml in `folder`, overridden by the environment; `SettingsError` names the key that is wrong."""
     environment = os.environ if environment is None else environment
-    path = folder / FILE
-    document: dict[str, Any] = {}
-    if path.exists():
-        try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(str(path), expected="TOML", got=str(error), do="correct the line it names") from None
-        _refuse_secrets(document, str(path))
-    _override(document, environment)
+    document = _read(folder / FILE)
     top = {field.name for field in fields(Settings)} - {"folder", "local"} | {"engines"}
-    for key in document:
-        if key not in top:
-            raise SettingsError(f"{FILE}, {key!r}", expected="a known setting", got=repr(key), do=near_names(key, top))
-    values = {key: _text(document[key], key, environment) for key in ("store", "catalog", "engine") if key in document}
+    _known(f"{FILE}, ", document, top)
+    engines = _table("engines", document.get("engines", {}))
+    _known(f"{FILE}, [engines] ", engines, ENGINES)
+    local = _table("engines.local", engines.get("local", {}))
+    _known(f"{FILE}, [engines.local] ", local, {field.name for field in fields(LocalEngineSettings)})
+    places = _override({**document, "engines": {"local": local}}, environment)
+    values = {key: _text(places[key], environment) for key in ("store", "catalog", "engine") if key in places}
     if values.get("engine", "local") not in ENGINES:
-        name = values["engine"]
-        raise SettingsError(
-            f"{FILE}, 'engine'", expected="a known engine", got=repr(name), do=near_names(name, ENGINES)
-        )
-    return Settings(folder=folder, local=_local(document.get("engines", {})), **values)
+        where, name = places["engine"][0], values["engine"]
+        raise SettingsError(where, expected="a known engine", got=repr(name), do=near_names(name, ENGINES))
+    known = {
+        name: read(*places[f"engines.local.{name}"])
+        for name, read in (("threads", _threads), ("memory", _size))
+        if f"engines.local.{name}" in places
+    }
+    return Settings(folder=folder, local=LocalEngineSettings(**known), **values)
 
 
-def _local(engines: object) -> LocalEngineSettings:
-    if not isinstance(engines, dict) or not set(engines) <= set(ENGINES):
-        raise SettingsError(
-            f"{FILE}, 'engines'", expected="tables named after engines", got=repr(engines), do="write [engines.local]"
-        )
-    table = engines.get("local", {})
-    known = {field.name for field in fields(LocalEngineSettings)}
+def _read(path: Path) -> dict[str, Any]:
+    """The document of a settings file; {} where there is none."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), expected="TOML", got=str(error), do="correct the line it names") from None
+    except OSError as error:
+        raise SettingsError(str(path), expected="a file that can be read", got=str(error), do="correct it") from None
+    _refuse_secrets(document, str(path))
+    return document
+
+
+def _override(document: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+    """`{setting: (where it is said, value)}`: `NINETYFIVE_ENGINES_LOCAL_THREADS` goes over [engines.local] threads."""
+    places: dict[str, tuple[str, Any]] = {}
+    for words in _OVERRIDES:
+        name = "NINETYFIVE_" + "_".join(words).upper()
+        table = document
+        for word in words[:-1]:
+            table = table[word]
+        if environment.get(name):
+            places[".".join(words)] = name, environment[name]
+        elif words[-1] in table:
+            folder = f"[{'.'.join(words[:-1])}] " if words[:-1] else ""
+            places[".".join(words)] = f"{FILE}, {folder}{words[-1]!r}", table[words[-1]]
+    return places
+
+
+def _known(where: str, table: Mapping[str, Any], known: Collection[str]) -> None:
     for key in table:
         if key not in known:
-            where = f"{FILE}, [engines.local] {key!r}"
-            raise SettingsError(where, expected="a known setting", got=repr(key), do=near_names(key, known))
-    threads = table.get("threads")
-    if isinstance(threads, str) and threads.isdigit():
-        threads = int(threads)
-    if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
-        where = f"{FILE}, [engines.local] 'threads'"
-        raise SettingsError(where, expected="a whole number from 1", got=repr(threads), do="write threads = 2")
-    return LocalEngineSettings(threads, _size(table.get("memory", "512MiB")))
+            raise SettingsError(f"{where}{key!r}", expected="a known setting", got=repr(key), do=near_names(key, known))
 
 
-def _size(text: object) -> int:
-    match = re.fullmatch(r"(\d+)\s*(KiB|MiB|GiB)", text) if isinstance(text, str) else None
+def _table(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{FILE}, {name!r}", expected="a table", got=repr(value), do="write [engines.local]")
+    return value
+
+
+def _threads(where: str, value: object) -> int:
+    threads = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise SettingsError(where, expected="a whole number from 1", got=repr(value), do="write it like threads = 2")
+    return threads
+
+
+def _size(where: str, value: object) -> int:
+    match = re.fullmatch(r"([1-9][0-9]*)\s*(KiB|MiB|GiB)", value) if isinstance(value, str) else None
     if match is None:
         raise SettingsError(
-            f"{FILE}, [engines.local] 'memory'",
-            expected="a size such as '512MiB'",
-            got=repr(text),
-            do='write memory = "1GiB"',
+            where, expected="a size such as '512MiB'", got=repr(value), do='write it like memory = "1GiB"'
         )
     return int(match[1]) * _SIZES[match[2]]
 
 
-def _text(value: object, key: str, environment: Mapping[str, str]) -> str:
-    where = f"{FILE}, {key!r}"
+def _text(place: tuple[str, Any], environment: Mapping[str, str]) -> str:
+    where, value = place
     if not isinstance(value, str) or not value:
-        raise SettingsError(where, expected="text", got=repr(value), do=f'write {key} = "..."')
+        raise SettingsError(where, expected="text", got=repr(value), do='write it like store = "data/store"')
 
     def expand(match: re.Match[str]) -> str:
         if match[1] not in environment:
@@ -123,29 +149,24 @@ def _text(value: object, key: str, environment: Mapping[str, str]) -> str:
     return _REFERENCE.sub(expand, value)
 
 
-def _refuse_secrets(document: Mapping[str, Any], path: str, prefix: str = "") -> None:
-    for key, value in document.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            _refuse_secrets(value, path, f"{name}.")
-        elif isinstance(value, str) and (
-            (_SECRET_NAME.search(key) and not _REFERENCE.fullmatch(value)) or _SECRET_URL.search(value)
-        ):
-            raise SettingsError(
-                f"{path}, {name!r}",
-                expected="no secret in the file",
-                got="one, written out",
-                do=f'put it into the environment and write {name} = "...${{NAME}}..."',
-            )
+def _refuse_secrets(value: Any, path: str, name: str = "") -> None:
+    """`SettingsError` for a password or token that is written out, wherever it stands."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_secrets(inner, path, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_secrets(inner, path, name)
+    elif _is_secret(name.rpartition(".")[2], str(value)):
+        raise SettingsError(
+            f"{path}, {name!r}",
+            expected="no secret in the file",
+            got="one, written out",
+            do=f'put it into the environment and write {name} = "...${{NAME}}..."',
+        )
 
 
-def _override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """`NINETYFIVE_STORE` sets store, `NINETYFIVE_ENGINES_LOCAL_THREADS` sets [engines.local] threads."""
-    paths = [("store",), ("catalog",), ("engine",), ("engines", "local", "threads"), ("engines", "local", "memory")]
-    for path in paths:
-        value = environment.get("NINETYFIVE_" + "_".join(path).upper())
-        if value:
-            table = document
-            for key in path[:-1]:
-                table = table.setdefault(key, {})
-            table[path[-1]] = value
+def _is_secret(key: str, text: str) -> bool:
+    if _SECRET_NAME.search(key):
+        return not _REFERENCE.fullmatch(text)
+    return bool(_SECRET_URL.search(text) or _SECRET_QUERY.search(text))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ninetyfive.errors import BusyError, IntegrityError, StoreError
+from ninetyfive.errors import BusyError, IntegrityError, StoreError, UsageError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.store.opening import Store, open_store
 
@@ -54,9 +54,9 @@ def test_a_release_is_added_and_found(any_store: Store, tmp_path: Path) -> None:
     assert any_store.release(A[:8]) == first
     assert first.document == {"metric": 1}
     assert any_store.runs()[0].release == B
-    with pytest.raises(StoreError, match="no such release"):
+    with pytest.raises(UsageError, match="no such release"):
         any_store.release("zz")
-    with pytest.raises(StoreError):
+    with pytest.raises(UsageError):
         any_store.release("")
 
 
@@ -101,7 +101,7 @@ def test_there_is_nothing_to_roll_back_at_first(store: Store) -> None:
 
 def test_an_unknown_or_damaged_release_is_not_promoted(store: Store, tmp_path: Path) -> None:
     register(store, tmp_path, A, B)
-    with pytest.raises(StoreError, match="no such release"):
+    with pytest.raises(UsageError, match="no such release"):
         store.promote("f" * 64, 0, "x")
     store.promote(A, 0, "x")
     store.promote(B, 1, "x")

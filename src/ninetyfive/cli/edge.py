@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 import typer
 
-from ninetyfive.errors import NinetyfiveError, UsageError
+from ninetyfive.errors import DeclarationError, EngineError, ModelError, NinetyfiveError, UsageError
 
 
 def run_app(app: typer.Typer, words: Sequence[str]) -> int:
@@ -20,6 +20,8 @@ def run_app(app: typer.Typer, words: Sequence[str]) -> int:
         code = app(args=list(words), prog_name="ninetyfive", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except NinetyfiveError as error:
+        if error.__cause__ is not None and isinstance(error, (DeclarationError, EngineError, ModelError)):
+            traceback.print_exception(error.__cause__)  # what the user's own code raised
         _tell(error.as_dict(), str(error), as_json)
         return error.exit_code
     except typer.Exit as stop:

@@ -116,7 +116,7 @@ def _interval(metric: Document) -> str:
 
 
 def _ordered(metrics: Document, primary: str | None = None) -> list[str]:
-    """The names of metrics in one order, however they were stored: the primary one, then as the table of metrics has them."""
+    """The names of metrics in one order, however they were stored: the primary one, then those of `METRICS`."""
     return sorted(metrics, key=lambda name: (name != primary, list(METRICS).index(name)))
 
 
@@ -137,11 +137,12 @@ def run(document: Document, as_json: bool) -> None:
     parts = " + ".join(f"{name} {rows[name]:,}" for name in ("accepted", "quarantined", "unlabelled", "duplicate"))
     read = f"read {rows['read']:,} = {parts}" if rows["read"] else "nothing new to read"
     console.print(f"[bold]rows[/]     {read}")
-    span = f", {window['from']} to {window['to']}" if window["from"] else ""
-    console.print(
-        f"[bold]window[/]   train {window['train']:,}, test {window['test']:,}, unlabelled {window['unlabelled']:,},"
-        f" embargo {window['embargo']:,}{span}\n"
-    )
+    counts = ", ".join(f"{name} {window[name]:,}" for name in ("train", "test", "unlabelled", "embargo"))
+    borders = (("from", window["from"]), ("test from", window["cut"]), ("as of", window["to"]))
+    console.print(f"[bold]window[/]   {'; '.join([counts, *(f'{word} {time}' for word, time in borders if time)])}")
+    for place, (what, text) in enumerate(document["chosen"].items()):
+        console.print(f"[bold]{'' if place else 'chosen':<8}[/] {what}: {escape(text)}")
+    console.print()
     console.print(_metrics_table(document))
     for column, groups in document["slices"].items():
         console.print()
@@ -164,9 +165,7 @@ def _metrics_table(document: Document) -> Table:
     others = [("constant", document["baselines"]["constant"]), ("linear", document["baselines"]["linear"])]
     if document["champion"]:
         others.append(("champion", document["champion"]["metrics"]))
-    table = _table(
-        "metric", ">model ±95 %", *(f">{name}" for name, _ in others), ">gain over constant", ">over linear"
-    )
+    table = _table("metric", ">model ±95 %", *(f">{name}" for name, _ in others), ">gain over constant", ">over linear")
     for name in _ordered(document["metrics"], document["primary"]):
         metric = document["metrics"][name]
         gains = [_interval(document["gains"][base][name]) for base in ("constant", "linear")]
@@ -292,10 +291,13 @@ def schema(document: Document, as_json: bool) -> None:
     for column in document["columns"]:
         rules = {key: value for key, value in column.items() if key not in ("name", "type", "nullable")}
         allowed = "yes" if column.get("nullable", True) else "no"
-        table.add_row(
-            escape(column["name"]), column["type"], allowed, escape(", ".join(f"{k} {v}" for k, v in rules.items()))
-        )
+        told = ", ".join(f"{key} {_rule(value)}" for key, value in rules.items())
+        table.add_row(escape(column["name"]), column["type"], allowed, escape(told))
     _console().print(table)
+
+
+def _rule(value: Any) -> str:
+    return " | ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def schema_diff(document: Document, as_json: bool) -> None:

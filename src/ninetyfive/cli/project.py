@@ -34,7 +34,9 @@ def load_system(path: Path) -> System:
     except NinetyfiveError:
         raise
     except Exception as error:  # the file is the user's: whatever it raises is told with its place
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        frames = [
+            one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).resolve() == path.resolve()
+        ]
         line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
         raise DeclarationError(
             f"{path}, line {line}",

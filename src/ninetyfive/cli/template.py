@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import random
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ninetyfive.errors import UsageError, near_names
+from ninetyfive.features.source import literal
+from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, NUMBER, STRING, TIMES
+from ninetyfive.sources.files import Source
 
 _ROWS = 5_000
 
@@ -46,8 +51,8 @@ def model(x, y, params):
 
 _PROPOSED = """{head}system = nf.System(
     "{name}",
-    source=nf.{kind}({url!r}{arguments}),
-    label=col({label!r}),
+    source=nf.{kind}({arguments}),
+    label={label},
     # Name here every column that is known only after the request was made: none of them may be a feature.
     later=[],
     features={{
@@ -111,9 +116,9 @@ def new_project(
 
 
 def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids: Sequence[str]) -> str:
+    from ninetyfive.engines.local import LocalEngine
     from ninetyfive.inference import Guess
     from ninetyfive.plan import Part, Read, Reduce, result_of
-    from ninetyfive.engines.local import LocalEngine
     from ninetyfive.reducers.type_guess import TypeGuess
     from ninetyfive.sources.discovery import discover
     from ninetyfive.sources.readers import reader_of
@@ -134,43 +139,43 @@ def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids:
     for option, name in (("--label", label), *((("--time"), time),) * bool(time), *(("--id", each) for each in ids)):
         if name not in types:
             raise UsageError(option, expected=f"a column of {data}", got=repr(name), do=near_names(str(name), types))
-    return _written(folder, data, source.kind, label, time, ids, types)
+    return _written(replace(source, urls=(_relative(folder, data),), time=time, id=tuple(ids)), label, types)
 
 
-def _written(
-    folder: Path, data: str, kind: str, label: str, time: str | None, ids: Sequence[str], types: Mapping[str, str]
-) -> str:
-    time = time or next((name for name, type in types.items() if type.startswith("timestamp") or type == "date"), None)
-    features = [_feature(name, type) for name, type in types.items() if name not in {label, *ids}]
-    arguments = (f", time={time!r}" if time else "") + (f", id={list(ids)!r}" if ids else "")
-    regression = types[label] in ("integer", "number")
+def _written(source: Source, label: str, types: Mapping[str, str]) -> str:
+    """The text of system.py; `UsageError` where nothing says which rows are to be held out."""
+    time = source.time or next((name for name, type in types.items() if type in (*TIMES, DATE)), None)
+    if time is None and not source.id:
+        raise UsageError(
+            "--id",
+            expected="the columns that name a row, or with --time when it was asked: rows are held out by one of them",
+            got="neither, and no column holds times",
+            do="add --id COLUMN,COLUMN or --time COLUMN",
+        )
+    given = {"time": time, "id": source.id or None, "separator": source.separator if source.separator != "," else None}
+    named = [f"{name}={literal(value)}" for name, value in given.items() if value is not None]
+    regression = types[label] in (INTEGER, NUMBER)
     return _PROPOSED.format(
         head=_HEAD,
-        name="".join(letter if letter.isalnum() else "-" for letter in Path(data).stem.lower()).strip("-*") or "system",
-        kind=kind,
-        url=_relative(folder, data),
-        arguments=arguments,
-        label=label,
-        features="\n".join(line for line in features if line),
+        name=re.sub("[^a-z0-9]+", "-", Path(source.urls[0]).name.lower().partition(".")[0]).strip("-") or "system",
+        kind=source.kind,
+        arguments=", ".join([literal(source.urls[0]), *named]),
+        label=f"col({literal(label)})",
+        features="\n".join(_feature(name, type) for name, type in types.items() if name not in (label, *source.id)),
         estimator="HistGradientBoostingRegressor" if regression else "HistGradientBoostingClassifier",
     )
 
 
 def _feature(name: str, type: str) -> str:
-    proposed = {
-        "boolean": f"col({name!r})",
-        "integer": f"col({name!r})",
-        "number": f"col({name!r})",
-        "string": f"col({name!r}).vocabulary(top=1000)",
-        "timestamp": f"col({name!r}).hour()",
-        "timestamp[UTC]": f"col({name!r}).hour()",
-        "date": f"col({name!r}).weekday()",
+    endings = {
+        **dict.fromkeys((BOOLEAN, INTEGER, NUMBER), ""),
+        STRING: ".vocabulary(top=1000)",
+        **dict.fromkeys(TIMES, ".hour()"),
+        DATE: ".weekday()",
     }
-    return (
-        f"        {name!r}: {proposed[type]},"
-        if type in proposed
-        else f"        # {name!r} is opaque: no operation takes it"
-    )
+    if type not in endings:
+        return f"        # {literal(name)} is {type}: no operation takes it"
+    return f"        {literal(name)}: col({literal(name)}){endings[type]},"
 
 
 def _relative(folder: Path, data: str) -> str:

@@ -111,6 +111,7 @@ class Evaluation:
         self._graph = graph
         self._rows = {node: frame.rechunk() for node, frame in sources.items()}
         self._sides: dict[tuple[int, object], tuple[pl.DataFrame, pl.DataFrame | None]] = {}
+        self._splits: dict[tuple[int, str | None, tuple[str, ...]], list[tuple[tuple[Any, ...], pl.DataFrame]]] = {}
         self._chunk = chunk
         self._place = place(span, chunk)
 
@@ -126,7 +127,7 @@ class Evaluation:
             if isinstance(plan, Reduce) and end.kind == "state":
                 frame = self._where(plan, frame)
                 if frame.height:
-                    found[end] = self._state(plan, frame)
+                    found[end] = self._state(plan, end.source, frame)
             elif frame.height == 0:
                 continue
             elif isinstance(plan, Shuffle) and end.kind == "meeting":
@@ -174,7 +175,7 @@ class Evaluation:
             )
         return frame.filter(pl.col(plan.where)).rechunk()
 
-    def _state(self, plan: Reduce, frame: pl.DataFrame) -> Any:
+    def _state(self, plan: Reduce, source: int, frame: pl.DataFrame) -> Any:
         reducer = plan.reducer
         where = f"reducer {name_of(reducer)} on {self._place}"
         if not plan.by:
@@ -184,7 +185,10 @@ class Evaluation:
         for name in plan.by:
             check_key_type("Reduce.by", name, frame.schema[name])
         with Blamed(where, "fix its add, or give it the columns it needs"):
-            return {key: reducer.add(reducer.zero(), rows) for key, rows in split_by(frame, plan.by)}
+            split = (source, plan.where, plan.by)
+            if split not in self._splits:
+                self._splits[split] = split_by(frame, plan.by)
+            return {key: reducer.add(reducer.zero(), rows) for key, rows in self._splits[split]}
 
 
 def check_output(where: str, frame: object, output: tuple[tuple[str, pl.DataType], ...]) -> pl.DataFrame:

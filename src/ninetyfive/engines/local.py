@@ -17,7 +17,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -97,6 +96,7 @@ class _Job:
         self._progress = progress
         self._done = 0
         self._total: int | None = None
+        self._parts: list[_PartUnit] = []
 
     def run(self) -> dict[str, Any]:
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ninetyfive")
@@ -112,20 +112,25 @@ class _Job:
             self.stopped.set()
             try:
                 pool.shutdown(cancel_futures=True)
+                self._close()
             finally:
                 self._undo()
             raise
         pool.shutdown()
+        self._close()
         return results
+
+    def _close(self) -> None:
+        """Let go of the parts' files; no thread reads them any more."""
+        for unit in self._parts:
+            unit.close()
 
     def _phases(self, pool: ThreadPoolExecutor) -> None:
         parts = _part_units(self)
         known = [unit.part.rows for unit in parts]
         self._total = None if None in known else sum(sum(rows) for rows in known if rows)
-        with ExitStack() as stack:
-            for unit in parts:
-                stack.callback(unit.close)
-            Schedule(pool, self._threads + 2, self._report).run(parts)
+        self._parts = parts
+        Schedule(pool, self._threads + 2, self._report).run(parts)
         for number, plan in enumerate(self.graph.nodes):
             if isinstance(plan, Shuffle):
                 Schedule(pool, self._threads, lambda _: None).run([_PartitionUnit(self, number, plan)])

@@ -10,7 +10,6 @@ What does not belong here: where partitions are kept (`spilling`), or when they 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -69,14 +68,18 @@ def in_order(frame: pl.DataFrame, keys: tuple[str, ...], order: tuple[str, ...])
     return frame.sort([*by, pl.col(ROW)], nulls_last=True).drop(ROW)
 
 
-def split_by(frame: pl.DataFrame, by: tuple[str, ...]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
+def split_by(frame: pl.DataFrame, by: tuple[str, ...]) -> list[tuple[tuple[Any, ...], pl.DataFrame]]:
     """(key, rows) for each distinct key of `by` in the order keys first occur; keys as `plan.key_of` makes them."""
     names = [f"__key_{number}" for number in range(len(by))]
-    keyed = frame.with_columns(
-        _scalar(name, frame.schema[name]).alias(alias) for name, alias in zip(by, names, strict=True)
-    )
-    for part in keyed.partition_by(names, maintain_order=True):
-        yield key_of(part.select(names).row(0)), part.drop(names)
+    keys = frame.select(_scalar(name, frame.schema[name]).alias(alias) for name, alias in zip(by, names, strict=True))
+    groups = keys.with_row_index(ROW).group_by(names, maintain_order=True).agg(ROW)
+    # The rows of all groups are gathered once, one group after the other; a group is then a slice.
+    gathered = frame[groups[ROW].explode()] if frame.height else frame
+    ends = groups[ROW].list.len().cum_sum().to_list()
+    return [
+        (key_of(key), gathered.slice(start, end - start))
+        for key, start, end in zip(groups.select(names).rows(), [0, *ends], ends, strict=False)
+    ]
 
 
 def _scalar(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -27,7 +27,9 @@ from ninetyfive.features.operation import (
     whole,
 )
 
-_ARITHMETIC_NULLS = "null where either is null; NaN and inf as IEEE 754 says; an integer that leaves int64 rejects the row"
+_ARITHMETIC_NULLS = (
+    "null where either is null; NaN and inf as IEEE 754 says; an integer that leaves int64 rejects the row"
+)
 
 
 Binary: TypeAlias = Callable[[Frame, Frame], Frame]
@@ -209,7 +211,9 @@ def _logic_row(decides: str, other: str) -> Callable[[Site], str]:
 def _log1p_row(site: Site) -> str:
     (text,) = site.inputs
     log1p, inf = site.bind("_log1p", math.log1p), site.bind("_inf", math.inf)
-    return site.strict(f"({log1p}({text}) if {text} > -1.0 else -{inf} if {text} == -1.0 else {site.bind('_nan', math.nan)})")
+    return site.strict(
+        f"({log1p}({text}) if {text} > -1.0 else -{inf} if {text} == -1.0 else {site.bind('_nan', math.nan)})"
+    )
 
 
 def _clip_check(arguments: Mapping[str, Any], where: str) -> None:
@@ -272,7 +276,7 @@ def _comparison(name: str, symbol: str, apply: Binary, *, equality: bool = False
 _LOGIC: dict[str, Any] = {
     "takes": "two booleans",
     "gives": "boolean",
-    "hint": "make a boolean first, as in (col(\"a\") > 0) & (col(\"b\") > 0)",
+    "hint": 'make a boolean first, as in (col("a") > 0) & (col("b") > 0)',
     "result": _logic_result,
 }
 
@@ -346,7 +350,7 @@ OPERATIONS = (
         "&",
         5,
         example='(col("a") > 0) & (col("b") > 0)',
-        nulls="Kleene: false & null is false, true & null is null",
+        nulls="Kleene: false and null is false, true and null is null",
         frame=lambda _, site: site.inputs[0] & site.inputs[1],
         row=_logic_row("False", "True"),
         **_LOGIC,
@@ -356,7 +360,7 @@ OPERATIONS = (
         "|",
         4,
         example='(col("a") > 0) | (col("b") > 0)',
-        nulls="Kleene: true | null is true, false | null is null",
+        nulls="Kleene: true or null is true, false or null is null",
         frame=lambda _, site: site.inputs[0] | site.inputs[1],
         row=_logic_row("True", "False"),
         **_LOGIC,

@@ -4,7 +4,7 @@
      "nodes": [{"column": "distance"}, {"operation": "log1p", "inputs": [0]}], "features": [["far", 1]]}
 
 `operations` holds the meaning number of each operation used: a transform is never read with another meaning than the
-one it was fitted with. Everything is checked as strictly as when it was recorded. `VERSION` counts changes of this form.
+one it was fitted with. All is checked as strictly as when it was recorded. `VERSION` counts changes of this form.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def decode(text: str | bytes) -> tuple[Trees, Types, str]:
         head = msgspec.json.decode(text, type=_Head)
         if head.version != VERSION:
             raise _unreadable(
-                f"version {VERSION}", f"version {head.version}", "read it with the ninetyfive that wrote it, or fit again"
+                f"version {VERSION}",
+                f"version {head.version}",
+                "read it with the ninetyfive that wrote it, or fit again",
             )
         document = msgspec.json.decode(text, type=_Document)
     except msgspec.DecodeError as error:
@@ -96,7 +98,11 @@ def decode(text: str | bytes) -> tuple[Trees, Types, str]:
     nodes: list[tree.Node] = []
     for item in document.nodes:
         nodes.append(_decoded(item, nodes, document.operations))
-    return tuple((name, _at(nodes, index)) for name, index in document.features), tuple(document.inputs), document.tzdata
+    return (
+        tuple((name, _at(nodes, index)) for name, index in document.features),
+        tuple(document.inputs),
+        document.tzdata,
+    )
 
 
 def _encoded(node: tree.Node, number: Mapping[tree.Node, int]) -> _Node:

@@ -71,11 +71,13 @@ class Fitting:
         self._trees = {name: _tree(name, feature) for name, feature in features.items()}
         self._types = dict(types)
         if not self._trees:
-            raise FeatureError("features", expected="at least one feature", got="none", do='add one, as in {"x": col("x")}')
+            raise FeatureError(
+                "features", expected="at least one feature", got="none", do='add one, as in {"x": col("x")}'
+            )
         check_model_inputs(program(self._trees, self._types))
 
     def phase(self, keep: Mapping[str, str] | Sequence[str] = ()) -> Phase | None:
-        """The next pass, or None when all has been learned. `keep` passes columns through, as `Transform.frames` does."""
+        """The next pass, or None when all is learned. `keep` passes columns through, as `Transform.frames` does."""
         ready = self._ready()
         if not ready:
             return None
@@ -85,11 +87,13 @@ class Fitting:
         return Phase(function, reducers)
 
     def advance(self, states: Mapping[str, Any]) -> None:
-        """Learn the constants of this phase from one merged state per reducer; what cannot be learned raises `FeatureError`."""
+        """Learn this phase from one merged state per reducer; what cannot be learned raises `FeatureError`."""
         ready = self._ready()
         missing = sorted({_name(node) for node in ready} - set(states))
         if missing:
-            raise PlanError("Fitting.advance", expected="a state of each reducer", got=f"none of {missing[0]}", do="add it")
+            raise PlanError(
+                "Fitting.advance", expected="a state of each reducer", got=f"none of {missing[0]}", do="add it"
+            )
         fitted: dict[tree.Node, tree.Node] = {}
         for node in ready:
             operation = OPERATIONS[node.operation]
@@ -104,7 +108,9 @@ class Fitting:
     def transform(self) -> Transform:
         """The fitted transform; `PlanError` where a phase is still to come."""
         if self._ready():
-            raise PlanError("Fitting.transform", expected="all phases done", got="one to come", do="run phase() and advance()")
+            raise PlanError(
+                "Fitting.transform", expected="all phases done", got="one to come", do="run phase() and advance()"
+            )
         return Transform(tuple(self._trees.items()), needed(self._trees.values(), self._types))
 
     def _ready(self) -> list[tree.Call]:

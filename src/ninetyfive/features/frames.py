@@ -16,11 +16,12 @@ from typing import Any
 import polars as pl
 
 from ninetyfive.errors import FeatureError, near_names
-from ninetyfive.features import tree
+from ninetyfive.features import document, tree
 from ninetyfive.features.categories import hot_values
 from ninetyfive.features.operation import ONE_HOT
 from ninetyfive.features.program import Program, program
 from ninetyfive.features.rows import every_value
+from ninetyfive.hashing import content_hash
 
 DTYPES: Mapping[str, pl.DataType] = {
     tree.BOOLEAN: pl.Boolean(),
@@ -94,7 +95,9 @@ class FrameFunction:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the output columns in order, without those of `keep`."""
-        return tuple(name for output, index in self.program.outputs for name in column_names(self.program, output, index))
+        return tuple(
+            name for output, index in self.program.outputs for name in column_names(self.program, output, index)
+        )
 
     @property
     def output(self) -> tuple[tuple[str, pl.DataType], ...]:
@@ -102,6 +105,11 @@ class FrameFunction:
         if self.model:
             return tuple((name, pl.Float32()) for name in self.names)
         return tuple((name, DTYPES[self.program.steps[index].type]) for name, index in self.program.outputs)
+
+    @cached_property
+    def identity(self) -> str:
+        """A hash (64 hex digits) of what the function computes, for keys of what is stored; not of what it keeps."""
+        return content_hash([document.encode(self.outputs, self.types, ""), self.model])
 
     @cached_property
     def stages(self) -> tuple[tuple[pl.Expr, ...], ...]:
@@ -173,7 +181,7 @@ def _refuse_unfitted(made: Program) -> None:
 def _expressions(made: Program, shared: Mapping[int, int]) -> list[Any]:
     """The expression of each step; a step of `shared` reads its column of an earlier stage."""
     expressions: list[Any] = []
-    for index, step in enumerate(made.steps):
+    for index in range(len(made.steps)):
         expressions.append(pl.col(f"__shared_{index}") if index in shared else _lowered(made, index, expressions))
     return expressions
 
@@ -227,7 +235,9 @@ def _stages(made: Program, keep: Sequence[tuple[str, str]], model: bool) -> tupl
     last = [column(source).alias(name) for name, source in keep]
     for name, index in made.outputs:
         names = column_names(made, name, index)
-        made_here = expressions[index] if made.steps[index].type == ONE_HOT else [_output(made, index, expressions, model)]
+        made_here = (
+            expressions[index] if made.steps[index].type == ONE_HOT else [_output(made, index, expressions, model)]
+        )
         last += [expression.alias(alias) for alias, expression in zip(names, made_here, strict=True)]
     return (*(tuple(stage) for stage in stages), tuple(last))
 

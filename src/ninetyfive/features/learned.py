@@ -11,6 +11,7 @@ import math
 import sys
 from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from ninetyfive.errors import FeatureError
@@ -112,7 +113,7 @@ def _zscore_row(site: Site) -> str:
 
 
 def _scale(std: float) -> float | None:
-    """1 / std, by which both lowerings multiply (Polars would, and it is one rounding apart from dividing); None for 0."""
+    """1 / std, by which both lowerings multiply (it is one rounding apart from dividing); None for a std of 0."""
     return None if std < sys.float_info.min else 1.0 / std
 
 
@@ -189,7 +190,7 @@ def label(value: Any) -> str:
 
 def _edges(value: Any, where: str) -> tuple[float, ...]:
     right = isinstance(value, list | tuple) and all(isinstance(edge, float) and math.isfinite(edge) for edge in value)
-    if not right or any(left >= after for left, after in zip(value, value[1:], strict=False)):
+    if not right or any(left >= after for left, after in pairwise(value)):
         raise fail(where, "edges: finite floats, ascending", value, "fit the transform again")
     return tuple(value)
 
@@ -266,4 +267,3 @@ OPERATIONS = (
         constants=(Argument("values", values_argument("values", most=MAX_WORDS)),),
     ),
 )
-

@@ -196,7 +196,7 @@ OPERATIONS = (
         takes="see the table of casts",
         gives="the type named",
         nulls="null stays null; what cannot be cast is null",
-        hint="for a boolean write a comparison, as in col(\"a\") != 0",
+        hint='for a boolean write a comparison, as in col("a") != 0',
         arguments=(Argument("to", word_argument("to", _TARGETS)),),
         result=_cast_result,
         nan=any_nan,
@@ -220,4 +220,3 @@ OPERATIONS = (
         row=_when_row,
     ),
 )
-

@@ -34,7 +34,7 @@ class Site:
     """One use of an operation.
 
     `inputs` are Polars expressions for the frame lowering and source texts (a name or a literal) for the row lowering;
-    `nodes`, `types`, `nullable`, `nan` (may it be) and `outcomes` describe them; `bind` gives an object a name that the source text may use.
+    `nodes`, `types`, `nullable`, `nan` and `outcomes` describe them; `bind` gives an object a name in the text.
     """
 
     inputs: tuple[Any, ...]
@@ -82,7 +82,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A named argument (or learned constant): `check(value, where)` gives the plain value or raises `DeclarationError`."""
+    """An argument or learned constant: `check(value, where)` gives the plain value or raises `DeclarationError`."""
 
     name: str
     check: Callable[[Any, str], Any]
@@ -172,8 +172,8 @@ def divided_by(pl: Polars, frame: Frame, divisor: float) -> Frame:
 def whole(pl: Polars, site: Site) -> list[Frame]:
     """The inputs as number columns that Polars cannot hold as scalars.
 
-    Beside a scalar (which any `when` may make, and a literal is) it multiplies by the reciprocal instead of dividing and
-    takes -0.0 + 0.0 for -0.0, so that a row would depend on its neighbours. `shift(0)` makes the column.
+    Beside a scalar (which any `when` may make, and a literal is) it multiplies by the reciprocal instead of dividing,
+    and takes -0.0 + 0.0 for -0.0, so that a row would depend on its neighbours. `shift(0)` makes the column.
     """
     frames = site.float_frames(pl)
     given = next(frame for frame, node in zip(frames, site.nodes, strict=True) if not isinstance(node, tree.Constant))

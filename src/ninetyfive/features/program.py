@@ -36,7 +36,7 @@ _TO_OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node: the steps it reads, its logical type, whether it may be null or NaN, its outcomes where they are known."""
+    """One node: the steps it reads, its logical type, whether it may be null or NaN, its known outcomes."""
 
     node: tree.Node
     inputs: tuple[int, ...]
@@ -94,9 +94,7 @@ def check_model_inputs(made: Program) -> None:
             )
 
 
-def _step(
-    node: tree.Node, inputs: tuple[int, ...], steps: list[Step], types: Mapping[str, str], feature: str
-) -> Step:
+def _step(node: tree.Node, inputs: tuple[int, ...], steps: list[Step], types: Mapping[str, str], feature: str) -> Step:
     if isinstance(node, tree.Column):
         if node.name not in types:
             raise FeatureError(
@@ -112,7 +110,7 @@ def _step(
     operation = OPERATIONS[node.operation]
     read = [steps[i] for i in inputs]
     kinds = tuple(step.type for step in read)
-    result = operation.result(kinds, dict(node.arguments))
+    result = None if ONE_HOT in kinds else operation.result(kinds, dict(node.arguments))
     if result is None:
         raise _wrong_types(node, read, operation, feature)
     site = _site(node, read, (), result, len(steps))
@@ -162,4 +160,6 @@ def _wrong_types(node: tree.Call, read: list[Step], operation: Operation, featur
     found = " and ".join(f"{source(step.node)} of type {step.type}" for step in read)
     odd = [step.type for step in read if step.type in _TO_OTHER]
     hint = operation.hint or (_TO_OTHER[odd[0]] if odd else f"write it as in {operation.example}")
-    return FeatureError(f"feature {feature!r}, operation {node.operation}", expected=operation.takes, got=found, do=hint)
+    return FeatureError(
+        f"feature {feature!r}, operation {node.operation}", expected=operation.takes, got=found, do=hint
+    )

@@ -55,7 +55,7 @@ class Expr:
             source(self.node),
             expected="an expression that is recorded, not decided",
             got="`and`, `or`, `not`, `in`, `if` or a chained comparison on it",
-            do="write & | ~ with parentheses, as in (col(\"a\") > 0) & (col(\"b\") < 5), or when(...).then(...).otherwise(...)",
+            do='write & | ~ with parentheses, as in (col("a") > 0) & (col("b") < 5), or when(...) for if/else',
         )
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -185,7 +185,7 @@ class Expr:
         return self._method("vocabulary", top=top, min_count=min_count)
 
     def one_hot(self, values: Sequence[str] | Sequence[int] | Sequence[bool] | None = None) -> Expr:
-        """One column per value, 1.0 where it is that value: of `values`, or of what is known to come out. Stands last."""
+        """One column per value, 1.0 where it is that value: of `values`, or of its known outcomes. Stands last."""
         return self._method("one_hot", values=values)
 
 
@@ -211,7 +211,10 @@ class Then:
         if name.startswith("_"):
             raise AttributeError(name)
         raise DeclarationError(
-            f"when(...).then(...).{name}", expected=".otherwise(...)", got=repr(name), do="end it with .otherwise(...) first"
+            f"when(...).then(...).{name}",
+            expected=".otherwise(...)",
+            got=repr(name),
+            do="end it with .otherwise(...) first",
         )
 
     def __init__(self, condition: Expr, value: Operand | None) -> None:
@@ -247,7 +250,10 @@ def when(condition: Expr) -> When:
     """
     if not isinstance(condition, Expr):
         raise DeclarationError(
-            "when(...)", expected="a recorded condition", got=repr(condition)[:200], do='write it as in when(col("a") > 0)'
+            "when(...)",
+            expected="a recorded condition",
+            got=repr(condition)[:200],
+            do='write it as in when(col("a") > 0)',
         )
     return When(condition)
 
@@ -262,7 +268,7 @@ def concat(*parts: Expr | str) -> Expr:
 
 
 def record(operation: str, inputs: Sequence[object], arguments: dict[str, object] | None = None) -> Expr:
-    """The expression of an operation of the table on expressions and plain values; wrong words raise `DeclarationError`."""
+    """The expression of an operation on expressions and plain values; wrong words raise `DeclarationError`."""
     try:
         return Expr(_call(operation, inputs, arguments or {}))
     except DeclarationError as error:

@@ -104,10 +104,8 @@ class _Body:
         return f"{self.bind('_nan', math.nan)} if {text} is None else {text}" if step.nullable else text
 
     def function(self, answer: str) -> Any:
-        lines = ["def features(row):"]
-        if self.reads:
-            lines += ["    try:", *(f"        {line}" for line in self.reads)]
-            lines += ["    except KeyError as missing:", "        raise _missing(missing) from None"]
+        lines = ["def features(row):", "    try:", *(f"        {line}" for line in self.reads)]
+        lines += ["    except KeyError as missing:", "        raise _missing(missing) from None"]
         text = "\n".join([*lines, *(f"    {line}" for line in self.lines), f"    return {answer}", ""])
         exec(compile(text, "<features of a row>", "exec"), self.globals)
         made = self.globals["features"]

@@ -82,5 +82,3 @@ def _arguments(node: tree.Call) -> list[str]:
         elif repr(value) != repr(argument.default):
             written.append(f"{argument.name}={literal(value)}")
     return written
-
-

@@ -100,8 +100,8 @@ class Transform:
     def rows(self) -> RowFeatures:
         """The compiled function dict of row scalars → list of floats in the order of `columns`, NaN for null.
 
-        Each float is exactly a float32, equal to what `frames` gives. Compiled once; its text is its `source`. A missing
-        key and an int64 overflow raise `FeatureError`; values of another type than the column's are not checked here.
+        Each float is exactly a float32, equal to what `frames` gives. Compiled once; its text is its `source`. A
+        missing key and an int64 overflow raise `FeatureError`; that values have their column's type is not checked.
         """
         return self._rows
 
@@ -127,20 +127,22 @@ class Transform:
         ]
 
     def to_json(self) -> str:
-        """The transform as JSON text: a version, the tzdata version, columns, and one list of nodes; no code, no pickle."""
+        """The transform as JSON text: versions, columns, and one list of nodes; no code, no pickle."""
         return document.encode(self.trees, self.types, self.tzdata)
 
     @staticmethod
     def from_json(text: str | bytes) -> Transform:
-        """The transform that `to_json` wrote; an unknown version or operation, or altered content, raises `FeatureError`."""
+        """The transform that `to_json` wrote; an unknown version or operation, or altered content: `FeatureError`."""
         trees, types, tzdata = document.decode(text)
         made = Transform(trees, types, tzdata)
-        unread = sorted(set(dict(types)) - {name for _, root in trees for name in tree.columns_of(root)})
-        if unread or not made.program.outputs:
+        read = {name: tree.columns_of(root) for name, root in trees}
+        unread = sorted(set(dict(types)).difference(*read.values()))
+        idle = [name for name, columns in read.items() if not columns]
+        if unread or idle or not read:
             raise FeatureError(
                 "transform",
-                expected="features that read every input",
-                got=f"{unread[0]!r} that no feature reads" if unread else "no feature",
+                expected="features that read every input, and at least one each",
+                got=f"input {unread[0]!r} that no feature reads" if unread else f"feature {idle[:1]} that reads none",
                 do="restore the file, or fit the transform again",
             )
         made.frames()

@@ -49,20 +49,19 @@ def numbers(series: pl.Series, reducer: object) -> Numbers:
     Nulls and NaN are left out and counted. A dtype without numbers raises `PlanError`.
     """
     dtype, nulls = series.dtype, series.null_count()
-    if isinstance(dtype, pl.Datetime):
-        series = (series if dtype.time_unit == "us" else series.dt.cast_time_unit("us")).to_physical()
-    elif dtype.is_float() or dtype.is_integer() or dtype in (pl.Boolean, pl.Date, pl.Null):
-        wide = pl.Float64() if dtype.is_float() else pl.Int64()
-        series = series.to_physical()
-        series = series if series.dtype == wide else series.cast(wide)
-    else:
+    if isinstance(dtype, pl.Datetime) and dtype.time_unit != "us":
+        series = series.dt.cast_time_unit("us")
+    elif not (dtype.is_float() or dtype.is_integer() or dtype in (pl.Boolean, pl.Date, pl.Datetime, pl.Null)):
         raise PlanError(
             repr(reducer),
             expected=f"numbers, booleans or times in column {series.name!r}",
             got=str(dtype),
             do="cast the column, or choose a reducer that takes any value",
         )
-    values = np.ascontiguousarray(present(series).to_numpy())
+    series = present(series)
+    if dtype not in (pl.Float64, pl.Int64):
+        series = series.cast(pl.Float64 if dtype.is_float() else pl.Int64)
+    values = np.ascontiguousarray(series.to_numpy())
     if values.dtype != np.float64:
         return Numbers(values, nulls, 0)
     missing = np.isnan(values)

@@ -104,7 +104,9 @@ def _sum(values: np.ndarray) -> float:
 
 def _probability(column: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """Values as float64, and which of them are probabilities."""
-    values = column.cast(pl.Float64).fill_null(math.nan).to_numpy()
+    values = column.to_numpy()
+    if column.dtype != pl.Float64() or column.null_count():
+        values = column.cast(pl.Float64).fill_null(math.nan).to_numpy()
     return values, (values >= 0.0) & (values <= 1.0)
 
 
@@ -142,10 +144,11 @@ class BinaryScores:
 
     def add(self, state: Scored, frame: pl.DataFrame) -> Scored:
         """The state with the rows of `frame` added."""
-        labelled = frame[self.label].is_not_null().to_numpy()
+        label = frame[self.label]
+        labelled = label.is_not_null().to_numpy() if label.null_count() else np.ones(frame.height, dtype=np.bool_)
         values, valid = _probability(frame[self.prediction])
         scored = labelled & valid
-        p, truth = values[scored], frame[self.label].fill_null(False).to_numpy()[scored]
+        p, truth = values[scored], (label.fill_null(False) if label.null_count() else label).to_numpy()[scored]
         likelihood = np.clip(np.where(truth, p, 1.0 - p), _CLIP, 1.0)
         hits = [float(part.sum()) for cut in self.thresholds for part in ((p >= cut) & truth, (p >= cut) & ~truth)]
         fresh = Scored(

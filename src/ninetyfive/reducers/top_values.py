@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, repeat
 from typing import Any
 
 import msgspec
@@ -74,7 +74,7 @@ def merge_top(left: TopState, right: TopState, size: int) -> TopState:
     if not right.counts and not right.error:
         return left
     place = dict(zip(left.values, range(len(left.values)), strict=True))
-    found = np.array([place.get(value, -1) for value in right.values], dtype=np.int64)
+    found = np.fromiter(map(place.get, right.values, repeat(-1)), dtype=np.int64, count=len(right.values))
     both, new = found >= 0, found < 0
     counts = np.concatenate([_array(left.counts), _array(right.counts)[new]])
     slacks = np.concatenate([_array(left.slacks) + right.error, _array(right.slacks)[new] + left.error])

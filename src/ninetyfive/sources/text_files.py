@@ -84,6 +84,10 @@ def _header(stream: BinaryIO, part: Part, form: CsvFormat) -> tuple[str, ...]:
     if any("\udc80" <= character <= "\udcff" for name in names for character in name):
         raise _encoding_error(part.url, form.encoding, "bytes that are not, in the header")
     check_names(names, part.url)
+    other = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
+    if other is not None:
+        got, do = f"the one column {names[0][:_SHOWN]!r}", f"declare separator={other!r} in the source"
+        raise SourceError(part.url, expected=f"columns with {form.separator!r} between them", got=got, do=do)
     return tuple(names)
 
 
@@ -249,7 +253,8 @@ def _text_frame(
             series.append(binary.cast(pl.String))
         except pl.exceptions.PolarsError:
             line = next(line for line, text in zip(lines, texts, strict=True) if not _is_utf8(text))
-            raise _encoding_error(f"{url}, line {line}, column {name!r}", "utf-8", "bytes that are not") from None
+            where, do = f"{url}, line {line}, column {name!r}", "write the file as UTF-8: JSON is always that"
+            raise SourceError(where, expected="text in utf-8", got="bytes that are not", do=do) from None
     return pl.DataFrame(series) if series else pl.DataFrame(height=len(rows))
 
 

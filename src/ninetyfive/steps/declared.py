@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from ninetyfive.errors import DeclarationError, near_names
+from ninetyfive.errors import DeclarationError, FeatureError, near_names
 from ninetyfive.features.program import check_model_inputs, program
 from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, NUMBER, STRING, TIMES
 from ninetyfive.metrics import DEFAULT_METRICS, Task
 from ninetyfive.schema import Schema
+from ninetyfive.steps.release import paradigms
 from ninetyfive.system import Declaration, check_metrics_of_task
 
 _TASK_OF: dict[str, Task] = {BOOLEAN: "binary", STRING: "multiclass", INTEGER: "regression", NUMBER: "regression"}
@@ -20,7 +22,7 @@ _LABEL_TYPES: dict[Task, tuple[str, ...]] = {
 
 
 def check_declared(system: Declaration, schema: Schema) -> None:
-    """Raise `DeclarationError` or `FeatureError` where `system` names columns or needs types that `schema` has not."""
+    """Raise `DeclarationError` where `system` names columns or needs types that `schema` has not."""
     where = f"system {system.name!r}"
     for what, names in (
         ("source, id=", system.source.id),
@@ -40,7 +42,8 @@ def check_declared(system: Declaration, schema: Schema) -> None:
                 got=f"{column!r} of type {schema.types[column]}",
                 do=f'give its type with types={{"{column}": "timestamp"}} in the source, or name another column',
             )
-    check_model_inputs(program({name: expr.node for name, expr in system.features.items()}, schema.types))
+    with _declared(where):
+        check_model_inputs(program({name: expr.node for name, expr in system.features.items()}, schema.types))
     task = task_of(system, schema)
     check_metrics_of_task(where, metrics_of(system, task), task)
 
@@ -48,7 +51,8 @@ def check_declared(system: Declaration, schema: Schema) -> None:
 def task_of(system: Declaration, schema: Schema) -> Task:
     """The task: `task=` where it is declared and fits the label, else by the label's type; else `DeclarationError`."""
     where = f"system {system.name!r}, label="
-    made = program({"label": system.label.node}, schema.types)
+    with _declared(where):
+        made = program({"label": system.label.node}, schema.types)
     kind = made.steps[made.outputs[0][1]].type
     if kind not in _TASK_OF:
         raise DeclarationError(
@@ -72,6 +76,29 @@ def metrics_of(system: Declaration, task: Task) -> tuple[str, ...]:
     """The metrics in force, the primary one first: the declared ones, else the task's own; then those of gates."""
     named = system.metrics or DEFAULT_METRICS[task]
     return tuple(dict.fromkeys((*named, *(gate.metric for gate in system.gates))))
+
+
+def chosen(system: Declaration, task: Task) -> dict[str, str]:
+    """`{what: text}` of everything that the declaration left open and that was chosen for it."""
+    split, forms = system.effective_split, paradigms(system)
+    held_out = "the newest" if split.by == "time" else "by a hash of their id"
+    left_open = {
+        "task": None if system.task else f"{task}, by the type of the label",
+        "metrics": None if system.metrics else ", ".join(metrics_of(system, task)),
+        "split": None if system.split else f"{split.test:.0%} of the rows held out, {held_out}",
+        **{kind: None if form["declared"] else form["text"] for kind, form in forms.items()},
+    }
+    return {what: text for what, text in left_open.items() if text is not None}
+
+
+@contextmanager
+def _declared(where: str) -> Iterator[None]:
+    """A feature that does not fit the schema is a fault of the declaration."""
+    try:
+        yield
+    except FeatureError as error:
+        at = f"{where}, {error.where}"
+        raise DeclarationError(at, expected=error.expected, got=error.got, do=error.do) from None
 
 
 def _check_columns(where: str, names: Iterable[str], schema: Schema) -> None:

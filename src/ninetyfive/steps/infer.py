@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from ninetyfive.inference import Guess, agree, infer
+from ninetyfive.errors import SchemaError
+from ninetyfive.inference import Guess, agree, check_time, infer
 from ninetyfive.plan import Read, Reduce, result_of
 from ninetyfive.reducers.type_guess import TypeGuess
 from ninetyfive.schema import Schema
@@ -16,23 +17,40 @@ from ninetyfive.store.failures import disk_errors
 from ninetyfive.values import Text
 
 
-def schema_in_force(context: Context, files: tuple[FileFound, ...], reader: SourceReader) -> Schema:
-    """The schema of schema.toml; without that file, the inferred one, written there (one job for text files)."""
+def schema_in_force(
+    context: Context, files: tuple[FileFound, ...], reader: SourceReader
+) -> tuple[Schema, str | None]:
+    """The schema of schema.toml and None; without that file, the inferred one (one job for text files) and its text.
+
+    The text is to be kept with `keep_schema` once the declaration was held against it: what was inferred from files
+    that cannot be the source must not be in force when they are mended.
+    """
     path = context.schema_file
     if path.exists():
         with disk_errors(str(path)):
-            return from_toml(path.read_text(encoding="utf-8"), str(path))
+            return from_toml(path.read_text(encoding="utf-8"), str(path)), None
     guesses = _guesses(context, files, reader)
     source = context.declaration.source
     required = [*source.id, *((source.time,) if source.time else ())]
     schema = infer(guesses, required=required, optional=source.optional)
-    text = to_toml(schema, {guess.name: guess.note for guess in guesses})
+    return schema, to_toml(schema, {guess.name: guess.note for guess in guesses})
+
+
+def keep_schema(context: Context, text: str) -> None:
+    """Write the first schema to schema.toml, whole or not at all; `SchemaError` where the folder cannot be written."""
+    path = context.schema_file
     attempt = path.with_name(f".{path.name}.{os.getpid()}")
-    with disk_errors(str(path)):
+    try:
         attempt.write_text(text, encoding="utf-8")
         attempt.replace(path)
+    except OSError as error:
+        raise SchemaError(
+            str(path),
+            expected="room for the first schema in the project's folder",
+            got=error.strerror or str(error),
+            do="let this user write there, or run once where that is so and bring schema.toml along",
+        ) from error
     context.reporter.notice(f"{path.name} was inferred, not reviewed: read it, then `ninetyfive schema accept`")
-    return schema
 
 
 def _guesses(context: Context, files: tuple[FileFound, ...], reader: SourceReader) -> tuple[Guess, ...]:
@@ -41,7 +59,11 @@ def _guesses(context: Context, files: tuple[FileFound, ...], reader: SourceReade
     if any(guesses is None for guesses in seen.values()):
         seen = _guessed_by_reading(context, files, reader, text)
     known = {url: guesses for url, guesses in seen.items() if guesses is not None}
-    return agree(known, text=text, types=dict(source.types), optional=source.optional)
+    merged = agree(known, text=text, types=dict(source.types), optional=source.optional)
+    for guess in merged:
+        if guess.name == source.time:
+            check_time(guess)
+    return merged
 
 
 def _guessed_by_reading(

@@ -24,9 +24,11 @@ import polars as pl
 from ninetyfive.conform import Conform
 from ninetyfive.errors import DataError
 from ninetyfive.hashing import content_hash
+from ninetyfive.models.ahead import load_ahead
 from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Plan, Read, Reduce, Write, WrittenFile
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.keyed_counts import KeyedCounts
+from ninetyfive.reducers.quantiles import Quantiles
 from ninetyfive.reducers.statistics import Statistics
 from ninetyfive.relations import CONFLICT, DUPLICATE, VERDICT, repeated_ids, rows_of
 from ninetyfive.schema import Schema
@@ -35,7 +37,7 @@ from ninetyfive.span_checks import SpanCounts, check_columns, check_span
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import task_of
 from ninetyfive.steps.labelling import LABEL, LABEL_DTYPES, LabelOnly
-from ninetyfive.steps.window import Ingested, SpanEntry
+from ninetyfive.steps.window import Ingested, SpanEntry, times_key
 from ninetyfive.store.records import SpanRecord
 
 VERSION = 1
@@ -66,6 +68,8 @@ def ingest(context: Prepared) -> dict[str, Any]:
     fresh = [file for file in context.files if file.sha256 not in done]
     notices = _check_names(context, [file.part for file in fresh])
     work = _Work(context, key, statistics, Conform(context.schema, context.reader.text))
+    if fresh and context.model is not None:
+        load_ahead(context.model.function)
     with context.store.attempt() as folder:
         found = work.read([file.part for file in fresh], folder)
     spans = {record.span: record for record in context.store.spans(key)}
@@ -153,6 +157,8 @@ class _Work:
             "labels": Reduce(Map(rows, label, ((LABEL, LABEL_DTYPES[task]),)), Counts((LABEL,))),
             "chunks": Reduce(rows, KeyedCounts(CHUNK)),
         }
+        if context.declaration.source.time:
+            plans["times"] = Reduce(rows, Quantiles(context.declaration.source.time))
         if context.declaration.source.id:
             plans["repeated"] = self._repeated(rows)
         found = context.engine.run(plans)
@@ -260,6 +266,8 @@ class _Work:
                 )
             )
             states[part.span, self.statistics_key] = self.statistics.encode(state)
+            if time:
+                states[part.span, times_key(self.key)] = Quantiles(time).encode(found["times"][part.span])
         context.store.add_spans(records, states)
 
 

@@ -101,8 +101,8 @@ def written(files: Sequence[WrittenFile]) -> list[pl.DataFrame]:
     return [frame for file in files for frame in SpanReader().read(part_of(file))]
 
 
-def deliver(files: Sequence[WrittenFile], output: Path) -> None:
-    """Put the rows of written files into one file of the format that `output` ends in: whole or not at all."""
+def check_output(output: Path) -> None:
+    """`UsageError` where `output` ends in no known format, or where its folder is not there."""
     if output.suffix not in FORMATS:
         raise UsageError(
             str(output),
@@ -110,6 +110,13 @@ def deliver(files: Sequence[WrittenFile], output: Path) -> None:
             got=output.suffix or "no ending",
             do="rename it",
         )
+    if not output.absolute().parent.is_dir():
+        folder = str(output.parent)
+        raise UsageError(folder, expected="a folder to write into", got="none", do="make it, or name another")
+
+
+def deliver(files: Sequence[WrittenFile], output: Path) -> None:
+    """Put the rows of written files into the file `output`, which `check_output` passed: whole or not at all."""
     attempt = output.with_name(f".{output.name}.attempt")
     try:
         with disk_errors(str(output)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 
 from ninetyfive.errors import SchemaError
 from ninetyfive.schema import Schema, diff
-from ninetyfive.schema_toml import from_toml, to_toml
+from ninetyfive.schema_toml import UNREVIEWED, from_toml, to_toml
 from ninetyfive.store.failures import disk_errors
 from ninetyfive.store.opening import Store
 
@@ -33,10 +34,21 @@ def accept(folder: Path, store: Store, live: Schema | None) -> dict[str, Any]:
         path = folder / FILE
         attempt = path.with_name(f".{FILE}.{os.getpid()}")
         with disk_errors(str(path)):
-            attempt.write_text(to_toml(accepted), encoding="utf-8")
+            attempt.write_text(_marked(path.read_text(encoding="utf-8"), accepted), encoding="utf-8")
             attempt.replace(path)
         store.tell("schema.accept", f"version {version}", {"columns": len(accepted.columns)})
     return _document(accepted)
+
+
+def _marked(text: str, accepted: Schema) -> str:
+    """The text with its version and review as accepted, and every comment kept; written anew where that cannot be."""
+    edited = text.replace(UNREVIEWED + "\n", "")
+    for key, value in (("version", str(accepted.version)), ("reviewed", "true")):
+        edited = re.sub(rf"(?m)^{key}[ \t]*=[ \t]*\w+", f"{key} = {value}", edited, count=1)
+    try:
+        return edited if from_toml(edited) == accepted else to_toml(accepted)
+    except SchemaError:
+        return to_toml(accepted)
 
 
 def compare(folder: Path, live: Schema | None) -> dict[str, Any]:

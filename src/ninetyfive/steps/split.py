@@ -8,10 +8,10 @@ import msgspec
 
 from ninetyfive.durations import duration
 from ninetyfive.errors import DataError
-from ninetyfive.reducers.quantiles import values_at
-from ninetyfive.steps.analyze import statistics_of
+from ninetyfive.plan import result_of
+from ninetyfive.reducers.quantiles import Quantiles
 from ninetyfive.steps.context import Context
-from ninetyfive.steps.window import Cut, Ingested, ingested
+from ninetyfive.steps.window import Cut, Ingested, ingested, times_key
 
 
 def split_depends(context: Context) -> Any:
@@ -55,13 +55,14 @@ def _cut(context: Context, given: Ingested, start: int | None, as_of: int) -> in
             got="none",
             do="widen window= of the training, or correct --as-of: no file holds such times",
         )
-    state = statistics_of(context, msgspec.structs.replace(given, spans=tuple(inside)))
     assert time is not None
-    sketch = state.columns[given.schema.names.index(time)].sketch
+    reducer = Quantiles(time)
+    stored = context.store.states(times_key(given.ingest_key), [entry.span for entry in inside])
+    times = result_of(reducer, {span: reducer.decode(data) for span, data in stored.items()})
     unit = 86_400_000_000 if given.schema.types[time] == "date" else 1
     low, high = (min(entry.time_min or 0 for entry in inside), max(entry.time_max or 0 for entry in inside))
     low, high = max(low, start) if start is not None else low, min(high, as_of)
-    (cut,) = values_at(sketch, (_rank(low, high, share, inside),))
+    cut = times.quantile(_rank(low, high, share, inside))
     moment = int(cut or 0) * unit
     if not low < moment <= high:
         moment = high if low < high else low

@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 
-from ninetyfive.errors import UsageError
+from ninetyfive.conform import Conform
+from ninetyfive.errors import DataError, UsageError
 from ninetyfive.features.source import source
 from ninetyfive.features.transform import TraceStep
 from ninetyfive.features.tree import Column
 from ninetyfive.models.release import OpenRelease
+from ninetyfive.schema import Schema
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.readers import reader_of
 from ninetyfive.steps.predict import source_of
@@ -45,14 +47,17 @@ def _shown(step: TraceStep, columns: Mapping[str, str]) -> Any:
     return plain(step.value, columns[step.operation]) if step.operation in columns else step.value
 
 
-def row_of(text: str | None, file: str | None, number: int) -> dict[str, Any]:
-    """The row that `--row` holds as JSON, or that stands in a file at `number` (from 0); `UsageError` otherwise."""
+def row_of(request: Schema, text: str | None, file: str | None, number: int) -> dict[str, Any]:
+    """The row that `--row` holds as JSON, or that stands in a file at `number` (from 0).
+
+    Neither or both, or no such row: `UsageError`. A row of a file that breaks the request's schema: `DataError`.
+    """
     if (text is None) == (file is None):
         raise UsageError(
             "trace", expected="one of --row and --file", got="both" if text else "neither", do="give one of them"
         )
     if file is not None:
-        return _from_file(file, number)
+        return _from_file(request, file, number)
     try:
         return msgspec.json.decode(text or "", type=dict[str, Any])
     except msgspec.MsgspecError as error:
@@ -61,16 +66,22 @@ def row_of(text: str | None, file: str | None, number: int) -> dict[str, Any]:
         ) from None
 
 
-def _from_file(file: str, number: int) -> dict[str, Any]:
+def _from_file(request: Schema, file: str, number: int) -> dict[str, Any]:
     named = source_of(file)
     reader, left = reader_of(named), number
+    conform = Conform(request, reader.text)
     for found in discover(named):
         for frame in reader.read(found.part):
             if left < frame.height:
-                row = frame.row(left, named=True)
-                if reader.text == "json":
-                    return {name: msgspec.json.decode(value) for name, value in row.items() if value is not None}
-                return row
+                accepted, rejected = conform(frame.slice(left, 1))
+                if accepted.height:
+                    return accepted.row(0, named=True)
+                raise DataError(
+                    f"{file}, row {number}, column {rejected['column'][0]!r}",
+                    expected="a row that keeps the schema",
+                    got=f"{rejected['value'][0]!r}, against rule {rejected['rule'][0]!r}",
+                    do="correct the row, or trace another one",
+                )
             left -= frame.height
     raise UsageError(
         "--number", expected=f"a row of {file}", got=str(number), do=f"give a number below {number - left}"

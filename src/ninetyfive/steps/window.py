@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from ninetyfive.durations import duration
+from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import Task
 from ninetyfive.plan import Map, Part, Read, WrittenFile
 from ninetyfive.schema import Schema
@@ -51,6 +52,11 @@ class Cut(msgspec.Struct, frozen=True):
     cut: int | None
     as_of: int | None
     test: float
+
+
+def times_key(ingest_key: str) -> str:
+    """Under which key the store keeps the `Quantiles` of each span's time column."""
+    return content_hash(["times", ingest_key])
 
 
 def ingested(output: dict[str, Any]) -> Ingested:

@@ -276,8 +276,8 @@ class Catalog:
 
 
 def to_json(value: Any) -> str:
-    """A value as JSON text; equal values, equal text. NaN and infinities become null."""
-    return msgspec.json.encode(value, order="deterministic").decode()
+    """A value as JSON text, keys in their order. NaN and infinities become null."""
+    return msgspec.json.encode(value).decode()
 
 
 def from_json(text: str) -> Any:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from ninetyfive import clock
-from ninetyfive.errors import BusyError, StoreError, near_names
+from ninetyfive.errors import BusyError, StoreError, UsageError, near_names
 from ninetyfive.store import catalog
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.records import Pointer, Release
@@ -82,13 +82,13 @@ class Releases(Shelf):
             return [_release(row) for row in rows]
 
     def release(self, words: str) -> Release:
-        """The release with this hash or unique beginning of it; `StoreError` names what there is."""
+        """The release with this hash or unique beginning of it; `UsageError` names what there is."""
         known = {each.release: each for each in self.releases()}
         found = [each for name, each in known.items() if words and name.startswith(words)]
         if len(found) == 1:
             return found[0]
         short = [name[:12] for name in known]
-        raise StoreError(
+        raise UsageError(
             f"release {words!r}",
             expected="the hash of one release, or its beginning",
             got=f"{len(found)} that begin so" if found else "no such release",

@@ -1,0 +1,144 @@
+"""Settings: toml and environment, which of the two wins, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ninetyfive.errors import SettingsError
+from ninetyfive.settings import LocalEngineSettings, Settings, load_settings
+
+
+def load(folder: Path, text: str = "", **environment: str) -> Settings:
+    (folder / "ninetyfive.toml").write_text(text, encoding="utf-8")
+    return load_settings(folder, environment)
+
+
+def test_without_a_file_everything_is_embedded(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, {})
+    assert settings == Settings(tmp_path)
+    assert settings.store_url == str(tmp_path / ".ninetyfive")
+    assert (settings.engine, settings.local.threads, settings.local.memory) == ("local", None, 512 * 2**20)
+
+
+def test_the_file_is_read(tmp_path: Path) -> None:
+    text = """
+store = "memory://bucket/here"
+catalog = "sqlite:////data/catalog.sqlite"
+engine = "local"
+
+[engines.local]
+threads = 2
+memory = "2 GiB"
+"""
+    settings = load(tmp_path, text)
+    assert (settings.store_url, settings.catalog) == ("memory://bucket/here", "sqlite:////data/catalog.sqlite")
+    assert settings.local == LocalEngineSettings(2, 2 * 2**30)
+
+
+def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
+    text = 'store = "here"\n[engines.local]\nthreads = 2\nmemory = "1KiB"\n'
+    settings = load(
+        tmp_path,
+        text,
+        NINETYFIVE_STORE="/there",
+        NINETYFIVE_CATALOG="sqlite:///c.sqlite",
+        NINETYFIVE_ENGINE="local",
+        NINETYFIVE_ENGINES_LOCAL_THREADS="7",
+        NINETYFIVE_ENGINES_LOCAL_MEMORY="3MiB",
+    )
+    assert (settings.store_url, settings.catalog) == ("/there", "sqlite:///c.sqlite")
+    assert settings.local == LocalEngineSettings(7, 3 * 2**20)
+    assert load(tmp_path, text, NINETYFIVE_STORE="").store == "here"
+
+
+def test_the_environment_of_the_process_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINETYFIVE_STORE", "/from/process")
+    assert load_settings(tmp_path).store_url == "/from/process"
+
+
+def test_text_may_name_the_environment(tmp_path: Path) -> None:
+    text = 'store = "gs://${USER_NAME}:${PASSWORD}@bucket/${FOLDER}"'
+    settings = load(tmp_path, text, USER_NAME="ada", PASSWORD="p", FOLDER="f")
+    assert settings.store == "gs://ada:p@bucket/f"
+    with pytest.raises(SettingsError, match=r"'store': expected FOLDER in the environment, got nothing") as caught:
+        load(tmp_path, text, USER_NAME="ada", PASSWORD="p")
+    assert caught.value.do == "export FOLDER=..."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'password = "letmein"',
+        "token = 12345",
+        '[engines.local]\napi_key = "abc"',
+        'secrets = ["a"]',
+        'store = "s3://ada:letmein@bucket/x"',
+        'store = "s3://ada:letmein${TAIL}@bucket/x"',
+        'store = "s3://ada:${HEAD}letmein@bucket/x"',
+        'catalog = "postgresql://host/db?user=ada&password=letmein"',
+        'store = ["s3://ada:letmein@bucket/x"]',
+    ],
+)
+def test_a_secret_that_is_written_out_is_refused_and_not_repeated(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="expected no secret in the file") as caught:
+        load(tmp_path, text)
+    assert caught.value.exit_code == 2
+    assert "letmein" not in str(caught.value)
+    assert "${NAME}" in caught.value.do
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "do"),
+    [
+        ('stroe = "x"', "ninetyfive.toml, 'stroe'", "did you mean 'store'?"),
+        ("[engines.lokal]\nthreads = 1", "ninetyfive.toml, [engines] 'lokal'", "did you mean 'local'?"),
+        ("[engines.local]\nthread = 1", "ninetyfive.toml, [engines.local] 'thread'", "did you mean 'threads'?"),
+        ('engine = "locl"', "ninetyfive.toml, 'engine'", "did you mean 'local'?"),
+        ('engines = "local"', "ninetyfive.toml, 'engines'", "write [engines.local]"),
+        ("[engines]\nlocal = 2", "ninetyfive.toml, 'engines.local'", "write [engines.local]"),
+        ("store = 5", "ninetyfive.toml, 'store'", 'write it like store = "data/store"'),
+        ('store = ""', "ninetyfive.toml, 'store'", 'write it like store = "data/store"'),
+    ],
+)
+def test_words_that_are_not_known_are_named(tmp_path: Path, text: str, where: str, do: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text)
+    assert (caught.value.where, caught.value.do) == (where, do)
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "true", '"two"', "1.5"])
+def test_threads_are_a_whole_number_from_1(tmp_path: Path, threads: str) -> None:
+    with pytest.raises(SettingsError, match=r"\[engines.local\] 'threads': expected a whole number from 1"):
+        load(tmp_path, f"[engines.local]\nthreads = {threads}")
+
+
+@pytest.mark.parametrize("memory", ["512", '"512"', '"512MB"', '"0MiB"', '"-1MiB"', '"lots"'])
+def test_memory_is_a_size(tmp_path: Path, memory: str) -> None:
+    with pytest.raises(SettingsError, match=r"\[engines.local\] 'memory': expected a size such as '512MiB'"):
+        load(tmp_path, f"[engines.local]\nmemory = {memory}")
+
+
+def test_an_error_names_the_variable_that_is_wrong(tmp_path: Path) -> None:
+    for name, value in (
+        ("NINETYFIVE_ENGINES_LOCAL_THREADS", "many"),
+        ("NINETYFIVE_ENGINES_LOCAL_MEMORY", "1GB"),
+        ("NINETYFIVE_ENGINE", "spak"),
+        ("NINETYFIVE_STORE", "${NOWHERE}"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            load(tmp_path, 'engine = "local"', **{name: value})
+        assert caught.value.where == name
+
+
+def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"expected TOML, got .*line 2"):
+        load(tmp_path, 'store = "x"\nthreads 2')
+    (tmp_path / "ninetyfive.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="expected TOML"):
+        load_settings(tmp_path, {})
+    (tmp_path / "ninetyfive.toml").unlink()
+    (tmp_path / "ninetyfive.toml").mkdir()
+    with pytest.raises(SettingsError, match="expected a file that can be read"):
+        load_settings(tmp_path, {})
