@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -129,6 +129,39 @@ class Project:
                 os.chdir(here)
         return Said(code, out.getvalue(), err.getvalue())
 
+    def watched(self, jobs: list[set[str]]) -> dict[str, Any]:
+        """A run whose engine is watched: `jobs` gets the spans that each job reads."""
+        from ninetyfive.engines.local import LocalEngine
+        from ninetyfive.progress import Silent
+        from ninetyfive.run import Asked, run
+        from ninetyfive.steps.context import Context
+
+        class Watched(LocalEngine):
+            def run(self, plans: Mapping[str, Any]) -> dict[str, Any]:
+                jobs.append({span for plan in plans.values() for span in spans_of(plan)})
+                return super().run(plans)
+
+        system = self.load()
+        with system._store(system.settings, create=True) as store:
+            return run(Context(system, system.settings, store, Watched(2), Silent()), Asked())
+
+    @staticmethod
+    def done(document: Mapping[str, Any]) -> list[str]:
+        """The names of the steps of a run that were not skipped."""
+        return [step["name"] for step in document["steps"] if not step["skipped"]]
+
+    def champion(self) -> str:
+        """The hash of the live release."""
+        with self.store() as store:
+            pointer = store.champion()
+            assert pointer is not None
+            return pointer.release
+
+    def release(self, release: str) -> Path:
+        """The folder of a release."""
+        with self.store() as store:
+            return Path(store.path(store.release(release).folder))
+
     def store(self) -> Store:
         """The store, opened for reading; close it or use it in a `with`."""
         from ninetyfive.store.opening import open_store
@@ -158,6 +191,14 @@ def trips(rows: int = 1_200, first: int = 0, seed: int = 1) -> pl.DataFrame:
         },
         schema_overrides={"at": pl.Datetime("us")},
     )
+
+
+def spans_of(plan: Any) -> set[str]:
+    """The spans that a plan reads."""
+    if hasattr(plan, "parts"):
+        return {part.span for part in plan.parts}
+    inputs = plan.inputs if hasattr(plan, "inputs") else (plan.input,)
+    return {span for one in inputs for span in spans_of(one)}
 
 
 @pytest.fixture

@@ -67,6 +67,18 @@ def repeated_ids(plans: Sequence[Plan], ids: Mapping[str, pl.DataType]) -> Shuff
     return Shuffle(inputs, (tuple(ids),) * len(inputs), RepeatedIds(tuple(ids)), output)
 
 
+def shared_ids(plans: Sequence[Plan], ids: Mapping[str, pl.DataType]) -> Shuffle:
+    """The rows whose id stands more than once, whatever else is in them: `__span` (String), `__position` (Int64).
+
+    `plans` and `ids` are as for `repeated_ids`; only the ids, span and position are read and travel.
+    """
+    spans = tuple(sorted({span for plan in plans for span in _spans(plan)}))
+    travelling = (*ids.items(), (SPAN, pl.Enum(spans)), (POSITION, pl.Int64()))
+    inputs = tuple(Map(plan, IdPlaces(tuple(ids), spans), travelling) for plan in plans)
+    output = ((SPAN, pl.String()), (POSITION, pl.Int64()))
+    return Shuffle(inputs, (tuple(ids),) * len(inputs), SharedIds(tuple(ids)), output)
+
+
 def _spans(plan: Plan) -> set[str]:
     """The spans whose rows a plan of `Read` and `Map` nodes gives, where the `Read` adds positions."""
     match plan:
@@ -111,6 +123,31 @@ class Fingerprints:
             pl.col(SPAN).cast(pl.Enum(self.spans)),
             POSITION,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class IdPlaces:
+    """Reduces each row to its id and where it is."""
+
+    ids: tuple[str, ...]
+    spans: tuple[str, ...]
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        _check_present((*self.ids, SPAN, POSITION), frame)
+        return frame.select(*self.ids, pl.col(SPAN).cast(pl.Enum(self.spans)), POSITION)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedIds:
+    """Picks the rows of a partition whose id stands more than once, those of all inputs together."""
+
+    ids: tuple[str, ...]
+
+    def __call__(self, frames: tuple[pl.DataFrame, ...]) -> pl.DataFrame:
+        keys = [_one_zero(name, frames[0].schema[name]) for name in self.ids]
+        rows = pl.concat(frames).filter(has_keys(self.ids)).with_columns(keys)
+        shared = rows.filter(rows.select(self.ids).is_duplicated()).sort(SPAN, POSITION)
+        return shared.select(pl.col(SPAN).cast(pl.String), POSITION)
 
 
 @dataclass(frozen=True, slots=True)

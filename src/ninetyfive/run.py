@@ -19,6 +19,7 @@ from ninetyfive.hashing import content_hash
 from ninetyfive.pipeline import Event, Step, from_step, run_steps
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.readers import reader_of
+from ninetyfive.steps import clashes
 from ninetyfive.steps.analyze import analyze
 from ninetyfive.steps.apply import apply
 from ninetyfive.steps.context import Context, Prepared
@@ -27,14 +28,14 @@ from ninetyfive.steps.evaluate import evaluate, evaluate_depends
 from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
 from ninetyfive.steps.infer import keep_schema, schema_in_force
-from ninetyfive.steps.ingest import ingest, ingest_depends
+from ninetyfive.steps.ingest import ingest, ingest_depends, ingested_by
 from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.validate import validate
 
 STEPS: tuple[Step[Prepared], ...] = (
-    Step("ingest", ingest, depends=ingest_depends, uses=(conform, plan, relations)),
+    Step("ingest", ingest, depends=ingest_depends, uses=(conform, plan, relations, clashes)),
     Step("analyze", analyze, needs=("ingest",)),
     Step("validate", validate, needs=("ingest",), depends=lambda context: context.schema.max_quarantined),
     Step("split", split, needs=("ingest",), depends=split_depends),
@@ -79,11 +80,10 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         outcome = run_steps(STEPS, prepared, context.store, started.id, redo=redo, progress=_told(context))
         outputs = outcome.outputs
         steps = [{"name": one.name, "seconds": one.seconds, "skipped": one.skipped} for one in outcome.steps]
-        skipped = {step["name"] for step in steps if step["skipped"]}
         document = {
             "run": started.id,
             "due": True,
-            **_summary(outputs, fresh="ingest" not in skipped),
+            **_summary(outputs, ingested_by(prepared, started.id)),
             "chosen": chosen(prepared.declaration, outputs["ingest"]["task"]),
             "compared_with": prepared.champion,
             "inputs": key,
@@ -139,13 +139,16 @@ def _compared(context: Prepared, key: str) -> Prepared:
     return replace(context, champion=champion)
 
 
-def _summary(outputs: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
-    """The part of the document that the steps decide; `rows` are those that this run ingested."""
-    counts = outputs["ingest"]["counts"].values() if fresh else ()
+def _summary(outputs: Mapping[str, Any], fresh: frozenset[str]) -> dict[str, Any]:
+    """The part of the document that the steps decide; `rows` are those of the spans `fresh`, read by this run."""
+    counts = [count for span, count in outputs["ingest"]["counts"].items() if span in fresh]
     names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
     evaluated, cut = outputs["evaluate"], outputs["split"]
     borders = {"from": _text(cut["start"]), "cut": _text(cut["cut"]), "to": _text(cut["as_of"])}
-    findings = [f"{one['where']}: {one['got']}" for one in outputs["validate"]["findings"]]
+    findings = [
+        f"{one['where']}" + (f", column {one['column']!r}" if one["column"] else "") + f": {one['got']}"
+        for one in outputs["validate"]["findings"]
+    ]
     refused = evaluated["unpredicted"]
     unanswered = [
         f"{refused:,} test rows miss an input, and the model gives them no answer: fill it in features"

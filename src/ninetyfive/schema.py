@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 RESERVED = "__"
 """Column names that start with this are the system's own."""
 
+
+def reserved(name: str) -> str | None:
+    """Why no column may be called so; None where it may.
+
+    >>> reserved("__x"), reserved("x__"), reserved("*")
+    ('names that start with __ are reserved', None, 'reserved: Polars takes * and ^…$ for patterns')
+    """
+    if name.startswith(RESERVED):
+        return "names that start with __ are reserved"
+    if name == "*" or (name.startswith("^") and name.endswith("$")):
+        return "reserved: Polars takes * and ^…$ for patterns"
+    return None
+
+
 Plain = bool | int | float | str
 """A value as schema.toml writes it: times and days as ISO 8601 text."""
 
@@ -270,8 +284,9 @@ def _check(schema: Schema) -> None:
         if column.name in seen:
             raise _wrong(where, "each column once", "it twice", "remove one of them")
         seen.add(column.name)
-        if not column.name or column.name.startswith(RESERVED):
-            raise _wrong(where, "a name that does not start with __", repr(column.name), "rename the column")
+        why = reserved(column.name) if column.name else "empty"
+        if why:
+            raise _wrong(where, "a name that is free", f"{column.name!r} ({why})", "rename the column")
         if column.type not in values.TYPES:
             hint = near_names(column.type, values.TYPES)
             raise _wrong(where, "a column type", repr(column.type), f"use one of them ({hint})")

@@ -46,15 +46,18 @@ def to_toml(schema: Schema, notes: Mapping[str, str] | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def from_toml(text: str, where: str = "schema.toml") -> Schema:
-    """The schema that `text` holds; anything that cannot be raises `SchemaError` at `where`, with near names.
+def from_toml(text: str | bytes, where: str = "schema.toml") -> Schema:
+    """The schema that `text` holds (bytes in UTF-8); what cannot be raises `SchemaError` at `where`, with near names.
 
     >>> schema = Schema((ColumnSchema("heure d'été", "timestamp"), ColumnSchema("x", "number", values=(0.5, 1.0))))
     >>> from_toml(to_toml(schema)) == schema
     True
     """
     try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(text if isinstance(text, str) else text.decode())
+    except UnicodeDecodeError as error:
+        do = "save it in UTF-8, or delete it: the next run infers it anew"
+        raise SchemaError(where, expected="TOML in UTF-8", got=str(error), do=do) from None
     except tomllib.TOMLDecodeError as error:
         raise SchemaError(where, expected="TOML", got=str(error), do="correct that line") from None
     _only(data, ("format", "version", "reviewed", "max_quarantined", "columns"), where)

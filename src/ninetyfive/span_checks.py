@@ -67,12 +67,12 @@ def check_columns(schema: Schema, columns: Mapping[str, str | None], where: str)
     >>> [(f.rule, f.column, f.blocking) for f in check_columns(schema, {"hour": "string", "extra": None}, "b.parquet")]
     [('type', 'hour', True), ('missing', 'origin', True), ('new', 'extra', False)]
     """
-    findings = []
+    findings, known = [], schema.types
     for column in schema.columns:
         name = column.name
         if name not in columns:
             if not column.optional:
-                hint = near_names(name, [given for given in columns if given not in schema.types] or columns)
+                hint = near_names(name, [given for given in columns if given not in known] or columns)
                 do = f"add it, rename it ({hint}), or set optional = true on it in schema.toml"
                 findings.append(Finding("missing", where, name, "this column of schema.toml", "no such column", do))
             continue
@@ -81,8 +81,8 @@ def check_columns(schema: Schema, columns: Mapping[str, str | None], where: str)
             continue
         findings.append(Finding("type", where, name, f"{column.type}", found, _remedy(column.type, found)))
     for name in columns:
-        if name not in schema.types:
-            do = f"add it to schema.toml if it is to be used ({near_names(name, schema.types)})"
+        if name not in known:
+            do = f"add it to schema.toml if it is to be used ({near_names(name, known)})"
             findings.append(Finding("new", where, name, "the columns of schema.toml", "a new one", do, blocking=False))
     return findings
 
@@ -92,7 +92,17 @@ def _remedy(type: str, found: str) -> str:
         return 'write the times with their zone, or set type = "timestamp" in schema.toml if they are to have none'
     if (type, found) == ("timestamp", "timestamp[UTC]"):
         return 'write the times without a zone, or set type = "timestamp[UTC]" in schema.toml'
-    return f'write the file again with {type}, or set type = "{found}" in schema.toml'
+    return f"write the file again with {type}, or if all files are to hold {found}, set that type in schema.toml"
+
+
+def causes_text(causes: Mapping[tuple[str, str], int]) -> str:
+    """Why rows are in quarantine, the most frequent causes first.
+
+    >>> causes_text({("null", "at"): 2, ("range", "hour"): 10})
+    "10 by range of 'hour', 2 by null of 'at'"
+    """
+    most = sorted(causes.items(), key=lambda item: (-item[1], item[0]))[:_CAUSES]
+    return ", ".join(f"{rows:,} by {rule} of {column!r}" for (rule, column), rows in most)
 
 
 def check_span(schema: Schema, nulls: Mapping[str, int], counts: SpanCounts, where: str) -> list[Finding]:
@@ -114,8 +124,7 @@ def check_span(schema: Schema, nulls: Mapping[str, int], counts: SpanCounts, whe
         return [Finding("empty", where, "", "rows", "none", "remove the file from the source")]
     findings = []
     if counts.quarantined > schema.max_quarantined * counts.read:
-        causes = sorted(counts.causes.items(), key=lambda item: (-item[1], item[0]))[:_CAUSES]
-        shown = ", ".join(f"{rows:,} by {rule} of {column!r}" for (rule, column), rows in causes)
+        shown = causes_text(counts.causes)
         got = f"{counts.quarantined:,} of {counts.read:,} rows in quarantine" + (f" ({shown})" if shown else "")
         expected = f"at most {schema.max_quarantined:.2%} of rows in quarantine"
         do = "look at the quarantine, then correct the file, the rules in schema.toml, or max_quarantined"

@@ -28,6 +28,7 @@ from ninetyfive.features.recording import Expr
 from ninetyfive.features.tree import Call, distinct
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS, TASKS, Task
+from ninetyfive.schema import reserved
 from ninetyfive.sources.files import Source
 
 ModelFunction = TypeVar("ModelFunction", bound=Callable[..., Any])
@@ -298,8 +299,10 @@ def _check_label(system: Declaration, where: str) -> None:
 def _check_features(system: Declaration, where: str) -> None:
     for name, feature in system.features.items():
         at = f"{where}, feature {name!r}"
-        if not _is_text(name) or name.startswith("__"):
-            raise _wrong(at, "a name that does not start with '__'", name)
+        if not _is_text(name):
+            raise _wrong(at, "a name", name)
+        if reserved(name):
+            raise _wrong(at, "a name that is free", f"{name!r} ({reserved(name)})")
         if not isinstance(feature, Expr):
             raise _wrong(at, "an expression such as col('distance')", feature)
         for column, what in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import typer
 
 import ninetyfive
 from ninetyfive.cli.commands import app
+from ninetyfive.metrics import METRICS
+from ninetyfive.run import STEPS
+from ninetyfive.settings import LocalEngineSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,6 +51,25 @@ def test_commands_and_their_flags_are_documented() -> None:
         missing += [] if stands(words) else [words]
         missing += [f"{words} {flag}" for flag in sorted(flags) if not stands(flag)]
     assert not missing
+
+
+def test_settings_metrics_and_steps_are_documented() -> None:
+    local = [f"engines.local.{field.name}" for field in fields(LocalEngineSettings)]
+    settings = [*(field.name for field in fields(Settings) if field.name not in ("folder", "local")), *local]
+    variables = ["NINETYFIVE_" + name.replace(".", "_").upper() for name in settings]
+    words = [*settings, *variables, *METRICS, *(step.name for step in STEPS)]
+    assert not [word for word in words if not stands(word)]
+
+
+def test_the_architecture_page_names_every_module_and_no_file_that_is_not_there() -> None:
+    package = Path(ninetyfive.__file__).parent
+    tops = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+?)/?`", page))
+    assert tops - {"__init__"} <= named
+    tree = [path for top in ("src", "tests", "examples") for path in (ROOT / top).rglob("*.py")]
+    files = set(re.findall(r"[\w/]+\.py\b", page + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
+    assert not [name for name in files if not any(path.as_posix().endswith(f"/{name}") for path in tree)]
 
 
 def test_the_site_shows_every_page() -> None:

@@ -52,7 +52,7 @@ def test_one_and_many_are_tuples() -> None:
         (lambda: parquet("a", time=""), "a column name"),
         (lambda: parquet("a", id=["x", "x"]), "each name once"),
         (lambda: parquet("a", id={"x": 1}), "a name or a list"),  # type: ignore[arg-type]
-        (lambda: parquet("a", id="__span"), "does not start with __"),
+        (lambda: parquet("a", id="__span"), "names that start with __ are reserved"),
         (lambda: parquet("a", types={"x": "int"}), "a column type"),
         (lambda: parquet("a", types=["x"]), "a mapping"),  # type: ignore[arg-type]
         (lambda: parquet("a", id="x", optional="x"), "neither time nor id"),
@@ -109,10 +109,18 @@ def test_files_that_did_not_change_are_not_hashed_again(tmp_path: Path) -> None:
     assert third.sha256 == first.sha256
 
 
-@pytest.mark.parametrize("url", ["flghts.csv", "flghts*.csv", "missing/*.csv", "nothing/here.csv"])
-def test_no_match_is_an_error(tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "got"),
+    [
+        ("flghts.csv", "no match"),
+        ("flghts*.csv", "no match"),
+        ("missing/*.csv", "no folder .*/missing"),
+        ("nothing/here.csv", "no folder .*/nothing"),
+    ],
+)
+def test_no_match_is_an_error(tmp_path: Path, url: str, got: str) -> None:
     write(tmp_path, flights_csv="1")
-    with pytest.raises(SourceError, match="no match") as caught:
+    with pytest.raises(SourceError, match=got) as caught:
         discover(csv(url), str(tmp_path))
     assert caught.value.where == url
     if url == "flghts.csv":

@@ -134,11 +134,26 @@ def test_parquet_on_other_file_systems(numbers: Path) -> None:
 def test_a_file_that_changed_or_went_is_not_read(numbers: Path) -> None:
     reader, part = opened(parquet(numbers))
     numbers.write_bytes(numbers.read_bytes() + b"x")
-    with pytest.raises(SourceError, match="it changed"):
+    with pytest.raises(SourceError, match="bytes that were found there, got .* bytes"):
+        list(reader.read(part))
+    _, part = opened(parquet(numbers))
+    numbers.write_bytes(numbers.read_bytes())
+    with pytest.raises(SourceError, match="a file that was written again since"):
         list(reader.read(part))
     numbers.unlink()
     with pytest.raises(SourceError, match="nothing there"):
         reader.count(part)
+
+
+def test_a_file_that_is_written_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"x\n1\n")
+    reader, part = opened(csv(path))
+    chunks = reader.read(part)
+    next(chunks)
+    path.write_bytes(b"x\n2\n")
+    with pytest.raises(SourceError, match="written again"):
+        list(chunks)
 
 
 def test_parquet_names_and_no_rows(tmp_path: Path) -> None:
@@ -200,7 +215,9 @@ def test_csv_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (b"x,y", "rows", "a header and no rows"),
         (b"x,x\n1,2\n", "each column once", "'x' twice"),
         (b",x\n0,1\n", "a name for each column", "an empty column name"),
-        (b"__position,x\n0,1\n", "column names that do not start with __", "'__position'"),
+        (b"__position,x\n0,1\n", "column names that are free", "'__position'"),
+        (b"*,x\n0,1\n", "column names that are free", "Polars takes"),
+        (b"^x.$;y\n0;1\n", "columns with ',' between them", "the one column"),
         (b"x,y\n1,2\n3\n", "2 fields", "1 ('3')"),
         (b"x,y\n1,2\n3,4,5\n", "2 fields", "3 ('3,4,5')"),
         (b"x,y\n1,\xff\n", "text in utf-8", "bytes that are not"),

@@ -68,7 +68,7 @@ def init(
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913  its arguments are the flags of the command
     system: SystemFile = DEFAULT,
     if_due: Annotated[
         bool, typer.Option("--if-due", help="Only when the training paradigm says that it is time.")

@@ -139,7 +139,9 @@ def run(document: Document, as_json: bool) -> None:
     console.print(f"[bold]rows[/]     {read}")
     counts = ", ".join(f"{name} {window[name]:,}" for name in ("train", "test", "unlabelled", "embargo"))
     borders = (("from", window["from"]), ("test from", window["cut"]), ("as of", window["to"]))
-    console.print(f"[bold]window[/]   {'; '.join([counts, *(f'{word} {time}' for word, time in borders if time)])}")
+    console.print(f"[bold]window[/]   {counts}")
+    if window["to"]:
+        console.print(f"{'':<8} {', '.join(f'{word} {time}' for word, time in borders if time)}")
     for place, (what, text) in enumerate(document["chosen"].items()):
         console.print(f"[bold]{'' if place else 'chosen':<8}[/] {what}: {escape(text)}")
     console.print()
@@ -175,7 +177,7 @@ def _metrics_table(document: Document) -> Table:
 
 def _slice_table(column: str, groups: Sequence[Document], document: Document) -> Table:
     names = _ordered(document["metrics"], document["primary"])
-    table = _table(column, ">rows", *(f">{name}" for name in names), ">gain over constant")
+    table = _table(column, ">rows", *(f">{name}" for name in names), f">gain in {document['primary']}")
     for group in groups:
         cells = [_interval(group["metrics"][name]) if group["metrics"] else "too few" for name in names]
         gain = _interval(group["gain"]) if group["gain"] else ""

@@ -33,13 +33,13 @@ def load_system(path: Path) -> System:
         spec.loader.exec_module(module)
     except NinetyfiveError:
         raise
-    except Exception as error:  # the file is the user's: whatever it raises is told with its place
+    except (Exception, SystemExit) as error:  # the file is the user's: whatever it raises is told with its place
         frames = [
             one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).resolve() == path.resolve()
         ]
-        line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
+        line = frames[-1].lineno if frames else getattr(error, "lineno", None)
         raise DeclarationError(
-            f"{path}, line {line}",
+            f"{path}, line {line}" if line else str(path),
             expected="a file that Python can execute",
             got=f"{type(error).__name__}: {error}",
             do="correct that line",

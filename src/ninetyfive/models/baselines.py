@@ -154,7 +154,7 @@ def baseline_from(data: bytes) -> Baseline:
 
 
 def _code(column: str, kind: Kind, values: np.ndarray) -> Code:
-    known = values[~np.isnan(values)].astype(np.float64)
+    known = values[np.isfinite(values)].astype(np.float64)  # JSON holds no infinity: it falls into the last bin
     if kind == "number":
         edges = np.quantile(known, np.arange(1, _BINS) / _BINS, method="lower") if len(known) else np.zeros(0)
         return Code(column, "number", tuple(float(edge) for edge in np.unique(edges)))

@@ -147,5 +147,5 @@ def task_of(word: str, where: str = "task") -> Task:
 
 
 def _sample(values: Any) -> str:
-    text = repr(values)
+    text = repr(values[:3].tolist() if isinstance(values, np.ndarray) else values)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -103,7 +103,7 @@ def fit_model(function: ModelFunction, x: pl.DataFrame, y: Labels, params: Mappi
         warnings.simplefilter("default")
         try:
             model = function(x, y.values.copy(), dict(params))
-        except Exception as cause:
+        except (Exception, SystemExit) as cause:
             raise _raised(function, cause, x) from cause
     said = tuple(dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught))
     fitted = Fitted(model, _adapter(model, where), y.task, y.classes, tuple(x.columns), said)
@@ -129,6 +129,14 @@ def _check(fitted: Fitted, x: pl.DataFrame, where: str) -> None:
             expected="a model with predict_proba, for a label of several classes",
             got=f"{type(fitted.model).__name__} without it",
             do="use a model that gives probabilities, or wrap it in CalibratedClassifierCV",
+        )
+    names = getattr(fitted.model, "feature_names_in_", None)
+    if names is not None and tuple(map(str, names)) != fitted.columns:
+        raise ModelError(
+            where,
+            expected=f"a model fitted on the {len(fitted.columns)} columns of x, in their order",
+            got=f"one of {len(names)}: {', '.join(map(str, names[:5]))}" + (" …" if len(names) > 5 else ""),
+            do="fit on x as it is passed; a column is left out, or moved, in features=",
         )
     try:
         predictions = fitted.predict(x.to_numpy().astype(np.float32, copy=False))
@@ -178,7 +186,7 @@ def _seeded(seed: int) -> Iterator[None]:
         np.random.set_state(old_numpy)
 
 
-def _raised(function: ModelFunction, cause: Exception, x: pl.DataFrame) -> ModelError:
+def _raised(function: ModelFunction, cause: BaseException, x: pl.DataFrame) -> ModelError:
     own = getattr(function, "__code__", None)
     frames = list(traceback.walk_tb(cause.__traceback__))
     lines = [line for frame, line in frames if own is not None and frame.f_code.co_filename == own.co_filename]

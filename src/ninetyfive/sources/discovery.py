@@ -23,7 +23,7 @@ from ninetyfive.errors import SourceError
 from ninetyfive.hashing import content_hash, file_hash
 from ninetyfive.plan import Part
 from ninetyfive.sources.files import Source
-from ninetyfive.sources.opening import check_names, failures, file_system, nothing_there
+from ninetyfive.sources.opening import check_names, failures, file_system, mark_of, nothing_there
 
 _MAGIC = "*?["
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip")
@@ -52,8 +52,8 @@ class FileFound:
 
     @property
     def part(self) -> Part:
-        """The span as a plan reads it; the reader refuses a file whose size has changed since."""
-        return Part(self.sha256, self.url, (("size", self.size),))
+        """The span as a plan reads it; the reader refuses a file that has changed since."""
+        return Part(self.sha256, self.url, (("size", self.size), ("mark", self.mark)))
 
 
 def discover(source: Source, folder: str = "", known: Mapping[str, str] | None = None) -> tuple[FileFound, ...]:
@@ -72,7 +72,7 @@ def discover(source: Source, folder: str = "", known: Mapping[str, str] | None =
             place = cast(str, path if _is_local(system) else system.unstrip_protocol(path))
             with failures(place):
                 info = system.info(path)
-            found[place] = (place, path, int(info["size"]), _mark(place, info))
+            found[place] = (place, path, int(info["size"]), mark_of(info))
     hashes = _hashes(list(found.values()), known or {})
     spans: dict[str, list[tuple[str, str, int, str]]] = {}
     for place in sorted(found):
@@ -100,8 +100,10 @@ def _matches(url: str, folder: str, kind: str) -> list[tuple[Any, str]]:
             prefix = path.rpartition("/")[0]
             paths = [path] if system.isfile(path) else []
         if not paths:
-            near = system.ls(prefix, detail=False) if system.isdir(prefix) else []
-            raise nothing_there(url, [PurePosixPath(name).name for name in near])
+            if not system.isdir(prefix):
+                do = "correct the path: a relative one starts beside system.py"
+                raise SourceError(url, expected="a file", got=f"no folder {prefix}", do=do)
+            raise nothing_there(url, [PurePosixPath(name).name for name in system.ls(prefix, detail=False)])
     return [(system, name) for name in paths]
 
 
@@ -112,16 +114,6 @@ def _visible(path: str, prefix: str) -> bool:
 
 def _is_local(system: Any) -> bool:
     return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
-
-
-def _mark(place: str, info: Mapping[str, Any]) -> str:
-    """Changes when the file does, as far as the file system tells; "" where it tells nothing."""
-    told = [
-        info.get(name) for name in ("mtime", "ino", "ETag", "etag", "md5Hash", "generation", "LastModified", "updated")
-    ]
-    if all(part is None for part in told):
-        return ""
-    return content_hash([place, info["size"], *(str(part) for part in told)])
 
 
 def _hashes(files: list[tuple[str, str, int, str]], known: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ninetyfive.errors import DeclarationError, near_names
+from ninetyfive.schema import reserved
 from ninetyfive.values import TYPES
 
 Kind = Literal["parquet", "csv", "jsonl", "frame"]
@@ -186,10 +187,13 @@ def _names(where: str, given: Any) -> tuple[str, ...]:
 
 
 def _name(where: str, name: Any) -> None:
-    if not isinstance(name, str) or (not name and "null_values" not in where):
+    if isinstance(name, str) and "null_values" in where:
+        return
+    if not isinstance(name, str) or not name:
         raise _wrong(where, "a column name", name, "write it like 'scheduled_at'")
-    if name.startswith("__"):
-        raise _wrong(where, "a name that does not start with __ (those are reserved)", name, "rename the column")
+    why = reserved(name)
+    if why:
+        raise _wrong(where, "a column name that is free", f"{name!r} ({why})", "rename the column")
 
 
 def _wrong(where: str, expected: str, got: Any, do: str) -> DeclarationError:

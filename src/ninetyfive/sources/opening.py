@@ -8,7 +8,7 @@ from __future__ import annotations
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
@@ -16,8 +16,9 @@ import fsspec
 import fsspec.core
 
 from ninetyfive.errors import SourceError, near_names
+from ninetyfive.hashing import content_hash
 from ninetyfive.plan import Part
-from ninetyfive.schema import RESERVED
+from ninetyfive.schema import reserved
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -51,36 +52,53 @@ def failures(url: str) -> Iterator[None]:
         ) from None
 
 
+def mark_of(info: Mapping[str, Any]) -> str:
+    """Changes when the file does, as far as its file system tells; "" where it tells nothing but the size."""
+    told = [
+        info.get(name) for name in ("mtime", "ino", "ETag", "etag", "md5Hash", "generation", "LastModified", "updated")
+    ]
+    if all(part is None for part in told):
+        return ""
+    return content_hash([str(info["name"]), info["size"], *(str(part) for part in told)])
+
+
 def unchanged(part: Part) -> tuple[Any, str]:
-    """The file system and path of a part whose file still has the size it was discovered with; else `SourceError`."""
+    """The file system and path of a part whose file is the one that was discovered; else `SourceError`."""
     system, path = file_system(part.url)
     with failures(part.url):
-        size = system.info(path)["size"]
-    known = dict(part.options).get("size", size)
-    if size != known:
-        got = f"{size:,} bytes (it changed)"
-        raise SourceError(part.url, expected=f"the {known:,} bytes it had", got=got, do="run again")
+        info = system.info(path)
+    size, mark = info["size"], mark_of(info)
+    known = dict(part.options)
+    if size != known.get("size", size) or mark != (known.get("mark") or mark):
+        was = f"the {known['size']:,} bytes that were found there"
+        got = f"{size:,} bytes" if size != known["size"] else "a file that was written again since"
+        raise SourceError(part.url, expected=was, got=got, do="let its writer finish, then run again")
     return system, path
 
 
 @contextmanager
 def unpacked(part: Part) -> Iterator[BinaryIO]:
-    """The bytes of a part's file, decompressed where its name says so (.gz, .bz2, .xz, .zip)."""
+    """The bytes of a part's file, decompressed where its name says so (.gz, .bz2, .xz, .zip).
+
+    The file is looked at before it is opened, and again after it was read: one that changed meanwhile is refused.
+    """
     unchanged(part)
     with failures(part.url), fsspec.open(part.url, "rb", compression="infer") as stream:
         yield cast(BinaryIO, stream)
+    unchanged(part)
 
 
 def check_names(names: Iterable[str], where: str) -> None:
-    """Refuse column names that are empty, reserved (`__…`) or there twice."""
+    """Refuse column names that are empty, reserved (`__…`, `*`, `^…$`) or there twice."""
     seen: set[str] = set()
     for name in names:
         if not name:
             do = "name it in the header, or write the file without its index column"
             raise SourceError(where, expected="a name for each column", got="an empty column name", do=do)
-        if name.startswith(RESERVED):
-            expected = "column names that do not start with __ (those are reserved)"
-            raise SourceError(where, expected=expected, got=repr(name), do="rename the column")
+        why = reserved(name)
+        if why:
+            got = f"{name!r} ({why})"
+            raise SourceError(where, expected="column names that are free", got=got, do="rename the column")
         if name in seen:
             raise SourceError(where, expected="each column once", got=f"{name!r} twice", do="rename one of them")
         seen.add(name)

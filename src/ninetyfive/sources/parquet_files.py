@@ -37,6 +37,7 @@ def opened(part: Part) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(stream, page_checksum_verification=True, pre_buffer=not local) as file:
             check_names(file.schema_arrow.names, part.url)
             yield file
+        unchanged(part)
     except (pa.ArrowException, OSError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         got = f"a broken or truncated one ({first_line})"

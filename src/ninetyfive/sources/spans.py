@@ -167,5 +167,5 @@ def _damaged(url: str, expected: str, got: str) -> IntegrityError:
         url,
         expected=expected,
         got=got,
-        do="restore the file from a copy, or ingest its source again; nothing was read from the damaged part",
+        do="restore the file from a backup, or delete it and run again: its source is then read anew",
     )

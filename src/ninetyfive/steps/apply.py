@@ -9,12 +9,11 @@ import msgspec
 import polars as pl
 
 from ninetyfive.features.transform import Transform
-from ninetyfive.plan import Map, Part, Plan, Reduce, Write, WrittenFile, result_of
-from ninetyfive.reducers.keyed_counts import KeyedCounts
+from ninetyfive.plan import Map, Part, Plan, Write, WrittenFile, result_of
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.context import Context
-from ninetyfive.steps.labelling import LABEL, PART, PARTS
-from ninetyfive.steps.window import Cut, ingested, labelled
+from ninetyfive.steps.labelling import LABEL, PARTS
+from ninetyfive.steps.window import Cut, count_parts, ingested, labelled, no_rows
 from ninetyfive.store.opening import Store
 
 
@@ -28,20 +27,25 @@ class TrainingFile(msgspec.Struct, frozen=True):
 
 
 def apply(context: Context, spans: dict[str, Any], cut: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
-    """Returns `files` (`TrainingFile`), and under `parts` how many rows of the window are in each of `PARTS`."""
+    """Returns `files` (`TrainingFile`), and under `parts` how many rows of the window are in each of `PARTS`.
+
+    `DataError` where there is no row to train on, or none to judge by.
+    """
     given, borders = ingested(spans), msgspec.convert(cut, Cut)
     transform = read_transform(context.store, fitted)
     rows = labelled(context, given, borders, transform.inputs, "train")
     function = transform.frames(keep=(LABEL,))
     label = next(pair for pair in rows.output if pair[0] == LABEL)
     inputs = Map(rows, function, (label, *transform.output))
-    everything = labelled(context, given, borders, (), None)
-    counts = KeyedCounts(PART)
+    counting = count_parts(context, given, borders)
     with context.store.attempt() as folder:
-        plans: dict[str, Plan] = {"train": Write(inputs, str(folder / "train")), "parts": Reduce(everything, counts)}
+        plans: dict[str, Plan] = {"train": Write(inputs, str(folder / "train")), "parts": counting}
         found = context.engine.run(plans)
         files = [_keep(context.store, written) for written in found["train"] if sum(written.rows)]
-    counted = result_of(counts, found["parts"])
+    counted = result_of(counting.reducer, found["parts"])
+    for part in ("train", "test"):
+        if not counted.get(part):
+            raise no_rows(borders, counted, part)
     return {
         "files": msgspec.to_builtins(files),
         "parts": {name: counted.get(name, 0) for name in PARTS},

@@ -215,8 +215,8 @@ def _folds(judge: _Judge, name: str, spans: Mapping[str, Any]) -> dict[int, Any]
 
 
 def _golden(judge: _Judge, rows: list[dict[str, Any]]) -> list[Golden]:
-    """Each row with the answer to it alone, by the row function."""
-    function = judge.transform.rows()
+    """Each row with the answer to it alone, by the row function; as it will be read again: NaN is null in JSON."""
+    function, rows = judge.transform.rows(), msgspec.json.decode(msgspec.json.encode(rows))
     return [Golden(row, answer_of(judge.predictor, function(row))) for row in rows]
 
 

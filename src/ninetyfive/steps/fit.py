@@ -11,9 +11,13 @@ import msgspec
 
 from ninetyfive.features.fitting import Fitting, Phase
 from ninetyfive.hashing import content_hash
-from ninetyfive.plan import Map, Part, Plan, Read, Reduce, merge_states
+from ninetyfive.plan import Map, Part, Plan, Read, Reduce, merge_states, result_of
+from ninetyfive.reducers.counts import Counts
+from ninetyfive.reducers.reducer import Reducer
 from ninetyfive.steps.context import Context
-from ninetyfive.steps.window import Cut, Ingested, ingested, known_delay, labelled, window_parts
+from ninetyfive.steps.window import Cut, Ingested, count_parts, ingested, known_delay, labelled, no_rows, window_parts
+
+ROWS = "__rows"
 
 
 def fit_depends(context: Context) -> Any:
@@ -35,11 +39,12 @@ def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[st
 
 
 def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[str, Any]:
-    """The merged state of each reducer of a phase."""
+    """The merged state of each reducer of a phase; `DataError` where there is no training row."""
+    reducers: dict[str, Reducer[Any, Any]] = {**phase.reducers, ROWS: Counts()}
     parts = window_parts(context.store, given, cut, "train")
     whole = {part.span: _state_key(context, part, phase) for part in parts if _trains_whole(context, given, cut, part)}
-    known: dict[str, dict[str, Any]] = {name: {} for name in phase.reducers}
-    for name, reducer in phase.reducers.items():
+    known: dict[str, dict[str, Any]] = {name: {} for name in reducers}
+    for name, reducer in reducers.items():
         for span, key in whole.items():
             stored = context.store.states(f"{key}:{name}", [span])
             if span in stored:
@@ -48,13 +53,18 @@ def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[s
     if fresh:
         found = context.engine.run(_plans(context, given, cut, phase, tuple(fresh)))
         kept = {}
-        for name, reducer in phase.reducers.items():
+        for name, reducer in reducers.items():
             known[name] |= found[name]
             for span in whole.keys() & found[name].keys():
                 kept[span, f"{whole[span]}:{name}"] = reducer.encode(found[name][span])
         if kept:
             context.store.put_states(kept)
-    return {name: merge_states(phase.reducers[name], states) for name, states in known.items()}
+    merged = {name: merge_states(reducers[name], states) for name, states in known.items()}
+    if not merged.pop(ROWS).rows:
+        counting = count_parts(context, given, cut)
+        found = context.engine.run({"parts": counting})["parts"]
+        raise no_rows(cut, result_of(counting.reducer, found), "train")
+    return merged
 
 
 def _plans(context: Context, given: Ingested, cut: Cut, phase: Phase, parts: tuple[Part, ...]) -> dict[str, Plan]:
@@ -63,7 +73,7 @@ def _plans(context: Context, given: Ingested, cut: Cut, phase: Phase, parts: tup
     assert isinstance(rows.input, Read)
     some = Map(Read(parts, rows.input.reader, rows.input.columns), rows.function, rows.output)
     columns = Map(some, phase.function, phase.output)
-    return {name: Reduce(columns, reducer) for name, reducer in phase.reducers.items()}
+    return {name: Reduce(columns, reducer) for name, reducer in {**phase.reducers, ROWS: Counts()}.items()}
 
 
 def _trains_whole(context: Context, given: Ingested, cut: Cut, part: Part) -> bool:

@@ -17,9 +17,7 @@ from ninetyfive.store.failures import disk_errors
 from ninetyfive.values import Text
 
 
-def schema_in_force(
-    context: Context, files: tuple[FileFound, ...], reader: SourceReader
-) -> tuple[Schema, str | None]:
+def schema_in_force(context: Context, files: tuple[FileFound, ...], reader: SourceReader) -> tuple[Schema, str | None]:
     """The schema of schema.toml and None; without that file, the inferred one (one job for text files) and its text.
 
     The text is to be kept with `keep_schema` once the declaration was held against it: what was inferred from files
@@ -28,7 +26,7 @@ def schema_in_force(
     path = context.schema_file
     if path.exists():
         with disk_errors(str(path)):
-            return from_toml(path.read_text(encoding="utf-8"), str(path)), None
+            return from_toml(path.read_bytes(), str(path)), None
     guesses = _guesses(context, files, reader)
     source = context.declaration.source
     required = [*source.id, *((source.time,) if source.time else ())]

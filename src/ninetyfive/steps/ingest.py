@@ -22,7 +22,6 @@ import numpy as np
 import polars as pl
 
 from ninetyfive.conform import Conform
-from ninetyfive.errors import DataError
 from ninetyfive.hashing import content_hash
 from ninetyfive.models.ahead import load_ahead
 from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Plan, Read, Reduce, Write, WrittenFile
@@ -33,7 +32,8 @@ from ninetyfive.reducers.statistics import Statistics
 from ninetyfive.relations import CONFLICT, DUPLICATE, VERDICT, repeated_ids, rows_of
 from ninetyfive.schema import Schema
 from ninetyfive.sources.spans import SpanReader, part_of
-from ninetyfive.span_checks import SpanCounts, check_columns, check_span
+from ninetyfive.span_checks import Finding, SpanCounts, causes_text, check_columns, check_span
+from ninetyfive.steps.clashes import Verdicts, judge_clashes
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import task_of
 from ninetyfive.steps.labelling import LABEL, LABEL_DTYPES, LabelOnly
@@ -42,10 +42,10 @@ from ninetyfive.store.records import SpanRecord
 
 VERSION = 1
 CHUNK = "__chunk"
-CONFLICTS = 0.01
-"""The share of rows with conflicting ids above which the id is taken to be wrong."""
-
-Verdicts = dict[str, dict[str, list[int]]]
+EXAMPLE = 80
+"""How much of a value is shown."""
+NOTICED = 5
+"""How many files with rows in quarantine are told of one by one."""
 
 
 def ingest_depends(context: Prepared) -> Any:
@@ -62,7 +62,7 @@ def ingest_key(context: Prepared) -> str:
 
 
 def ingest(context: Prepared) -> dict[str, Any]:
-    """Read the files that are not spans yet; returns `Ingested`. Raises what `_refuse_conflicts` and a reader raise."""
+    """Read the files that are not spans yet; returns `Ingested`. Raises what `judge_clashes` and a reader raise."""
     key, statistics = ingest_key(context), Statistics(tuple(context.schema.types.items()))
     done = context.store.known_spans(key)
     fresh = [file for file in context.files if file.sha256 not in done]
@@ -74,8 +74,10 @@ def ingest(context: Prepared) -> dict[str, Any]:
         found = work.read([file.part for file in fresh], folder)
     spans = {record.span: record for record in context.store.spans(key)}
     window = [spans[file.sha256] for file in context.files]
-    verdicts = work.verdicts(found)
+    verdicts = work.verdicts(found, frozenset(file.sha256 for file in fresh))
     counts = work.counts(window, verdicts)
+    parts = {record.span: _part(context, record) for record in window if record.artifact}
+    notices += [*_in_quarantine(context, window), *judge_clashes(context, counts, parts, verdicts)]
     without = context.store.put_bytes(msgspec.json.encode(verdicts, order="deterministic")) if verdicts else None
     put_out = Ingested(
         spans=tuple(_entry(record) for record in sorted(window, key=lambda record: record.span)),
@@ -84,7 +86,7 @@ def ingest(context: Prepared) -> dict[str, Any]:
         task=task_of(context.declaration, context.schema),
         ingest_key=key,
         statistics_key=work.statistics_key,
-        counts={span: count for span, count in counts.items() if span in {file.sha256 for file in fresh}},
+        counts=counts,
         without=without,
         notices=tuple(notices),
         artifacts=tuple(
@@ -94,7 +96,6 @@ def ingest(context: Prepared) -> dict[str, Any]:
             )
         ),
     )
-    _refuse_conflicts(context, counts, work, verdicts)
     built: dict[str, Any] = msgspec.to_builtins(put_out)
     return built
 
@@ -160,17 +161,17 @@ class _Work:
         if context.declaration.source.time:
             plans["times"] = Reduce(rows, Quantiles(context.declaration.source.time))
         if context.declaration.source.id:
-            plans["repeated"] = self._repeated(rows)
+            plans["repeated"] = self._repeated(rows, frozenset(part.span for part in parts))
         found = context.engine.run(plans)
         self._record(parts, found)
         return found
 
-    def verdicts(self, found: Mapping[str, Any]) -> Verdicts:
-        """`{span: {verdict: positions}}` over all spans of the source; with no new file, of the spans alone."""
+    def verdicts(self, found: Mapping[str, Any], fresh: frozenset[str]) -> Verdicts:
+        """`{span: {verdict: positions}}` over all spans of the source; with no `fresh` one, of the spans alone."""
         if not self.context.declaration.source.id:
             return {}
         window = {file.sha256 for file in self.context.files}
-        rows = (found or self.context.engine.run({"repeated": self._repeated(None)}))["repeated"]
+        rows = (found or self.context.engine.run({"repeated": self._repeated(None, fresh)}))["repeated"]
         chunks = {span: _ordinals(counts) for span, counts in found.get("chunks", {}).items()}
         verdicts: Verdicts = {}
         for span, position, verdict in rows.select(SPAN, POSITION, VERDICT).rows():
@@ -202,13 +203,12 @@ class _Work:
             }
         return counts
 
-    def _repeated(self, rows: Plan | None) -> Plan:
-        """The repeated ids of new rows and of the spans that are there."""
+    def _repeated(self, rows: Plan | None, fresh: frozenset[str]) -> Plan:
+        """The repeated ids of new rows (those of the spans `fresh`) and of the spans that are there."""
         context = self.context
         ids = {name: kind for name, kind in context.schema.dtypes if name in context.declaration.source.id}
         window = {file.sha256 for file in context.files}
         known = [record for record in context.store.spans(self.key) if record.span in window and record.artifact]
-        fresh = set() if rows is None else window - {record.span for record in known}
         parts = tuple(_part(context, record) for record in known if record.span not in fresh)
         plans: list[Plan] = [] if rows is None else [Map(rows, _WithoutChunk(), _without_chunk(context.schema))]
         if parts:
@@ -239,10 +239,11 @@ class _Work:
         time = context.declaration.source.time
         for part in parts:
             state = found["statistics"][part.span]
-            column = self.statistics.result(state).columns.get(time) if time else None
+            columns = self.statistics.result(state).columns
+            column = columns.get(time) if time else None
             accepted, quarantined = sum(good[part.span].rows), sum(bad[part.span].rows)
             causes = {key: reduced.rows for key, reduced in found["causes"][part.span].items()}
-            nulls = {name: column.nulls for name, column in self.statistics.result(state).columns.items()}
+            nulls = {name: seen.nulls for name, seen in columns.items()}
             records.append(
                 SpanRecord(
                     span=part.span,
@@ -262,6 +263,8 @@ class _Work:
                         "unlabelled": found["labels"][part.span].nulls[0],
                         "nulls": nulls,
                         "causes": [[rule, name, rows] for (rule, name), rows in sorted(causes.items())],
+                        "rejected": [bad[part.span].rows, bad[part.span].checks],
+                        "run": holder.run if (holder := context.store.holder()) else "",
                     },
                 )
             )
@@ -277,11 +280,49 @@ def findings(context: Prepared) -> list[dict[str, Any]]:
     found = []
     for record in context.store.spans(ingest_key(context)):
         if record.span in window:
-            causes = {(rule, column): rows for rule, column, rows in record.details["causes"]}
-            counts = SpanCounts(record.read, record.accepted, record.quarantined, causes)
-            found += check_span(context.schema, record.details["nulls"], counts, record.url)
+            counts = SpanCounts(record.read, record.accepted, record.quarantined, _causes(record))
+            for finding in check_span(context.schema, record.details["nulls"], counts, record.url):
+                found.append(_with_example(context, record, finding) if finding.rule == "quarantined" else finding)
     built: list[dict[str, Any]] = msgspec.to_builtins(found)
     return built
+
+
+def ingested_by(context: Prepared, run: str) -> frozenset[str]:
+    """The spans of the source that a run has read, before it was killed and resumed too."""
+    return frozenset(
+        record.span for record in context.store.spans(ingest_key(context)) if record.details.get("run") == run
+    )
+
+
+def _with_example(context: Prepared, record: SpanRecord, finding: Finding) -> Finding:
+    """The finding with one value that is in quarantine, and where the others are."""
+    if record.quarantine is None:
+        return finding
+    path = str(context.store.path(record.quarantine))
+    rows, checks = record.details["rejected"]
+    part = part_of(WrittenFile(record.span, path, record.quarantine, tuple(rows), checks))
+    first = next(SpanReader().read(part, 0, 1)).row(0, named=True)
+    example = f", such as {str(first['value'])[:EXAMPLE]!r} in {first['column']!r}"
+    return msgspec.structs.replace(
+        finding,
+        got=finding.got + (example if first["value"] is not None else ""),
+        do=f"look at the rows in {path}, then correct the file, the rules in schema.toml, or max_quarantined there",
+    )
+
+
+def _causes(record: SpanRecord) -> dict[tuple[str, str], int]:
+    return {(rule, column): rows for rule, column, rows in record.details["causes"]}
+
+
+def _in_quarantine(context: Prepared, window: Sequence[SpanRecord]) -> list[str]:
+    """What to tell of rows in quarantine: how many of which file, why, and where they are."""
+    some = [record for record in window if record.quarantine]
+    told = [
+        f"{record.url}: {record.quarantined:,} of {record.read:,} rows in quarantine"
+        f" ({causes_text(_causes(record))}), kept in {context.store.path(record.quarantine or '')}"
+        for record in some[:NOTICED]
+    ]
+    return told + [f"and {len(some) - NOTICED} more files with rows in quarantine"] * (len(some) > NOTICED)
 
 
 def _check_names(context: Prepared, parts: Sequence[Part]) -> list[str]:
@@ -294,40 +335,6 @@ def _check_names(context: Prepared, parts: Sequence[Part]) -> list[str]:
                 raise finding.error()
             notices[f"column {finding.column!r} is not in schema.toml and is left out"] += 1
     return [f"{text} ({files} files)" for text, files in notices.items()]
-
-
-def _refuse_conflicts(
-    context: Prepared, counts: Mapping[str, Mapping[str, int]], work: _Work, verdicts: Verdicts
-) -> None:
-    """`DataError` where more than 1 % of the rows share their id with other rows of other content."""
-    rows, conflicts = (sum(count[name] for count in counts.values()) for name in ("read", "conflict"))
-    if conflicts <= CONFLICTS * rows:
-        return
-    examples = _examples(context, work.key, verdicts)
-    wider = [name for name in context.schema.names if name not in context.declaration.source.id][:3]
-    raise DataError(
-        f"source {context.declaration.source}, id={list(context.declaration.source.id)}",
-        expected="columns that name a row: an id stands once, or again with the same content",
-        got=f"{conflicts:,} of {rows:,} rows share their id with other content, such as {examples}",
-        do=f"add columns to id= that tell such rows apart (perhaps {', '.join(map(repr, wider))})",
-    )
-
-
-def _examples(context: Prepared, key: str, verdicts: Verdicts) -> str:
-    """Up to three ids that are in conflict, as text."""
-    ids = context.declaration.source.id
-    for record in context.store.spans(key):
-        positions = verdicts.get(record.span, {}).get(CONFLICT, [])[:3]
-        if positions and record.artifact:
-            chunk = positions[0] // CHUNK_ROWS
-            frame = next(SpanReader().read(_part(context, record), chunk, chunk + 1, ids))
-            rows = [
-                frame.row(position % CHUNK_ROWS, named=True)
-                for position in positions
-                if position // CHUNK_ROWS == chunk
-            ]
-            return "; ".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
-    return "none shown"
 
 
 def _keep(context: Prepared, written: WrittenFile) -> str | None:

@@ -51,7 +51,8 @@ def lock_hash(folder: Path) -> dict[str, str]:
                 return {"file": name, "sha256": bytes_hash((place / name).read_bytes())}
         if (place / ".git").exists():
             break
-    installed = sorted({f"{found.name}=={found.version}" for found in metadata.distributions()})
+    known = (found.metadata for found in metadata.distributions())  # read once each: it is parsed anew every time
+    installed = sorted({f"{one['Name']}=={one['Version']}" for one in known})
     return {"file": "installed distributions", "sha256": content_hash(installed)}
 
 

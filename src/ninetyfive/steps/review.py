@@ -64,7 +64,7 @@ def _read(folder: Path) -> Schema:
             str(path), expected="a schema", got="no file", do="run once: `ninetyfive run` infers it from the data"
         )
     with disk_errors(str(path)):
-        return from_toml(path.read_text(encoding="utf-8"), str(path))
+        return from_toml(path.read_bytes(), str(path))
 
 
 def _document(schema: Schema) -> dict[str, Any]:

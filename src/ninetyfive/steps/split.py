@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ninetyfive import values
 from ninetyfive.durations import duration
 from ninetyfive.errors import DataError
 from ninetyfive.plan import result_of
@@ -37,6 +38,12 @@ def split(context: Context, spans: dict[str, Any]) -> dict[str, Any]:
     return _built(Cut(start, cut, as_of, chosen.test))
 
 
+def _span_of(given: Ingested) -> tuple[int, int]:
+    """The oldest and the newest time of all spans, in µs."""
+    oldest = min(entry.time_min for entry in given.spans if entry.time_min is not None)
+    return oldest, max(entry.time_max for entry in given.spans if entry.time_max is not None)
+
+
 def _cut(context: Context, given: Ingested, start: int | None, as_of: int) -> int:
     """The time before which a share of 1 − test of the window's rows lies, by the sketch of the time column."""
     time, share = context.declaration.source.time, context.declaration.effective_split.test
@@ -49,11 +56,13 @@ def _cut(context: Context, given: Ingested, start: int | None, as_of: int) -> in
         and (start is None or entry.time_max >= start)
     ]
     if not inside:
+        known = [values.plain(moment, "timestamp") for moment in _span_of(given)]
+        border = f" from {values.plain(start, 'timestamp')}" if start is not None else ""
         raise DataError(
-            "window",
+            f"window{border} to {values.plain(as_of, 'timestamp')}",
             expected="rows in the window",
-            got="none",
-            do="widen window= of the training, or correct --as-of: no file holds such times",
+            got=f"none: the data goes from {known[0]} to {known[1]}",
+            do="correct --as-of, or widen window= of the training",
         )
     assert time is not None
     reducer = Quantiles(time)

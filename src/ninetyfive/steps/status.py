@@ -15,7 +15,7 @@ from ninetyfive.system import Declaration
 def status(system: Declaration, store: Store | None, url: str, folder: Path) -> dict[str, Any]:
     """The document of `status`; a store that is not there yet counts as empty."""
     path = folder / FILE
-    schema = from_toml(path.read_text(encoding="utf-8"), str(path)) if path.exists() else None
+    schema = from_toml(path.read_bytes(), str(path)) if path.exists() else None
     made = releases(store) if store else []
     runs = store.runs(1) if store else []
     return {

@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from ninetyfive.errors import DataError
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS
 from ninetyfive.models.baselines import Constant, OneHotLinear, baseline_json
@@ -39,13 +38,6 @@ def train_depends(context: Prepared) -> Any:
 def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], applied: dict[str, Any]) -> dict[str, Any]:
     """Returns task, classes, adapter, proof, notices; artifacts: the model's files and the baselines."""
     given, model = ingested(spans), context.model
-    if not applied["files"]:
-        raise DataError(
-            "training rows",
-            expected="rows with labels before the cut",
-            got="none",
-            do="widen the window, or bring labels",
-        )
     transform = read_transform(context.store, fitted)
     x, y = training_rows(context.store, applied)
     known = labels(y, given.task, f"label {context.declaration.label}")
@@ -93,10 +85,9 @@ def _leaks(x: pl.DataFrame, known: Labels) -> list[str]:
     found, scores = [], BinaryScores()
     step = max(1, x.height // LEAK_ROWS)
     some, truth = x.gather_every(step), known.values[::step]
+    ranks = some.select(((pl.all().fill_nan(None).rank("average") - 1) / max(1, some.height)).fill_null(0.5))
     for name in x.columns:
-        ranks = some[name].fill_nan(None).rank("average")
-        score = ((ranks - 1) / max(1, some.height)).fill_null(0.5)
-        frame = pl.DataFrame({"label": truth, "prediction": score})
+        frame = pl.DataFrame({"label": truth, "prediction": ranks[name]})
         auc = scores.result(scores.add(scores.zero(), frame))["auc"] or 0.5
         if max(auc, 1 - auc) >= LEAK:
             found.append(

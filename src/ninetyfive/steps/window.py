@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
 
+from ninetyfive import values
 from ninetyfive.durations import duration
+from ninetyfive.errors import DataError
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import Task
-from ninetyfive.plan import Map, Part, Read, WrittenFile
+from ninetyfive.plan import Map, Part, Read, Reduce, WrittenFile
+from ninetyfive.reducers.keyed_counts import KeyedCounts
 from ninetyfive.schema import Schema
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.context import Context
-from ninetyfive.steps.labelling import Labelling
+from ninetyfive.steps.labelling import PART, Labelling
 from ninetyfive.store.opening import Store
 from ninetyfive.system import Declaration
 
@@ -67,7 +70,7 @@ def ingested(output: dict[str, Any]) -> Ingested:
 def window_parts(
     store: Store, given: Ingested, cut: Cut, part: Literal["train", "test"] | None = None
 ) -> tuple[Part, ...]:
-    """The spans that may hold rows of the window, or of a part of it, as `SpanReader` reads them, without repeated ids."""
+    """The spans that may hold rows of the window, or of a part of it, for `SpanReader`; without repeated ids."""
     low, high = cut.start, cut.as_of
     if cut.cut is not None and part == "train":
         high = cut.cut
@@ -120,9 +123,37 @@ def labelled(
         keep=keep,
         part=part,
     )
-    read = tuple(name for name in schema.names if name in {*keep, *labelling.reads, *system.label_columns})
+    needed = {*keep, *labelling.reads, *system.label_columns}
+    read = tuple(name for name in schema.names if name in needed)
     rows = Read(window_parts(context.store, given, cut, part), SpanReader(), columns=read)
     return Map(rows, labelling, labelling.output(schema.dtypes))
+
+
+_WHERE_ROWS_ARE = {
+    "train": "train",
+    "test": "are held out for the test",
+    "embargo": "have a label that was not known yet at the cut",
+    "unlabelled": "have no label yet",
+    "outside": "are outside the window",
+}
+
+
+def count_parts(context: Context, given: Ingested, cut: Cut) -> Reduce:
+    """The plan that counts the rows of the spans by `PART`."""
+    return Reduce(labelled(context, given, cut, (), None), KeyedCounts(PART))
+
+
+def no_rows(cut: Cut, found: Mapping[str, int], part: Literal["train", "test"]) -> DataError:
+    """The error of a window without a row to train on, or to judge by; `found` {part: rows} says where they are."""
+    places = ", ".join(f"{found[name]:,} {where}" for name, where in _WHERE_ROWS_ARE.items() if found.get(name))
+    side = "before" if part == "train" else "after"
+    border = "" if cut.cut is None else f" {side} {values.plain(cut.cut, 'timestamp')}"
+    return DataError(
+        "training rows" if part == "train" else "test rows",
+        expected=f"rows with a label{border}",
+        got=f"none of {sum(found.values()):,}" + (f": {places}" if places else ""),
+        do="bring rows with labels, widen window= of the training, or hold out another share with split=",
+    )
 
 
 def known_delay(system: Declaration) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,10 @@ free space there, then run again: what was finished is kept.
 def store_error(where: str, error: OSError) -> StoreError:
     """The `StoreError` that says what `error` means."""
     said = error.strerror or str(error)
+    if isinstance(error, shutil.Error):  # a list of (from, to, what was said)
+        said = str(error.args[0][-1][-1])
+        if any(f"[Errno {number}]" in said for number in _FULL):
+            return full(where, said)
     if error.errno in _FULL:
         return full(where, said)
     if error.errno in _CLOSED:

@@ -93,8 +93,10 @@ def check_folder(folder: Path, expected: str | None = None) -> Manifest:
             raise missing_file(str(folder / name), entry.sha256)
         with disk_errors(str(folder / name)):
             got = hash_file(folder / name)
-        if got != entry:
+        if got.sha256 != entry.sha256:
             raise altered_file(str(folder / name), entry.sha256, got.sha256)
+        if got.size != entry.size:
+            raise _altered(str(folder / MANIFEST), f"{got.size} bytes for {name}", f"{entry.size} bytes")
     for name in sorted(present - set(manifest.files)):
         raise _altered(str(folder / name), f"only the files that {MANIFEST} lists", "a file that is not listed")
     return manifest
@@ -113,7 +115,9 @@ def read_manifest(folder: Path, expected: str | None = None) -> Manifest:
 
 
 def missing_file(where: str, expected: str) -> IntegrityError:
-    """The error of a file that is gone."""
+    """The error of a file that is gone, or of a folder, which is expected by its name."""
+    if "-" in expected:
+        return _altered(where, "the folder that was stored there", "no such folder")
     return _altered(where, f"a file with sha256 {expected}", "no file")
 
 

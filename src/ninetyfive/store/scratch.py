@@ -34,11 +34,15 @@ class Scratch:
 
     @contextmanager
     def attempt(self) -> Iterator[Path]:
-        """A new empty folder, removed with all it holds when the block ends, well or not."""
+        """A new empty folder, removed with all it holds when the block ends, well or not.
+
+        `StoreError` for what the disk refuses inside the block.
+        """
         with disk_errors(str(self.root)):
             folder = Path(tempfile.mkdtemp(dir=self._own(), prefix="attempt-"))
         try:
-            yield folder
+            with disk_errors(str(self.root)):
+                yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
