@@ -1,4 +1,4 @@
-"""What a whole run costs: `ninetyfive run` on the flights of 2013 beside a plain script, fresh process to fresh process.
+"""What a whole run costs: `ninetyfive run` on the flights of 2013 beside a plain script, each in a fresh process.
 
     python -m bench.flights [--rounds N] [--json]
 
@@ -38,7 +38,9 @@ def timed(command: list[str], folder: Path) -> dict[str, float]:
 def one_round(folder: Path) -> dict[str, dict[str, float]]:
     """One round in a new project folder."""
     project = folder / "project"
-    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns(".ninetyfive", "schema.toml", "build", "__pycache__"))
+    shutil.copytree(
+        EXAMPLE, project, ignore=shutil.ignore_patterns(".ninetyfive", "schema.toml", "build", "__pycache__")
+    )
     command = [str(Path(sys.executable).parent / "ninetyfive"), "run", "--json"]
     script = [sys.executable, str(ROOT / "bench" / "flights_script.py"), str(project / "data")]
     figures = {"script": timed(script, folder), "run": timed(command, project), "again": timed(command, project)}
@@ -56,10 +58,19 @@ def main() -> int:
     subprocess.run([sys.executable, "prepare.py"], cwd=EXAMPLE, check=True, stdout=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory() as folder:
         rounds = [one_round(Path(folder)) for _ in range(asked.rounds)]
-    medians = {name: {kind: median(one[name][kind] for one in rounds) for kind in ("wall", "cpu")} for name in rounds[0]}
+    medians = {
+        name: {kind: median(one[name][kind] for one in rounds) for kind in ("wall", "cpu")} for name in rounds[0]
+    }
     ratio = median(one["run"]["wall"] / one["script"]["wall"] for one in rounds)
     cpu = median(one["run"]["cpu"] / one["script"]["cpu"] for one in rounds)
-    result = {**medians, "ratio": ratio, "cpu_ratio": cpu, "bound": BOUND, "held": ratio <= BOUND, "rounds": asked.rounds}
+    result = {
+        **medians,
+        "ratio": ratio,
+        "cpu_ratio": cpu,
+        "bound": BOUND,
+        "held": ratio <= BOUND,
+        "rounds": asked.rounds,
+    }
     if asked.json:
         print(json.dumps(result))
     else:

@@ -36,13 +36,17 @@ def features(rows: pl.DataFrame, fitted: dict) -> pl.DataFrame:
     return rows.select(
         pl.col("scheduled_at").dt.hour().alias("hour"),
         pl.col("scheduled_at").dt.weekday().alias("weekday"),
-        ((pl.col("distance").cast(pl.Float64).log1p() - fitted["distance"][0]) / fitted["distance"][1]).alias("distance"),
+        ((pl.col("distance").cast(pl.Float64).log1p() - fitted["distance"][0]) / fitted["distance"][1]).alias(
+            "distance"
+        ),
         (pl.col("arrival_minute") / 60).alias("arrival"),
         index("carrier").alias("carrier"),
         *((pl.col("origin") == value).alias(f"origin={value}") for value in words["origin"]),
         index("dest").alias("dest"),
         index("route").alias("route"),
-        pl.sum_horizontal(pl.col("wind_speed").fill_null(fitted["wind_speed"]) > edge for edge in fitted["edges"]).alias("wind"),
+        pl.sum_horizontal(
+            pl.col("wind_speed").fill_null(fitted["wind_speed"]) > edge for edge in fitted["edges"]
+        ).alias("wind"),
         pl.col("wind_gust").fill_null(0.0).alias("gust"),
         pl.col("humid").fill_null(fitted["humid"]).alias("humidity"),
         pl.col("visib").clip(0.0, 10.0).alias("visibility"),

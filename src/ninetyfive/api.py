@@ -91,21 +91,22 @@ class System(Declaration):
 
         from ninetyfive.errors import DataError
         from ninetyfive.sources.files import frame
-        from ninetyfive.steps.predict import predict, written
+        from ninetyfive.steps.predict import predict
 
         settings = self.settings
         with self._store(settings) as store, tempfile.TemporaryDirectory() as folder:
             opened = self._open(store, release)
             answered = predict(opened, frame(rows), self._engine(settings, Silent()), Path(folder))
-            if answered.rejected_rows:
-                first = pl.concat(written(answered.rejected)).row(0, named=True)
+            rejected = answered.rejected.count
+            if rejected:
+                first = pl.concat(answered.rejected.frames()).row(0, named=True)
                 raise DataError(
                     f"predict, column {first['column']!r}",
                     expected="rows that keep the schema",
-                    got=f"{answered.rejected_rows} that do not, the first by rule {first['rule']!r}: {first['value']}",
+                    got=f"{rejected} that do not, the first by rule {first['rule']!r}: {first['value']}",
                     do="correct the rows, or use predict_file, which puts such rows aside",
                 )
-            return pl.concat(written(answered.answers), rechunk=True)
+            return pl.concat(answered.answers.frames(), rechunk=True)
 
     def predict_file(self, input: str, output: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Answer a file of rows into a file; rows that break the schema go into `OUTPUT.rejected.ENDING` beside it."""
@@ -116,15 +117,15 @@ class System(Declaration):
         with self._store(settings) as store, store.attempt() as folder:
             opened = self._open(store, release)
             answered = predict(opened, source_of(input), self._engine(settings, Silent()), folder)
-            rejected = output.with_name(f"{output.stem}.rejected{output.suffix}")
             deliver(answered.answers, output)
-            if answered.rejected_rows:
+            rejected = output.with_name(f"{output.stem}.rejected{output.suffix}") if answered.rejected.count else None
+            if rejected is not None:
                 deliver(answered.rejected, rejected)
             return {
                 "release": opened.hash,
-                "rows": {"answered": answered.rows, "rejected": answered.rejected_rows},
+                "rows": {"answered": answered.answers.count, "rejected": answered.rejected.count},
                 "output": str(output),
-                "rejected": str(rejected) if answered.rejected_rows else None,
+                "rejected": None if rejected is None else str(rejected),
                 "notices": list(answered.notices),
             }
 

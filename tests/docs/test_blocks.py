@@ -6,8 +6,8 @@ A ```python or ```console block of README.md carries a comment in the line above
     <!-- runs -->              it is run there: a console block's commands must print what stands below them
     <!-- shown: reason -->     it is only shown, for this reason
 
-The folder holds a copy of examples/. In expected output `...` stands for anything, and white space counts as one blank; a
-command that fails ends its output with a line `exit N`. A python block may be a script or a `>>>` session.
+The folder holds a copy of examples/. In expected output `...` stands for anything, and white space counts as one
+blank; a command that fails ends its output with a line `exit N`. A python block may be a script or a `>>>` session.
 """
 
 from __future__ import annotations

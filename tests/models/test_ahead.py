@@ -8,6 +8,7 @@ from ninetyfive.models.ahead import imports_of, load_ahead
 def test_a_model_function_tells_what_it_imports():
     def model(x, y, params):
         import json.scanner
+
         from sklearn.linear_model import LogisticRegression
 
         return LogisticRegression(**params).fit(x, json.scanner and y)

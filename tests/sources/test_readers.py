@@ -134,7 +134,7 @@ def test_parquet_on_other_file_systems(numbers: Path) -> None:
 def test_a_file_that_changed_or_went_is_not_read(numbers: Path) -> None:
     reader, part = opened(parquet(numbers))
     numbers.write_bytes(numbers.read_bytes() + b"x")
-    with pytest.raises(SourceError, match="bytes that were found there, got .* bytes"):
+    with pytest.raises(SourceError, match=r"bytes that were found there, got .* bytes"):
         list(reader.read(part))
     _, part = opened(parquet(numbers))
     numbers.write_bytes(numbers.read_bytes())

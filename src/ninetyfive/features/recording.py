@@ -17,7 +17,6 @@ from ninetyfive.features import tree
 from ninetyfive.features.operation import ONE_HOT
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.source import quoted, source
-from ninetyfive.schema import reserved
 
 Operand: TypeAlias = "Expr | bool | int | float | str | date"
 _NULL = tree.Constant(tree.NULL, None)
@@ -233,13 +232,12 @@ def col(name: str) -> Expr:
     >>> print(col("dep_time").hour() * 2)
     col("dep_time").hour() * 2
     """
-    why = reserved(name) if isinstance(name, str) and name else "not a name"
-    if why:
+    if not isinstance(name, str) or not name or name.startswith("__"):
         raise DeclarationError(
             f"col({name!r})",
             expected="the name of a source column",
-            got=f"{name!r} ({why})",
-            do="name a column of the schema",
+            got="a name that ninetyfive keeps for itself" if isinstance(name, str) and name else repr(name),
+            do="name a column of the schema; names that begin with __ are reserved",
         )
     return Expr(tree.Column(tree.constant(name, f"col({name!a})").value))
 

@@ -34,14 +34,15 @@ EVIDENCE = "evidence.json"
 
 
 Answer = float | dict[str, float] | None
-"""What one row is answered: a number, {class: probability}, or None where an input is missing and the model refuses that."""
+"""What one row is answered: a number, {class: probability}, or None where the model refuses a missing input."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """release.json: what a release is. `hindsight` are the columns that no request holds; `native` names an adapter.
 
     `training` and `serving` are the paradigms in force, as declared; `tolerance` is how far the answer of one row may
-    be from that of the same row in a batch (0.0: not at all). `missing`: whether a row with a missing input is answered.
+    be from that of the same row in a batch (0.0: not at all). `missing`: whether a row with a missing input is
+    answered.
     """
 
     system: str

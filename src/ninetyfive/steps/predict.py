@@ -6,10 +6,9 @@ rows ─ Conform(request schema) ─┬─▶ transform ─▶ predictor ─▶ 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from ninetyfive.conform import Conform
 from ninetyfive.errors import UsageError
 from ninetyfive.models.release import OpenRelease
-from ninetyfive.models.scoring import Score
+from ninetyfive.models.scoring import Output, Score
 from ninetyfive.plan import Engine, Map, Plan, Read, Write, WrittenFile
 from ninetyfive.schema import Schema
 from ninetyfive.sources.discovery import discover
@@ -32,13 +31,30 @@ FORMATS = (".parquet", ".csv", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What a batch gave: files of answers and of rejected rows, in canonical order, and their numbers of rows."""
+class Rows:
+    """Rows in files, in canonical order: the files, their columns with dtypes, how many rows there are."""
 
-    answers: tuple[WrittenFile, ...]
-    rejected: tuple[WrittenFile, ...]
-    rows: int
-    rejected_rows: int
+    files: tuple[WrittenFile, ...]
+    columns: Output
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return sum(sum(file.rows) for file in self.files)
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """An empty frame, which has the columns where there are no rows, then the rows chunk by chunk."""
+        yield pl.DataFrame(schema=dict(self.columns))
+        for file in self.files:
+            yield from SpanReader().read(part_of(file))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a batch gave: answers, rows that break the schema, and what else is to be told."""
+
+    answers: Rows
+    rejected: Rows
     notices: tuple[str, ...]
 
 
@@ -81,24 +97,18 @@ def predict(release: OpenRelease, source: Source, engine: Engine, folder: Path) 
     rejected = Map(raw, conform, conform.rejected(position=True), side="rejected")
     keep = passed_through(release, request)
     score = Score((release.scorer(PREDICTION),), keep, release.about.task, release.about.classes)
+    answers = Map(rows, score, score.output(rows.output))
     plans: dict[str, Plan] = {
-        "answers": Write(Map(rows, score, score.output(rows.output)), str(folder / "answers")),
+        "answers": Write(answers, str(folder / "answers")),
         "rejected": Write(rejected, str(folder / "rejected")),
     }
     found = engine.run(plans)
-    answers, refused = found["answers"], found["rejected"]
-    counts = [sum(sum(file.rows) for file in files) for files in (answers, refused)]
-    return Answered(answers, refused, counts[0], counts[1], tuple(notices))
+    return Answered(Rows(found["answers"], answers.output), Rows(found["rejected"], rejected.output), tuple(notices))
 
 
 def passed_through(release: OpenRelease, request: Schema) -> tuple[str, ...]:
     """The columns that stand beside an answer: the id, or every request column where the system has none."""
     return release.about.id or request.names
-
-
-def written(files: Sequence[WrittenFile]) -> list[pl.DataFrame]:
-    """The rows of written files, chunk by chunk."""
-    return [frame for file in files for frame in SpanReader().read(part_of(file))]
 
 
 def check_output(output: Path) -> None:
@@ -115,33 +125,26 @@ def check_output(output: Path) -> None:
         raise UsageError(folder, expected="a folder to write into", got="none", do="make it, or name another")
 
 
-def deliver(files: Sequence[WrittenFile], output: Path) -> None:
-    """Put the rows of written files into the file `output`, which `check_output` passed: whole or not at all."""
+def deliver(rows: Rows, output: Path) -> None:
+    """Put rows into the file `output`, which `check_output` passed: whole or not at all."""
     attempt = output.with_name(f".{output.name}.attempt")
     try:
         with disk_errors(str(output)):
-            _stream(files, attempt, output.suffix)
+            _stream(rows, attempt, output.suffix)
             attempt.replace(output)
     finally:
         attempt.unlink(missing_ok=True)
 
 
-def _stream(files: Sequence[WrittenFile], path: Path, suffix: str) -> None:
-    frames = (frame for file in files for frame in SpanReader().read(part_of(file)))
+def _stream(rows: Rows, path: Path, suffix: str) -> None:
     if suffix == ".parquet":
-        writer: Any = None
-        for frame in frames:
-            table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-            if writer is None:
-                writer = pq.ParquetWriter(path, table.schema, compression="zstd", write_page_checksum=True)
-            writer.write_table(table)
-        if writer is None:
-            pl.DataFrame().write_parquet(path)
-        else:
-            writer.close()
+        schema = pl.DataFrame(schema=dict(rows.columns)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+        with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+            for frame in rows.frames():
+                writer.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
         return
     with path.open("wb") as stream:
-        for number, frame in enumerate(frames):
+        for number, frame in enumerate(rows.frames()):
             if suffix == ".csv":
                 frame.write_csv(stream, include_header=number == 0)
             else:
