@@ -229,7 +229,9 @@ class System(Declaration):
         return open_store(settings.store_url, settings.catalog, create=create)
 
     def _exists(self, settings: Settings) -> bool:
-        return "://" in settings.store_url or (Path(settings.store_url) / "catalog.sqlite").exists()
+        from ninetyfive.store.opening import store_exists
+
+        return store_exists(settings.store_url, settings.catalog)
 
     def _engine(self, settings: Settings, reporter: Reporter) -> Engine:
         from ninetyfive.engines.local import LocalEngine

@@ -8,7 +8,9 @@ Polars' own hash is not stable across versions and is used for nothing that is s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
+from types import CodeType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -42,6 +44,21 @@ def file_hash(stream: BinaryIO) -> str:
     while block := stream.read(_BLOCK):
         digest.update(block)
     return digest.hexdigest()
+
+
+def function_hash(function: Callable[..., Any]) -> str:
+    """Sha256 of the source of a function; of its byte code where no source is to be had (typed into a bare Python)."""
+    try:
+        return content_hash(inspect.getsource(function))
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        return content_hash(_code(code) if code else repr(function))
+
+
+def _code(code: CodeType) -> list[Any]:
+    """What a code object does, wherever it stands: a function inside it as its own code, not as an address."""
+    inner = [_code(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    return [code.co_code, code.co_names, code.co_varnames, inner]
 
 
 def mix(bits: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from ninetyfive.errors import NinetyfiveError, PlanError, StoreError, UsageError, near_names
-from ninetyfive.hashing import bytes_hash, content_hash
+from ninetyfive.hashing import bytes_hash, content_hash, function_hash
 from ninetyfive.store.opening import Store
 
 Context = TypeVar("Context")
@@ -130,11 +130,7 @@ def code_version(function: Callable[..., Any], uses: Sequence[ModuleType] = ()) 
     files = [getattr(inspect.getmodule(plain), "__file__", None), *(module.__file__ for module in uses)]
     parts = [bytes_hash(Path(name).read_bytes()) for name in files if name and Path(name).is_file()]
     if len(parts) < len(files):
-        code = getattr(plain, "__code__", None)
-        text = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(plain)
-        with suppress(OSError, TypeError):
-            text = inspect.getsource(plain)
-        parts.append(text)
+        parts.append(function_hash(plain))
     return content_hash(parts)
 
 

@@ -110,7 +110,7 @@ def check_span(schema: Schema, nulls: Mapping[str, int], counts: SpanCounts, whe
 
     A span without rows and a share of quarantined rows above `max_quarantined` block; so do a share of nulls above
     `max_null_fraction` and a column of nulls only that has such a limit, from `FEW_ROWS` accepted rows on (of fewer
-    rows a share says little: a notice). A column of nulls only that has no limit is a notice.
+    rows a share says little: a notice). A column of nulls only that has no limit, or may be missing, is a notice.
 
     >>> from ninetyfive.schema import ColumnSchema
     >>> schema = Schema((ColumnSchema("hour", "integer", max_null_fraction=0.2),))
@@ -135,7 +135,7 @@ def check_span(schema: Schema, nulls: Mapping[str, int], counts: SpanCounts, whe
         limit = 1.0 if column.max_null_fraction is None else column.max_null_fraction
         got = f"{missing:,} of {counts.accepted:,} null"
         if missing and missing == counts.accepted:
-            blocking = enough and limit < 1.0
+            blocking = enough and limit < 1.0 and not column.optional
             do = "correct the file; if the column has no values any more, remove max_null_fraction in schema.toml"
             findings.append(Finding("all_null", where, column.name, "values that are not null", got, do, blocking))
         elif missing > limit * counts.accepted:

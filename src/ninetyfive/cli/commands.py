@@ -59,7 +59,8 @@ def init(
     """Start a project: an example, or from a file.
 
     Writes system.py, ninetyfive.toml and .gitignore. Without --data it is an example that runs at once; with --data and
-    --label every column of your file is proposed as a feature. No file that is there is overwritten.
+    --label every column of your file is proposed as a feature, and schema.toml says their types. No file that is there
+    is overwritten.
     """
     from ninetyfive.cli.template import new_project
 

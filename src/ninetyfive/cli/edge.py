@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,35 +11,33 @@ import typer
 
 from ninetyfive.errors import DeclarationError, EngineError, ModelError, NinetyfiveError, UsageError
 
+INTERRUPTED = 130
+"""The exit code of what was stopped by hand: 128 and the number of the signal, as shells count."""
+
 
 def run_app(app: typer.Typer, words: Sequence[str]) -> int:
     """Run `app` on `words` and return the exit code; `--json` among the words makes errors JSON too."""
     as_json = "--json" in words
     try:
         code = app(args=list(words), prog_name="ninetyfive", standalone_mode=False)
-        return code if isinstance(code, int) else 0
     except NinetyfiveError as error:
         if error.__cause__ is not None and isinstance(error, (DeclarationError, EngineError, ModelError)):
             traceback.print_exception(error.__cause__)  # what the user's own code raised
         _tell(error.as_dict(), str(error), as_json)
         return error.exit_code
-    except typer.Exit as stop:
-        return stop.exit_code
     except typer.TyperException as error:
         _tell_words(error, as_json)
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        _tell(
-            {"kind": "Interrupted", "got": "an interrupt"}, "interrupted: run the same command again to resume", as_json
-        )
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        code = INTERRUPTED
     except Exception as error:  # noqa: BLE001
         traceback.print_exc()
         _tell({"kind": type(error).__name__, "got": str(error)}, f"a fault of ninetyfive itself: {error!r}", as_json)
         return 1
+    if code == INTERRUPTED:  # Typer makes this exit code of Ctrl-C in a command
+        told = {"kind": "Interrupted", "got": "an interrupt"}
+        _tell(told, "interrupted: run the same command again to resume", as_json)
+    return code if isinstance(code, int) else 0
 
 
 def _tell_words(error: typer.TyperException, as_json: bool) -> None:

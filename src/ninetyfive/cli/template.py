@@ -13,7 +13,7 @@ from typing import Any
 
 from ninetyfive.errors import UsageError, near_names
 from ninetyfive.features.source import literal
-from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, NUMBER, STRING, TIMES
+from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, NUMBER, OPAQUE, STRING, TIMES
 from ninetyfive.sources.files import Source
 
 _ROWS = 5_000
@@ -83,7 +83,7 @@ _IGNORE = ".ninetyfive/\n"
 def new_project(
     folder: Path, data: str | None, label: str | None, time: str | None, ids: Sequence[str]
 ) -> dict[str, Any]:
-    """Write system.py, ninetyfive.toml and .gitignore into `folder`; without `data` also an example's data.
+    """Write system.py, ninetyfive.toml and .gitignore into `folder`; with `data` schema.toml, else an example's data.
 
     A file that is there is never overwritten: `UsageError`. With `data` the types are inferred from it, and each column
     but label, id and time is proposed as a feature.
@@ -97,7 +97,7 @@ def new_project(
         files["system.py"] = _EXAMPLE.format(head=_HEAD)
         files["data/trips.csv"] = _trips()
     else:
-        files["system.py"] = _proposal(folder, data, label, time, ids)
+        files |= _proposal(folder, data, label, time, ids)
     there = [name for name in files if (folder / name).exists() and name != ".gitignore"]
     if there:
         raise UsageError(
@@ -115,11 +115,13 @@ def new_project(
     return {"folder": str(folder), "files": written, "next": f"{first}{go}ninetyfive run"}
 
 
-def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids: Sequence[str]) -> str:
+def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids: Sequence[str]) -> dict[str, str]:
+    """The texts of system.py and schema.toml."""
     from ninetyfive.engines.local import LocalEngine
-    from ninetyfive.inference import Guess
+    from ninetyfive.inference import Guess, agree, infer
     from ninetyfive.plan import Part, Read, Reduce, result_of
     from ninetyfive.reducers.type_guess import TypeGuess
+    from ninetyfive.schema_toml import to_toml
     from ninetyfive.sources.discovery import discover
     from ninetyfive.sources.readers import reader_of
     from ninetyfive.steps.predict import source_of
@@ -131,7 +133,8 @@ def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids:
     if guesses is None:
         reducer = TypeGuess(reader.text)
         guesses = result_of(reducer, LocalEngine().run({"types": Reduce(Read((part,), reader), reducer)})["types"])
-    types = {guess.name: guess.type or "number" for guess in guesses}
+    guesses = agree({data: guesses}, text=reader.text)
+    types = {guess.name: guess.type or OPAQUE for guess in guesses}
     if label is None:
         raise UsageError(
             "--label", expected="the column to predict", got="none", do=f"add --label COLUMN; {near_names('', types)}"
@@ -139,20 +142,34 @@ def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids:
     for option, name in (("--label", label), *((("--time"), time),) * bool(time), *(("--id", each) for each in ids)):
         if name not in types:
             raise UsageError(option, expected=f"a column of {data}", got=repr(name), do=near_names(str(name), types))
-    return _written(replace(source, urls=(_relative(folder, data),), time=time, id=tuple(ids)), label, types)
+    if types[label] not in (BOOLEAN, INTEGER, NUMBER, STRING):
+        raise UsageError(
+            "--label",
+            expected="a column of booleans, strings or numbers",
+            got=f"{label!r} of type {types[label]}",
+            do="name another column, or write label= in system.py yourself",
+        )
+    time = time or next((name for name, type in types.items() if type in (*TIMES, DATE)), None)
+    source = replace(source, urls=(_relative(folder, data),), time=time, id=tuple(ids))
+    schema = infer(guesses, required=[*ids, *((time,) if time else ())])
+    notes = {guess.name: guess.note for guess in guesses}
+    return {"system.py": _written(source, label, types), "schema.toml": to_toml(schema, notes)}
 
 
 def _written(source: Source, label: str, types: Mapping[str, str]) -> str:
     """The text of system.py; `UsageError` where nothing says which rows are to be held out."""
-    time = source.time or next((name for name, type in types.items() if type in (*TIMES, DATE)), None)
-    if time is None and not source.id:
+    if source.time is None and not source.id:
         raise UsageError(
             "--id",
             expected="the columns that name a row, or with --time when it was asked: rows are held out by one of them",
             got="neither, and no column holds times",
             do="add --id COLUMN,COLUMN or --time COLUMN",
         )
-    given = {"time": time, "id": source.id or None, "separator": source.separator if source.separator != "," else None}
+    given = {
+        "time": source.time,
+        "id": source.id or None,
+        "separator": source.separator if source.separator != "," else None,
+    }
     named = [f"{name}={literal(value)}" for name, value in given.items() if value is not None]
     regression = types[label] in (INTEGER, NUMBER)
     return _PROPOSED.format(

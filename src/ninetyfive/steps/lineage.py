@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 from collections.abc import Callable
 from importlib import metadata
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ninetyfive.errors import DeclarationError
-from ninetyfive.hashing import bytes_hash, content_hash
+from ninetyfive.hashing import bytes_hash, content_hash, function_hash
 
 LOCK_FILES = ("requirements.lock", "pylock.toml", "uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
 
@@ -24,10 +23,7 @@ def code_hashes(origin: str | None, function: Callable[..., Any]) -> dict[str, s
     """
     path = Path(origin) if origin else None
     if path is None or not path.is_file():
-        try:
-            return {"model": bytes_hash(inspect.getsource(function).encode())}
-        except OSError:
-            return {"model": bytes_hash(function.__code__.co_code + repr(function.__code__.co_consts).encode())}
+        return {"model": function_hash(function)}
     folder = path.resolve().parent
     finder = ModuleFinder(path=[str(folder)])
     try:

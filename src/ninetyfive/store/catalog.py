@@ -230,13 +230,13 @@ class Catalog:
                 connection.execute(insert(audit_head).values(seq=0, hash=""))
 
     def _wrong_version(self, number: int | None) -> StoreError:
-        newer = number is not None and number > VERSION
-        return StoreError(
-            self.where,
-            expected=f"a catalog of version {VERSION}",
-            got="no catalog" if number is None else f"version {number}",
-            do="upgrade ninetyfive: a newer one wrote this store" if newer else "name the folder of a ninetyfive store",
-        )
+        do = "name the folder of a ninetyfive store"
+        if number is None:
+            do += "; one whose making was cut short is made whole by ninetyfive run"
+        elif number > VERSION:
+            do = "upgrade ninetyfive: a newer one wrote this store"
+        got = "no catalog in that file" if number is None else f"version {number}"
+        return StoreError(self.where, expected=f"a catalog of version {VERSION}", got=got, do=do)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -94,6 +94,11 @@ def open_store(url: str | Path, catalog: str | None = None, *, actor: str | None
     return store
 
 
+def store_exists(url: str, catalog: str | None = None) -> bool:
+    """Whether `open_store` of these urls finds a store that was made before; `SettingsError` where they cannot be."""
+    return _catalog_path(url, _local_path(url), catalog).exists()
+
+
 def actor_name() -> str:
     """Who acts, for the audit: `NINETYFIVE_ACTOR` if it is set, else user@host."""
     named = os.environ.get("NINETYFIVE_ACTOR")
