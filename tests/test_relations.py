@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.errors import PlanError
 from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Plan
-from ninetyfive.relations import content_hashes, has_keys, repeated_ids, rows_of
+from ninetyfive.relations import content_hashes, has_keys, repeated_ids, rows_of, shared_ids
 from ninetyfive.testing.engine_plans import frame_part, numbers, read_of, special_values
 
 IDS = st.sampled_from([None, 0.0, -0.0, math.nan, 1.0])
@@ -38,7 +38,11 @@ def test_verdicts_are_those_of_a_plain_loop(rows: list[tuple[float | None, str |
         same = len({x for _, _, x in places}) == 1
         for span, position, _ in places[1:] if same else places:
             expected.add((span, position, "duplicate" if same else "conflict"))
-    found = LocalEngine(threads=2).run({"rows": repeated_ids(plans, {"i": types["i"], "j": types["j"]})})["rows"]
+    ids = {"i": types["i"], "j": types["j"]}
+    result = LocalEngine(threads=2).run({"rows": repeated_ids(plans, ids), "shared": shared_ids(plans, ids)})
+    found = result["rows"]
+    shared = {(span, position) for places in met.values() if len(places) > 1 for span, position, _ in places}
+    assert set(result["shared"].rows()) == shared
     assert set(found.rows()) == expected
     assert found.height == len(expected)
     assert dict(found.schema) == {SPAN: pl.String(), POSITION: pl.Int64(), "verdict": pl.String()}

@@ -160,10 +160,9 @@ def test_objects_without_columns(fresh: Victim, rows: pl.DataFrame) -> None:
     ],
 )
 def test_a_glob_without_a_match(unmoved: Victim, glob: str, got: str, do: str) -> None:
-    unmoved.project.edit(("data/*.parquet", glob))
-    error = unmoved.refuses(SourceError, glob, got)
+    with unmoved.edited(("data/*.parquet", glob)):
+        error = unmoved.refuses(SourceError, glob, got)
     assert do in error.do
-    unmoved.project.edit((glob, "data/*.parquet"))
     assert unmoved.runs()["promoted"]
 
 

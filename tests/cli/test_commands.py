@@ -43,7 +43,8 @@ def test_version(finished: Project) -> None:
 ROW = '{"trip": 1, "at": "2026-01-01T19:10:00", "zone": "airport", "distance": 6.5}'
 READING: list[tuple[list[str], set[str], list[str]]] = [
     (["status"], {"system", "champion", "training", "serving", "schema", "store", "spans", "releases", "last_run"},
-     ["trips", "champion  ", "StaticTraining(), not yet measured", "DynamicServing(), not yet measured", "1 span, 1 release"]),
+     ["trips", "champion  ", "StaticTraining(), not yet measured", "DynamicServing(), not yet measured",
+      "1 span, 1 release"]),
     (["releases"], {"releases"}, ["auc 0.", "log_loss", "yes"]),
     (["schema", "show"], {"columns", "version", "review", "reviewed"},
      ["version 1, inferred, not reviewed", "distance"]),

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from ninetyfive.errors import DataError, SourceError, UsageError
+from ninetyfive.errors import DataError, StoreError, UsageError
 from ninetyfive.steps.predict import source_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_several_files_are_answered_into_one(finished: Project, tmp_path: Path) 
 def test_an_answer_that_cannot_be_written_leaves_nothing(finished: Project, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     out.mkdir()
-    with pytest.raises(SourceError if False else Exception, match=r"out\.parquet"):
+    with pytest.raises(StoreError, match=r"out\.parquet"):
         finished.load().predict_file(str(finished.folder / "data" / "a.parquet"), out)
     assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
 
@@ -73,5 +73,5 @@ def test_a_row_outside_the_rules_is_refused_by_its_rule(copied: Project) -> None
     )
     copied.run()
     rows = pl.read_parquet(copied.folder / "data" / "a.parquet").head(2).with_columns(distance=pl.Series([1.0, 1e9]))
-    with pytest.raises(DataError, match="got 1 that do not, the first by rule 'maximum'|rule 'range'"):
+    with pytest.raises(DataError, match=r"got 1 that do not, the first by rule 'range': 1000000000.0"):
         copied.load().predict(rows)

@@ -51,7 +51,7 @@ class Score:
                 made[scorer.transform] = matrix(scorer.transform(frame))
             answers = scorer.predictor.predict(made[scorer.transform])
             columns += _columns(answers, prediction_columns(scorer.name, self.task, self.classes))
-        return frame.select(self.keep).with_columns(columns)
+        return frame.select(*self.keep, *columns)
 
     def output(self, dtypes: Output) -> Output:
         """What comes out of frames with the columns `dtypes`."""

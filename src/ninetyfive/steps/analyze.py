@@ -9,7 +9,7 @@ import msgspec
 from ninetyfive.plan import merge_states
 from ninetyfive.reducers.statistics import Statistics, StatisticsState
 from ninetyfive.steps.context import Context
-from ninetyfive.steps.window import Ingested, ingested
+from ninetyfive.steps.window import Ingested, ingested, kept_states, statistics_key
 
 
 def analyze(context: Context, spans: dict[str, Any]) -> dict[str, Any]:
@@ -28,6 +28,6 @@ def reducer_of(given: Ingested) -> Statistics:
 def statistics_of(context: Context, given: Ingested) -> StatisticsState:
     """The merged state over all spans."""
     reducer = reducer_of(given)
-    stored = context.store.states(given.statistics_key, [entry.span for entry in given.spans])
-    merged: StatisticsState = merge_states(reducer, {span: reducer.decode(data) for span, data in stored.items()})
+    states = kept_states(context.store, reducer, statistics_key(given.ingest_key), given.spans)
+    merged: StatisticsState = merge_states(reducer, states)
     return merged

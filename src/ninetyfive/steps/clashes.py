@@ -2,7 +2,7 @@
 
     verdicts of ingest ─▶ a few such rows, read again ─▶ which ids, which columns tell them apart
 
-What does not belong here: finding them (`relations.repeated_ids`), counting them (`ingest`).
+What does not belong here: finding them (`repeats`), counting them (`ingest`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from ninetyfive.relations import CONFLICT
 from ninetyfive.schema import dtype
 from ninetyfive.sources.spans import SpanReader
 from ninetyfive.steps.context import Prepared
+from ninetyfive.steps.repeats import Verdicts
 
 SHARE = 0.01
 """The share of rows with conflicting ids above which the id is taken to be wrong."""
 
 _ROWS = 200
 _SHOWN = 3
-
-Verdicts = dict[str, dict[str, list[int]]]
 
 
 def judge_clashes(

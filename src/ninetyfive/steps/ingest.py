@@ -29,15 +29,16 @@ from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.keyed_counts import KeyedCounts
 from ninetyfive.reducers.quantiles import Quantiles
 from ninetyfive.reducers.statistics import Statistics
-from ninetyfive.relations import CONFLICT, DUPLICATE, VERDICT, repeated_ids, rows_of
+from ninetyfive.relations import CONFLICT, DUPLICATE, rows_of
 from ninetyfive.schema import Schema
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.span_checks import Finding, SpanCounts, causes_text, check_columns, check_span
-from ninetyfive.steps.clashes import Verdicts, judge_clashes
+from ninetyfive.steps.clashes import judge_clashes
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import task_of
 from ninetyfive.steps.labelling import LABEL, LABEL_DTYPES, LabelOnly
-from ninetyfive.steps.window import Ingested, SpanEntry, times_key
+from ninetyfive.steps.repeats import Verdicts, judge, places_of, shared_plan
+from ninetyfive.steps.window import Ingested, SpanEntry, statistics_key, times_key
 from ninetyfive.store.records import SpanRecord
 
 VERSION = 1
@@ -64,7 +65,7 @@ def ingest_key(context: Prepared) -> str:
 def ingest(context: Prepared) -> dict[str, Any]:
     """Read the files that are not spans yet; returns `Ingested`. Raises what `judge_clashes` and a reader raise."""
     key, statistics = ingest_key(context), Statistics(tuple(context.schema.types.items()))
-    done = context.store.known_spans(key)
+    done = _whole(context, key)
     fresh = [file for file in context.files if file.sha256 not in done]
     notices = _check_names(context, [file.part for file in fresh])
     work = _Work(context, key, statistics, Conform(context.schema, context.reader.text))
@@ -74,9 +75,9 @@ def ingest(context: Prepared) -> dict[str, Any]:
         found = work.read([file.part for file in fresh], folder)
     spans = {record.span: record for record in context.store.spans(key)}
     window = [spans[file.sha256] for file in context.files]
-    verdicts = work.verdicts(found, frozenset(file.sha256 for file in fresh))
-    counts = work.counts(window, verdicts)
     parts = {record.span: _part(context, record) for record in window if record.artifact}
+    verdicts, unlabelled = work.verdicts(found, parts)
+    counts = work.counts(window, verdicts, unlabelled)
     notices += [*_in_quarantine(context, window), *judge_clashes(context, counts, parts, verdicts)]
     without = context.store.put_bytes(msgspec.json.encode(verdicts, order="deterministic")) if verdicts else None
     put_out = Ingested(
@@ -85,7 +86,6 @@ def ingest(context: Prepared) -> dict[str, Any]:
         schema=msgspec.structs.replace(context.schema, reviewed=False, version=1),
         task=task_of(context.declaration, context.schema),
         ingest_key=key,
-        statistics_key=work.statistics_key,
         counts=counts,
         without=without,
         notices=tuple(notices),
@@ -135,10 +135,6 @@ class _Work:
     statistics: Statistics
     conform: Conform
 
-    @property
-    def statistics_key(self) -> str:
-        return content_hash(["statistics", self.key])
-
     def read(self, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
         """Read new files in one job, and record their spans; {} where there are none."""
         if not parts:
@@ -160,39 +156,32 @@ class _Work:
         }
         if context.declaration.source.time:
             plans["times"] = Reduce(rows, Quantiles(context.declaration.source.time))
-        if context.declaration.source.id:
-            plans["repeated"] = self._repeated(rows, frozenset(part.span for part in parts))
+        shared = shared_plan(context, rows, self._known({part.span for part in parts}))
+        if shared is not None:
+            plans["shared"] = shared
         found = context.engine.run(plans)
         self._record(parts, found)
         return found
 
-    def verdicts(self, found: Mapping[str, Any], fresh: frozenset[str]) -> Verdicts:
-        """`{span: {verdict: positions}}` over all spans of the source; with no `fresh` one, of the spans alone."""
-        if not self.context.declaration.source.id:
-            return {}
-        window = {file.sha256 for file in self.context.files}
-        rows = (found or self.context.engine.run({"repeated": self._repeated(None, fresh)}))["repeated"]
+    def verdicts(self, found: Mapping[str, Any], parts: Mapping[str, Part]) -> tuple[Verdicts, dict[str, int]]:
+        """The verdicts on repeated ids over all spans of the source, and the unlabelled rows among those left out."""
+        if not found:
+            plan = shared_plan(self.context, None, self._known(set()))
+            found = {} if plan is None else self.context.engine.run({"shared": plan})
+        if "shared" not in found:
+            return {}, {}
         chunks = {span: _ordinals(counts) for span, counts in found.get("chunks", {}).items()}
-        verdicts: Verdicts = {}
-        for span, position, verdict in rows.select(SPAN, POSITION, VERDICT).rows():
-            if span in window:
-                chunk, row = divmod(position, CHUNK_ROWS)
-                # A chunk of which no row was good has no row group: those after it move up.
-                place = chunks[span][chunk] if span in chunks else chunk
-                verdicts.setdefault(span, {}).setdefault(verdict, []).append(place * CHUNK_ROWS + row)
-        return {
-            span: {kind: sorted(rows) for kind, rows in sorted(kinds.items())}
-            for span, kinds in sorted(verdicts.items())
-        }
+        return judge(self.context, places_of(found["shared"], chunks), parts)
 
-    def counts(self, window: Sequence[SpanRecord], verdicts: Verdicts) -> dict[str, dict[str, int]]:
-        """`{span: {read, accepted, quarantined, unlabelled, duplicate}}`."""
-        labelled = self._unlabelled(window, verdicts)
+    def counts(
+        self, window: Sequence[SpanRecord], verdicts: Verdicts, left_out: Mapping[str, int]
+    ) -> dict[str, dict[str, int]]:
+        """`{span: {read, accepted, quarantined, unlabelled, duplicate}}`; `left_out`: unlabelled rows that repeat."""
         counts = {}
         for record in window:
             kinds = verdicts.get(record.span, {})
             duplicate, conflict = len(kinds.get(DUPLICATE, ())), len(kinds.get(CONFLICT, ()))
-            unlabelled = labelled.get(record.span, record.details["unlabelled"])
+            unlabelled = record.details["unlabelled"] - left_out.get(record.span, 0)
             counts[record.span] = {
                 "read": record.read,
                 "accepted": record.accepted - duplicate - conflict - unlabelled,
@@ -203,32 +192,11 @@ class _Work:
             }
         return counts
 
-    def _repeated(self, rows: Plan | None, fresh: frozenset[str]) -> Plan:
-        """The repeated ids of new rows (those of the spans `fresh`) and of the spans that are there."""
-        context = self.context
-        ids = {name: kind for name, kind in context.schema.dtypes if name in context.declaration.source.id}
-        window = {file.sha256 for file in context.files}
-        known = [record for record in context.store.spans(self.key) if record.span in window and record.artifact]
-        parts = tuple(_part(context, record) for record in known if record.span not in fresh)
-        plans: list[Plan] = [] if rows is None else [Map(rows, _WithoutChunk(), _without_chunk(context.schema))]
-        if parts:
-            plans.append(Read(parts, SpanReader(), position=True))
-        return repeated_ids(plans, ids)
-
-    def _unlabelled(self, window: Sequence[SpanRecord], verdicts: Verdicts) -> dict[str, int]:
-        """Rows without a label in spans of which rows are left out, those not counted; one job where there are any."""
-        parts = [_part(self.context, record, verdicts[record.span]) for record in window if record.span in verdicts]
-        if not parts:
-            return {}
-        system, schema = self.context.declaration, self.context.schema
-        task = task_of(system, schema)
-        columns = tuple(name for name in schema.names if name in system.label_columns)
-        label = LabelOnly(system.label.node, tuple(schema.types.items()), task)
-        plan = Reduce(
-            Map(Read(tuple(parts), SpanReader(), columns), label, ((LABEL, LABEL_DTYPES[task]),)), Counts((LABEL,))
-        )
-        states = self.context.engine.run({"labels": plan})["labels"]
-        return {span: state.nulls[0] for span, state in states.items()}
+    def _known(self, fresh: set[str]) -> list[Part]:
+        """The spans of the source that the store has, but those that are read anew."""
+        window = {file.sha256 for file in self.context.files} - fresh
+        records = self.context.store.spans(self.key)
+        return [_part(self.context, record) for record in records if record.span in window and record.artifact]
 
     def _record(self, parts: Sequence[Part], found: Mapping[str, Any]) -> None:
         """Move the written files into the store and record their spans, all in one transaction."""
@@ -268,7 +236,7 @@ class _Work:
                     },
                 )
             )
-            states[part.span, self.statistics_key] = self.statistics.encode(state)
+            states[part.span, statistics_key(self.key)] = self.statistics.encode(state)
             if time:
                 states[part.span, times_key(self.key)] = Quantiles(time).encode(found["times"][part.span])
         context.store.add_spans(records, states)
@@ -337,16 +305,26 @@ def _check_names(context: Prepared, parts: Sequence[Part]) -> list[str]:
     return [f"{text} ({files} files)" for text, files in notices.items()]
 
 
+def _whole(context: Prepared, key: str) -> frozenset[str]:
+    """The spans that need no reading: their files are there, and the states that the steps after this one merge."""
+    known = context.store.known_spans(key) & {file.sha256 for file in context.files}
+    kept = [statistics_key(key)]
+    if context.declaration.source.time:
+        kept.append(times_key(key))
+    for name in kept:
+        known &= context.store.states(name, known).keys()
+    return known
+
+
 def _keep(context: Prepared, written: WrittenFile) -> str | None:
     """The id of a written file in the store; None where it has no rows."""
     return context.store.put_file(Path(written.url), take=True, sha256=written.sha256) if sum(written.rows) else None
 
 
-def _part(context: Prepared, record: SpanRecord, verdicts: Mapping[str, Sequence[int]] | None = None) -> Part:
+def _part(context: Prepared, record: SpanRecord) -> Part:
     assert record.artifact is not None
     written = WrittenFile(record.span, "", record.artifact, record.chunks, record.details["checks"])
-    without = tuple(sorted(position for rows in (verdicts or {}).values() for position in rows))
-    return part_of(written, str(context.store.path(record.artifact)), without)
+    return part_of(written, str(context.store.path(record.artifact)))
 
 
 def _entry(record: SpanRecord) -> SpanEntry:
@@ -370,15 +348,3 @@ def _microseconds(schema: Schema, time: str | None, value: Any) -> int | None:
     if time is None or value is None:
         return None
     return int(value) * (86_400_000_000 if schema.types[time] == "date" else 1)
-
-
-@dataclass(frozen=True, slots=True)
-class _WithoutChunk:
-    """A row function that drops `__chunk`, which is not content."""
-
-    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.drop(CHUNK)
-
-
-def _without_chunk(schema: Schema) -> tuple[tuple[str, pl.DataType], ...]:
-    return (*schema.dtypes, (SPAN, pl.String()), (POSITION, pl.Int64()))

@@ -12,7 +12,7 @@ from ninetyfive.errors import DataError
 from ninetyfive.plan import result_of
 from ninetyfive.reducers.quantiles import Quantiles
 from ninetyfive.steps.context import Context
-from ninetyfive.steps.window import Cut, Ingested, ingested, times_key
+from ninetyfive.steps.window import Cut, Ingested, ingested, kept_states, times_key
 
 
 def split_depends(context: Context) -> Any:
@@ -66,8 +66,7 @@ def _cut(context: Context, given: Ingested, start: int | None, as_of: int) -> in
         )
     assert time is not None
     reducer = Quantiles(time)
-    stored = context.store.states(times_key(given.ingest_key), [entry.span for entry in inside])
-    times = result_of(reducer, {span: reducer.decode(data) for span, data in stored.items()})
+    times = result_of(reducer, kept_states(context.store, reducer, times_key(given.ingest_key), inside))
     unit = 86_400_000_000 if given.schema.types[time] == "date" else 1
     low, high = (min(entry.time_min or 0 for entry in inside), max(entry.time_max or 0 for entry in inside))
     low, high = max(low, start) if start is not None else low, min(high, as_of)

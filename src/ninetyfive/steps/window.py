@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from ninetyfive import values
 from ninetyfive.durations import duration
-from ninetyfive.errors import DataError
+from ninetyfive.errors import DataError, IntegrityError
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import Task
 from ninetyfive.plan import Map, Part, Read, Reduce, WrittenFile
 from ninetyfive.reducers.keyed_counts import KeyedCounts
+from ninetyfive.reducers.reducer import Reducer
 from ninetyfive.schema import Schema
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.context import Context
@@ -41,7 +42,6 @@ class Ingested(msgspec.Struct, frozen=True):
     schema: Schema
     task: Task
     ingest_key: str
-    statistics_key: str
     counts: dict[str, dict[str, int]]
     without: str | None = None
     notices: tuple[str, ...] = ()
@@ -57,6 +57,11 @@ class Cut(msgspec.Struct, frozen=True):
     test: float
 
 
+def statistics_key(ingest_key: str) -> str:
+    """Under which key the store keeps the `Statistics` of each span."""
+    return content_hash(["statistics", ingest_key])
+
+
 def times_key(ingest_key: str) -> str:
     """Under which key the store keeps the `Quantiles` of each span's time column."""
     return content_hash(["times", ingest_key])
@@ -65,6 +70,20 @@ def times_key(ingest_key: str) -> str:
 def ingested(output: dict[str, Any]) -> Ingested:
     """The output of ingest as it was recorded."""
     return msgspec.convert(output, Ingested)
+
+
+def kept_states(store: Store, reducer: Reducer[Any, Any], key: str, entries: Sequence[SpanEntry]) -> dict[str, Any]:
+    """The states of `reducer` that ingest kept, by span; `IntegrityError` where one is gone: less would be a lie."""
+    stored = store.states(key, [entry.span for entry in entries])
+    lost = [entry.url for entry in entries if entry.span not in stored]
+    if lost:
+        raise IntegrityError(
+            f"store {store.url}, states of {lost[0]}",
+            expected="what ingest kept of every span",
+            got=f"nothing for {len(lost)} of {len(entries)} spans",
+            do="run again with `--from ingest`: it reads those files again",
+        )
+    return {span: reducer.decode(data) for span, data in stored.items()}
 
 
 def window_parts(
