@@ -167,7 +167,7 @@ are none, such as '1 May'. To do: write them like 2026-01-31T12:00:00Z.
     where, do = f"column {guess.name!r}, time= of the source", "write them like 2026-01-31T12:00:00Z"
     zoned, naive = kinds.get("timestamp[UTC]", 0), kinds.get("timestamp", 0) + kinds.get("date", 0)
     other = sum(kinds.values()) - zoned - naive
-    shown = ", ".join(map(repr, guess.examples))
+    shown = ", ".join(repr(text.strip('"')) for text in guess.examples)
     if other:
         got = f"{other:,} of {sum(kinds.values()):,} values that are none, such as {shown}"
         raise SchemaError(where, expected="ISO 8601 times", got=got, do=do)

@@ -46,9 +46,11 @@ class Victim:
         """The project with texts of system.py replaced, put back afterwards."""
         path = self.project.folder / "system.py"
         whole = path.read_text(encoding="utf-8")
-        self.project.edit(*changes)
-        yield
-        path.write_text(whole, encoding="utf-8")
+        try:
+            self.project.edit(*changes)
+            yield
+        finally:
+            path.write_text(whole, encoding="utf-8")
 
     def write(self, name: str, content: bytes | str | pl.DataFrame) -> Path:
         """Write data/NAME: bytes, text, or a frame in the form that the name ends in."""

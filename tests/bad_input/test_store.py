@@ -27,8 +27,10 @@ def flipped(path: Path, place: int, bit: int) -> Iterator[None]:
     damaged[place] ^= 1 << bit
     path.chmod(0o600)
     path.write_bytes(damaged)
-    yield
-    path.write_bytes(whole)
+    try:
+        yield
+    finally:
+        path.write_bytes(whole)
 
 
 def stored(victim: Victim) -> list[Path]:

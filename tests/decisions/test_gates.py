@@ -119,10 +119,12 @@ def test_a_slice_gate_judges_every_value_that_is_large_enough() -> None:
 
 def test_a_slice_gate_on_change_compares_with_the_champion() -> None:
     gate = Gate("auc", may_lose=0.05, slice="carrier", rows=100)
-    assert decide([gate], evidence(slices=slices(("AA", 500, 0.66)))).passed
-    assert not decide([gate], evidence(slices=slices(("AA", 500, 0.6)))).passed
-    alone = {"carrier": {"AA": SliceEvidence(500, {"auc": estimate(0.1)})}}
-    assert decide([gate], evidence(slices=alone)).passed
+    champion = {"auc": estimate(0.0)}
+    assert decide([gate], evidence(over_champion=champion, slices=slices(("AA", 500, 0.66)))).passed
+    assert not decide([gate], evidence(over_champion=champion, slices=slices(("AA", 500, 0.6)))).passed
+    alone = decide([gate], evidence(slices={"carrier": {"AA": SliceEvidence(500, {"auc": estimate(0.1)})}}))
+    assert alone.passed
+    assert verdict(alone, "auc by carrier").got == "no champion"
 
 
 def test_the_time_of_a_prediction_is_advice() -> None:

@@ -145,10 +145,10 @@ def _advice(evidence: Evidence) -> Iterator[Verdict]:
 def _declared(gate: Gate, evidence: Evidence) -> Verdict:
     where = f"Gate({gate.metric!r}" + (f", slice={gate.slice!r})" if gate.slice else ")")
     name = gate.metric + (f" by {gate.slice}" if gate.slice else "")
+    judged_by = _judged_by(gate, evidence)
+    if judged_by is None:
+        return Verdict(name, True, True, _expected(gate), "no champion", _ALONE)
     if gate.slice is None:
-        judged_by = _judged_by(gate, evidence)
-        if judged_by is None:
-            return Verdict(name, True, True, _expected(gate), "no champion", _ALONE)
         estimate = _estimate(judged_by, gate.metric, where)
         passed = _keeps(gate, estimate)
         return Verdict(name, passed, True, _expected(gate), _shown(estimate), _reason(gate, passed, estimate))

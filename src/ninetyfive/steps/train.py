@@ -88,10 +88,11 @@ def _leaks(x: pl.DataFrame, known: Labels) -> list[str]:
     ranks = some.select(((pl.all().fill_nan(None).rank("average") - 1) / max(1, some.height)).fill_null(0.5))
     for name in x.columns:
         frame = pl.DataFrame({"label": truth, "prediction": ranks[name]})
-        auc = scores.result(scores.add(scores.zero(), frame))["auc"] or 0.5
-        if max(auc, 1 - auc) >= LEAK:
+        auc = scores.result(scores.add(scores.zero(), frame))["auc"]
+        told = 0.5 if auc is None else max(auc, 1 - auc)
+        if told >= LEAK:
             found.append(
-                f"input {name!r} alone tells the label (AUC {max(auc, 1 - auc):.3f}, {METRICS['auc'].text}): "
+                f"input {name!r} alone tells the label (AUC {told:.3f}, {METRICS['auc'].text}): "
                 "is it known when the request is made? If not, name its column in later=[...]"
             )
     return found

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ninetyfive import clock
-from ninetyfive.errors import BusyError, StoreError
+from ninetyfive.errors import BusyError
 from ninetyfive.store.failures import disk_errors
 
 _PAUSE = 0.02
@@ -65,16 +65,16 @@ class Lease:
                 os.close(descriptor)
                 raise self._busy(wait)
             time.sleep(_PAUSE)
-        holder = Holder(
-            pid=os.getpid(),
-            host=os.uname().nodename,
-            since=clock.now().isoformat(timespec="seconds"),
-            command=command,
-            actor=actor,
-        )
         try:
+            holder = Holder(
+                pid=os.getpid(),
+                host=os.uname().nodename,
+                since=clock.now().isoformat(timespec="seconds"),
+                command=command,
+                actor=actor,
+            )
             self._write(holder)
-        except StoreError:
+        except BaseException:  # a clock that is none, a full disk, Ctrl-C: whatever it is, the lock is given back
             os.close(descriptor)
             raise
         self._descriptor, self._holder = descriptor, holder
