@@ -124,6 +124,19 @@ def test_an_edit_of_the_model_trains_again_and_reads_nothing(copied: Project) ->
     assert document["jobs"] == 1
 
 
+def test_parameters_from_elsewhere_count_too(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied.edit(
+        ("import ninetyfive as nf\n", "import os\n\nimport ninetyfive as nf\n"), (": 4}", ': int(os.environ["DEPTH"])}')
+    )
+    releases = []
+    for depth in ("3", "2", "3"):
+        monkeypatch.setenv("DEPTH", depth)
+        document = copied.run()
+        releases.append(document["release"])
+        assert ("train" in copied.done(document)) == (len(releases) < 3)
+    assert releases[0] == releases[2] != releases[1]
+
+
 def test_an_edit_of_a_feature_ingests_nothing(copied: Project) -> None:
     copied.edit(('col("at").hour()', 'col("at").weekday()'))
     document = copied.run()
@@ -334,6 +347,19 @@ def test_threads_file_names_and_their_order_change_no_byte(project: Project, tri
             project.add(name, rows[400 * number : 400 * (number + 1)])
         hashes.append(project.run()["release"])
     assert len(set(hashes)) == 1
+
+
+def test_file_by_file_makes_the_release_that_all_at_once_make(project: Project, trips: Trips) -> None:
+    """States that were kept are those that would be made anew, wherever the cut has moved to since."""
+    made = []
+    for number, name in enumerate("dbc"):
+        project.add(name, trips(300, first=1_200 + 300 * number))
+        made.append(project.run()["release"])
+    assert len(set(made)) == 3
+    shutil.rmtree(project.folder / ".ninetyfive")
+    assert project.run()["release"] == made[-1]
+    assert project.run(as_of="2026-01-08")["release"] not in made
+    assert project.run()["release"] == made[-1]
 
 
 def test_a_release_is_the_same_whoever_makes_it_and_when(

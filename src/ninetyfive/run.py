@@ -33,6 +33,7 @@ from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.validate import validate
+from ninetyfive.steps.window import labelled_depends
 
 STEPS: tuple[Step[Prepared], ...] = (
     Step("ingest", ingest, depends=ingest_depends, uses=(conform, plan, relations, clashes)),
@@ -40,7 +41,7 @@ STEPS: tuple[Step[Prepared], ...] = (
     Step("validate", validate, needs=("ingest",), depends=lambda context: context.schema.max_quarantined),
     Step("split", split, needs=("ingest",), depends=split_depends),
     Step("fit", fit, needs=("ingest", "split"), depends=fit_depends),
-    Step("apply", apply, needs=("ingest", "split", "fit")),
+    Step("apply", apply, needs=("ingest", "split", "fit"), depends=labelled_depends),
     Step("train", train, needs=("ingest", "fit", "apply"), depends=train_depends),
     Step("evaluate", evaluate, needs=("ingest", "split", "fit", "train"), depends=evaluate_depends),
     Step("gate", gate, needs=("train", "evaluate"), depends=gate_depends),

@@ -41,7 +41,7 @@ def test_one_class_of_several(fresh: Victim, rows: pl.DataFrame) -> None:
     fresh.refuses(DataError, "got only 'glad', 599 times")
     mood = pl.when(TIP > 4).then(pl.lit("glad")).when(TIP > 1).then(pl.lit("meh")).otherwise(pl.lit("bad"))
     fresh.write("a.parquet", rows.with_columns(mood=mood))
-    assert fresh.runs()["metrics"]["log_loss"]["rows"] == 600
+    assert fresh.runs()["metrics"]["log_loss"]["value"] > 0.0
 
 
 def test_nan_labels_are_no_labels(fresh: Victim, rows: pl.DataFrame) -> None:

@@ -82,7 +82,7 @@ def test_what_is_shown_of_a_model_function_that_raises(unmoved: Victim) -> None:
         said = unmoved.project.command("run")
         assert said.code == 1
         assert "ZeroDivisionError" in said.err
-        assert "model function 'model' (system.py, line 23)" in said.err.splitlines()[-1]
+        assert "model function 'model' (system.py, line 22)" in said.err.splitlines()[-1]
         document = unmoved.project.command("run", "--json").json
         assert document["error"]["kind"] == "ModelError"
         with unmoved.project.store() as store:
@@ -125,6 +125,6 @@ def test_a_model_that_is_declared_wrongly(unmoved: Victim, old: str, new: str, s
         unmoved.refuses_to_load(DeclarationError, says)
 
 
-def test_a_label_that_is_no_longer_of_two_classes_in_a_run_that_resumes_nothing(unmoved: Victim) -> None:
+def test_a_label_that_has_one_class_now(unmoved: Victim) -> None:
     with unmoved.edited(("> 3.0", "> 1e9")):
         unmoved.refuses(DataError, "got only False")

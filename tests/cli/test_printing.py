@@ -63,10 +63,11 @@ def test_a_label_of_large_numbers(project: Project) -> None:
 
 def test_a_trace_of_several_classes_and_of_what_is_missing(project: Project) -> None:
     project.edit(
-        ('label=col("tip") > 3.0', 'label=col("zone")'), ('"zone": col("zone").vocabulary()', '"x": col("tip")')
+        ('label=col("tip") > 3.0', 'label=col("zone"), metrics=["accuracy"]'),
+        ('"zone": col("zone").vocabulary()', '"x": col("tip")'),
     )
-    project.command("run")
-    said = project.command("trace", "--row", '{"trip": 1, "at": "2026-01-01T10:00", "distance": null, "tip": null}')
+    assert project.command("run").code == 0
+    said = project.command("trace", "--row", '{"trip": 1, "at": "2026-01-01T10:00", "distance": null, "tip": 2.5}')
     assert said.code == 0
     assert re.search(r"airport: 0\.\d+, harbour", said.out)
     assert re.search(r"distance +null", said.out)

@@ -30,7 +30,8 @@ def load_system(path: Path) -> System:
     sys.modules["system"] = module
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
+        # Not by the loader: it knows compiled files by second and size, and may run an edit before this one.
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except NinetyfiveError:
         raise
     except (Exception, SystemExit) as error:  # the file is the user's: whatever it raises is told with its place

@@ -31,7 +31,7 @@ from ninetyfive.steps.apply import read_transform
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import metrics_of
 from ninetyfive.steps.labelling import FOLD, LABEL
-from ninetyfive.steps.window import Cut, Ingested, ingested, labelled
+from ninetyfive.steps.window import Cut, Ingested, ingested, labelled, labelled_depends
 
 GOLDEN = 32
 SLICE_ROWS = 100
@@ -44,9 +44,10 @@ Folds = Mapping[int, Any]
 
 
 def evaluate_depends(context: Prepared) -> Any:
-    """What decides the evaluation beside model and rows: metrics, slices, and whom it is compared with."""
+    """What decides the evaluation beside model and spans: metrics, slices, the champion, which rows judge."""
     system = context.declaration
-    return [system.metrics, [gate.metric for gate in system.gates], system.slices, context.champion]
+    named = [system.metrics, [gate.metric for gate in system.gates], system.slices, sorted(system.hindsight)]
+    return [*named, context.champion, labelled_depends(context)]
 
 
 def evaluate(

@@ -15,14 +15,25 @@ from ninetyfive.plan import Map, Part, Plan, Read, Reduce, merge_states, result_
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.reducer import Reducer
 from ninetyfive.steps.context import Context
-from ninetyfive.steps.window import Cut, Ingested, count_parts, ingested, known_delay, labelled, no_rows, window_parts
+from ninetyfive.steps.window import (
+    Cut,
+    Ingested,
+    count_parts,
+    ingested,
+    known_delay,
+    labelled,
+    labelled_depends,
+    no_rows,
+    window_parts,
+)
 
 ROWS = "__rows"
 
 
 def fit_depends(context: Context) -> Any:
-    """What decides the transform beside the training rows: the features."""
-    return [[name, str(feature)] for name, feature in context.declaration.features.items()]
+    """What decides the transform beside spans and borders: the features, and which rows train."""
+    features = [[name, str(feature)] for name, feature in context.declaration.features.items()]
+    return [features, labelled_depends(context)]
 
 
 def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:

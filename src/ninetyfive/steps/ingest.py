@@ -23,7 +23,6 @@ import polars as pl
 
 from ninetyfive.conform import Conform
 from ninetyfive.hashing import content_hash
-from ninetyfive.models.ahead import load_ahead
 from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Plan, Read, Reduce, Write, WrittenFile
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.keyed_counts import KeyedCounts
@@ -69,8 +68,6 @@ def ingest(context: Prepared) -> dict[str, Any]:
     fresh = [file for file in context.files if file.sha256 not in done]
     notices = _check_names(context, [file.part for file in fresh])
     work = _Work(context, key, statistics, Conform(context.schema, context.reader.text))
-    if fresh and context.model is not None:
-        load_ahead(context.model.function)
     with context.store.attempt() as folder:
         found = work.read([file.part for file in fresh], folder)
     spans = {record.span: record for record in context.store.spans(key)}

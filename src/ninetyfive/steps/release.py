@@ -21,9 +21,11 @@ Outputs = dict[str, Any]
 
 
 def release_depends(context: Prepared) -> Any:
-    """What a release says beside the outputs of the steps: paradigms, columns, the lock, the review of the schema."""
-    system, schema = context.declaration, context.schema
-    return [paradigms(system), system.entity, lock_hash(context.settings.folder), schema.version, schema.reviewed]
+    """What a release says beside the outputs of the steps: what is declared, code, lock, review of the schema."""
+    system, schema, model = context.declaration, context.schema, context.model
+    declared = [paradigms(system), system.name, system.entity, sorted(system.hindsight), str(system.label)]
+    made_by = [code_hashes(system.origin, model.function), lock_hash(context.settings.folder)]
+    return [*declared, *made_by, schema.version, schema.reviewed]
 
 
 def release(context: Prepared, *needed: Outputs) -> Outputs:

@@ -117,6 +117,12 @@ def left_out(store: Store, given: Ingested) -> dict[str, list[int]]:
     return {span: sorted(position for rows in kinds.values() for position in rows) for span, kinds in found.items()}
 
 
+def labelled_depends(context: Context) -> Any:
+    """What decides the rows of `labelled` beside spans and borders: the label, when it is known, ids and times."""
+    system = context.declaration
+    return [str(system.label), system.task, system.label_time, system.label_delay, system.source.id, system.source.time]
+
+
 def labelled(
     context: Context,
     given: Ingested,
