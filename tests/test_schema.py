@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ninetyfive.errors import DataError, DeclarationError, SchemaError
-from ninetyfive.schema import Change, ColumnSchema, Schema, diff, dtype, logical_type
+from ninetyfive.schema import Change, ColumnSchema, Schema, diff, dtype, logical_type, reserved
 from ninetyfive.schema_toml import from_toml, to_toml
 from ninetyfive.values import TYPES
 
@@ -154,7 +154,7 @@ def test_toml_comes_back_and_says_that_nobody_reviewed() -> None:
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
-    lambda name: not name.startswith("__")
+    lambda name: reserved(name) is None
 )
 
 

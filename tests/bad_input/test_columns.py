@@ -83,12 +83,14 @@ def test_a_column_that_is_missing(live: Victim, fresh: Victim, more: pl.DataFram
     assert fresh.runs()["rows"]["accepted"] == 1_600
 
 
-def test_a_column_that_is_missing_in_json_is_null_and_too_many_nulls_are_told(
-    fresh: Victim, rows: pl.DataFrame, more: pl.DataFrame
-) -> None:
+def test_a_column_that_is_new_or_missing_in_json(fresh: Victim, rows: pl.DataFrame, more: pl.DataFrame) -> None:
     fresh.use("jsonl")
     fresh.write("a.jsonl", rows)
     fresh.runs()
+    fresh.write("b.jsonl", more.with_columns(tips=pl.when(pl.col("trip") < 1_210).then(1)))
+    document = fresh.runs()
+    assert document["rows"]["accepted"] == 400
+    assert document["notices"] == ["column 'tips' is not in schema.toml and is left out (10 rows)"]
     fresh.write("b.jsonl", more.drop("distance"))
     fresh.refuses(SchemaError, "column 'distance'", "400 of 400 null", "remove max_null_fraction in schema.toml")
 

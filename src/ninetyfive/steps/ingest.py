@@ -23,13 +23,13 @@ import polars as pl
 
 from ninetyfive.conform import Conform
 from ninetyfive.hashing import content_hash
-from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Plan, Read, Reduce, Write, WrittenFile
+from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Plan, Read, Reduce, Write, WrittenFile, result_of
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.keyed_counts import KeyedCounts
 from ninetyfive.reducers.quantiles import Quantiles
 from ninetyfive.reducers.statistics import Statistics
 from ninetyfive.relations import CONFLICT, DUPLICATE, rows_of
-from ninetyfive.schema import Schema
+from ninetyfive.schema import RESERVED, Schema
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.span_checks import Finding, SpanCounts, causes_text, check_columns, check_span
 from ninetyfive.steps.clashes import judge_clashes
@@ -44,8 +44,9 @@ VERSION = 1
 CHUNK = "__chunk"
 EXAMPLE = 80
 """How much of a value is shown."""
+NAME = "name"
 NOTICED = 5
-"""How many files with rows in quarantine are told of one by one."""
+"""How many files with rows in quarantine, or columns that are not known, are told of one by one."""
 
 
 def ingest_depends(context: Prepared) -> Any:
@@ -75,7 +76,7 @@ def ingest(context: Prepared) -> dict[str, Any]:
     parts = {record.span: _part(context, record) for record in window if record.artifact}
     verdicts, unlabelled = work.verdicts(found, parts)
     counts = work.counts(window, verdicts, unlabelled)
-    notices += [*_in_quarantine(context, window), *judge_clashes(context, counts, parts, verdicts)]
+    notices += [*_unknown(found), *_in_quarantine(context, window), *judge_clashes(context, counts, parts, verdicts)]
     without = context.store.put_bytes(msgspec.json.encode(verdicts, order="deterministic")) if verdicts else None
     put_out = Ingested(
         spans=tuple(_entry(record) for record in sorted(window, key=lambda record: record.span)),
@@ -153,6 +154,8 @@ class _Work:
         }
         if context.declaration.source.time:
             plans["times"] = Reduce(rows, Quantiles(context.declaration.source.time))
+        if context.reader.text == "json":
+            plans["unknown"] = Reduce(Map(raw, Unknown(schema.names), ((NAME, pl.String()),)), KeyedCounts(NAME))
         shared = shared_plan(context, rows, self._known({part.span for part in parts}))
         if shared is not None:
             plans["shared"] = shared
@@ -311,6 +314,27 @@ def _whole(context: Prepared, key: str) -> frozenset[str]:
     for name in kept:
         known &= context.store.states(name, known).keys()
     return known
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A row function: raw rows of JSON → the name of each of their fields that is none of `names`."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        new = [name for name in frame.columns if name not in self.names and not name.startswith(RESERVED)]
+        if not new:
+            return pl.DataFrame(schema={NAME: pl.String})
+        fields = pl.concat_list(pl.when(pl.col(name).is_not_null()).then(pl.lit(name)) for name in new)
+        return frame.select(fields.alias(NAME)).explode(NAME).drop_nulls()
+
+
+def _unknown(found: Mapping[str, Any]) -> list[str]:
+    """What to tell of fields of JSON that the schema does not know: only reading tells them."""
+    counts = result_of(KeyedCounts(NAME), found.get("unknown", {}))
+    told = [f"column {name!r} is not in schema.toml and is left out ({rows:,} rows)" for name, rows in counts.items()]
+    return told[:NOTICED] + [f"and {len(told) - NOTICED} more such columns"] * (len(told) > NOTICED)
 
 
 def _keep(context: Prepared, written: WrittenFile) -> str | None:
