@@ -50,10 +50,10 @@ demo: setup ## prepare the flights of 2013, run the whole pipeline on them, pred
 	$(PY) examples/flights/demo.py
 
 test: setup ## every test, the docstring examples and the README
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadscope
 
 check: lint ## in under two minutes: lint, and the unit tests
-	$(PY) -m pytest -q -m "not slow"
+	$(PY) -m pytest -q -n auto --dist loadscope -m "not slow"
 
 lint: setup ## style, format, types, layers
 	$(PY) -m ruff check .

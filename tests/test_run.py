@@ -16,7 +16,6 @@ import pytest
 
 from ninetyfive import run as running
 from ninetyfive.errors import BusyError, DataError, UsageError
-from ninetyfive.progress import Silent
 from ninetyfive.run import as_of_microseconds
 
 if TYPE_CHECKING:
@@ -243,31 +242,29 @@ def test_the_champion_is_scored_again_on_the_same_rows(copied: Project, trips: T
     assert champion["metrics"]["brier"]["rows"] == document["metrics"]["brier"]["rows"] == rows.height
 
 
-class Told(Silent):
-    """A reporter that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def notice(self, text: str) -> None:
-        """Keep the line."""
-        self.texts.append(text)
-
-
 def test_a_champion_that_answers_another_question_is_not_compared_and_that_is_told(copied: Project) -> None:
-    told = Told()
     copied.edit(("> 3.0", "> 4.0"))
-    assert copied.run(reporter=told, promote=False)["champion"] is None
-    assert "cannot be re-scored on these rows: its task, classes or label are others" in told.texts[0]
+    document = copied.run(promote=False)
+    assert document["champion"] is None
+    assert any("is not compared: its task, classes or label are others" in text for text in document["notices"])
+
+
+def test_a_damaged_champion_is_not_compared_and_that_is_told(copied: Project) -> None:
+    copied.edit(('"max_depth": 4', '"max_depth": 3'))
+    with copied.store() as store:
+        (store.path(store.releases()[0].folder) / "model.onnx").write_bytes(b"")
+    document = copied.run()
+    assert document["promoted"]
+    assert any("is not compared" in text and "model.onnx" in text for text in document["notices"])
 
 
 def test_a_champion_of_columns_that_are_gone_is_not_compared_and_that_is_told(copied: Project) -> None:
-    told = Told()
     copied.edit(('col("zone")', 'col("area")'))
     copied.add("a", pl.read_parquet(copied.folder / "data" / "a.parquet").rename({"zone": "area"}))
     (copied.folder / "schema.toml").unlink()
-    assert copied.run(reporter=told)["champion"] is None
-    assert "its column 'zone' of type string is not in the data" in told.texts[1]
+    document = copied.run()
+    assert document["champion"] is None
+    assert any("its column 'zone' of type string is not in the data" in text for text in document["notices"])
 
 
 # When it runs

@@ -165,7 +165,13 @@ def _summary(outputs: Mapping[str, Any], fresh: frozenset[str]) -> dict[str, Any
         "champion": evaluated["champion"],
         "gates": outputs["gate"]["gates"],
         "passed": outputs["gate"]["passed"],
-        "notices": [*outputs["ingest"]["notices"], *findings, *outputs["train"]["notices"], *unanswered],
+        "notices": [
+            *outputs["ingest"]["notices"],
+            *findings,
+            *outputs["train"]["notices"],
+            *evaluated["notices"],
+            *unanswered,
+        ],
     }
 
 

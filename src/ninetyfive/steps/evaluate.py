@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ninetyfive.errors import DataError
+from ninetyfive.errors import DataError, IntegrityError
 from ninetyfive.features.transform import Transform
 from ninetyfive.metrics import Task
 from ninetyfive.models.baselines import baseline_from
@@ -91,6 +91,7 @@ class _Judge:
     predictor: Predictor
     scorers: tuple[Scorer, ...]
     champion: OpenRelease | None
+    notices: tuple[str, ...] = ()
 
     def reducer(self, name: str) -> Reducer[Any, Any]:
         columns = prediction_columns(name, self.task, self.classes)
@@ -114,34 +115,34 @@ def _judge(context: Prepared, given: Ingested, fitted: dict[str, Any], trained: 
     else:
         predictor = OnnxPredictor(store.read(files["model.onnx"]), refuses_missing=refuses)
     frames = transform.frames()
-    champion = _champion(context, task, classes, given)
+    champion, notices = _champion(context, task, classes, given)
     scorers = [
         Scorer(MODEL, frames, predictor),
         Scorer(CONSTANT, frames, baseline_from(store.read(files["constant"]))),
         Scorer(LINEAR, frames, baseline_from(store.read(files["linear"]))),
         *([champion.scorer(CHAMPION)] if champion else ()),
     ]
-    return _Judge(task, classes, transform, predictor, tuple(scorers), champion)
+    return _Judge(task, classes, transform, predictor, tuple(scorers), champion, notices)
 
 
-def _champion(context: Prepared, task: Task, classes: tuple[str, ...], given: Ingested) -> OpenRelease | None:
-    """The champion, where it answers the same question from the columns that there are; otherwise that is told."""
+def _champion(
+    context: Prepared, task: Task, classes: tuple[str, ...], given: Ingested
+) -> tuple[OpenRelease | None, tuple[str, ...]]:
+    """The champion, where it is whole and answers the same question from columns that there are; else None and why."""
     if context.champion is None:
-        return None
-    release = open_release(Path(context.store.path(context.store.release(context.champion).folder)))
+        return None, ()
+    name = f"champion {context.champion[:12]} is not compared:"
+    try:
+        release = open_release(Path(context.store.path(context.store.release(context.champion).folder)))
+    except IntegrityError as error:
+        return None, (f"{name} {error}",)
+    about = release.about
+    if (about.task, about.classes, about.label) != (task, classes, str(context.declaration.label)):
+        return None, (f"{name} its task, classes or label are others",)
     missing = sorted(set(release.transform.inputs.items()) - set(given.schema.types.items()))
-    if (release.about.task, release.about.classes, release.about.label) == (
-        task,
-        classes,
-        str(context.declaration.label),
-    ):
-        if not missing:
-            return release
-        why = f"its column {missing[0][0]!r} of type {missing[0][1]} is not in the data"
-    else:
-        why = "its task, classes or label are others"
-    context.reporter.notice(f"champion {release.hash[:12]} cannot be re-scored on these rows: {why}")
-    return None
+    if missing:
+        return None, (f"{name} its column {missing[0][0]!r} of type {missing[0][1]} is not in the data",)
+    return release, ()
 
 
 def _document(context: Prepared, judge: _Judge, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,6 +168,7 @@ def _document(context: Prepared, judge: _Judge, found: Mapping[str, Any]) -> dic
     release = judge.champion
     return {
         "rows": rows,
+        "notices": list(judge.notices),
         "unpredicted": int(whole[MODEL].whole["unpredicted"]),
         "primary": names[0],
         "metrics": metrics["model"],
