@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -47,11 +48,16 @@ def file_hash(stream: BinaryIO) -> str:
 
 
 def function_hash(function: Callable[..., Any]) -> str:
-    """Sha256 of the source of a function; of its byte code where no source is to be had (typed into a bare Python)."""
+    """Sha256 of the source of a function; of its byte code where that stands in no file (a notebook, a bare Python).
+
+    Without a file the source that Python remembers may be that of another text of the same name, such as "<string>".
+    """
+    code = getattr(function, "__code__", None)
+    if isinstance(code, CodeType) and not Path(code.co_filename).is_file():
+        return content_hash(_code(code))
     try:
         return content_hash(inspect.getsource(function))
     except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
         return content_hash(_code(code) if code else repr(function))
 
 

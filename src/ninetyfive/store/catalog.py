@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -201,8 +201,11 @@ class Catalog:
             isolation_level=None,
             check_same_thread=False,
         )
-        for pragma in ("journal_mode=TRUNCATE", "synchronous=FULL", "fullfsync=1", "foreign_keys=1"):
-            connection.execute(f"PRAGMA {pragma}")
+        with ExitStack() as unless_set:
+            unless_set.callback(connection.close)
+            for pragma in ("journal_mode=TRUNCATE", "synchronous=FULL", "fullfsync=1", "foreign_keys=1"):
+                connection.execute(f"PRAGMA {pragma}")
+            unless_set.pop_all()
         return connection
 
     def _prepare(self, create: bool) -> None:
