@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from ninetyfive import clock, conform, plan, relations
@@ -34,6 +34,7 @@ from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.validate import validate
 from ninetyfive.steps.window import labelled_depends
+from ninetyfive.values import micros_of, plain
 
 STEPS: tuple[Step[Prepared], ...] = (
     Step("ingest", ingest, depends=ingest_depends, uses=(conform, plan, relations, clashes)),
@@ -145,7 +146,8 @@ def _summary(outputs: Mapping[str, Any], fresh: frozenset[str]) -> dict[str, Any
     counts = [count for span, count in outputs["ingest"]["counts"].items() if span in fresh]
     names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
     evaluated, cut = outputs["evaluate"], outputs["split"]
-    borders = {"from": _text(cut["start"]), "cut": _text(cut["cut"]), "to": _text(cut["as_of"])}
+    places = {"from": "start", "cut": "cut", "to": "as_of"}
+    borders = {name: plain(cut[key], "timestamp") for name, key in places.items()}
     findings = [
         f"{one['where']}" + (f", column {one['column']!r}" if one["column"] else "") + f": {one['got']}"
         for one in outputs["validate"]["findings"]
@@ -241,12 +243,6 @@ def _told(context: Context) -> Any:
     return tell
 
 
-def _text(microseconds: int | None) -> str | None:
-    if microseconds is None:
-        return None
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S")
-
-
 def as_of_microseconds(text: str | None) -> int | None:
     """`--as-of` in µs: an ISO 8601 time, its zone put away by going to UTC; `UsageError` for other words."""
     if text is None:
@@ -257,5 +253,4 @@ def as_of_microseconds(text: str | None) -> int | None:
         raise UsageError(
             "--as-of", expected="an ISO 8601 time", got=repr(text), do="write it like 2026-01-31T12:00"
         ) from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
+    return micros_of(moment)

@@ -38,16 +38,6 @@ class Graph:
     origins: tuple[int, ...]
     sinks: Mapping[str, int]
 
-    def shuffle_inputs(self, node: int) -> list[tuple[int, int]]:
-        """(shuffle, input number) of each shuffle that reads `node`."""
-        return [
-            (number, side)
-            for number, plan in enumerate(self.nodes)
-            if isinstance(plan, Shuffle)
-            for side, source in enumerate(self.inputs[number])
-            if source == node
-        ]
-
     def ranks(self, node: int) -> dict[str, int]:
         """The place of each span of `node` in canonical order: {span: 0, 1, …}; {"": 0} after a `Shuffle`."""
         source = self.nodes[self.origins[node]]
