@@ -75,7 +75,7 @@ lock: setup ## write the lock files from pyproject.toml; UPGRADE=--upgrade takes
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) --all-extras pyproject.toml -o requirements.lock
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) --no-deps --group pyproject.toml:examples -o requirements-examples.lock
 
-LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" $(UPGRADE)
 
 clean: ## remove what was built and what the demo made; .venv stays
