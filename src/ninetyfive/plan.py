@@ -9,8 +9,9 @@ Rules that every engine keeps, so that the same data gives the same bytes on eac
 - A *span* is one source file or one in-memory frame, named by its content hash. A *chunk* is at most
   `CHUNK_ROWS` consecutive rows of a span. Canonical order is the span's hash, then the chunk's number.
 - `Map` sees one chunk at a time, never an empty one, and is row-wise: f(a ++ b) = f(a) ++ f(b).
-- `Reduce` makes one state per chunk (`add(zero(), chunk)`), then merges a span's states left to right in the order
-  of its chunks. What an engine returns is one state per span; `merge_states` merges the spans in canonical order.
+- `Reduce` makes one state per chunk (`add(zero(), chunk)`), then merges a span's states along a binary tree that the
+  numbers of its chunks fix: 0 with 1, 2 with 3, then 0–1 with 2–3 … (`engines.merging`), so that workers can merge what
+  they have. What an engine returns is one state per span; `merge_states` merges the spans in canonical order.
 - `Shuffle` brings rows with equal keys into the same hash partition, each input sorted by key, then `order`, then
   span and row (nulls last). NaN equals NaN; −0.0 equals 0.0. A row with a null among its keys meets nothing: such
   rows are spread over the partitions by position, reach the function with that null, and it must not match them

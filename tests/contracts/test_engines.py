@@ -6,6 +6,7 @@ import pytest
 
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.plan import Engine
+from ninetyfive.testing.engine_faults import SMALL
 from ninetyfive.testing.engine_suite import EngineSuite
 
 
@@ -14,8 +15,16 @@ class TestLocal(EngineSuite):
     def engine(self, request: pytest.FixtureRequest) -> Engine:
         return LocalEngine(threads=request.param)
 
+    @pytest.fixture
+    def small(self) -> Engine:
+        return LocalEngine(threads=2, partition_memory=SMALL)
+
 
 class TestLocalThatSpills(EngineSuite):
     @pytest.fixture
     def engine(self) -> Engine:
         return LocalEngine(threads=3, memory=0)
+
+    @pytest.fixture
+    def small(self) -> Engine:
+        return LocalEngine(threads=3, memory=0, partition_memory=SMALL)

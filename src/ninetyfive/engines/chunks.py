@@ -3,26 +3,28 @@
     frame ─▶ rows_of_part ─▶ evaluate ─▶ {End: state │ {key: state} │ frame │ (frame, borders)}
 
 An *end* is where rows leave the graph: a `Reduce`, a `Write`, rows asked for, or one input of a `Shuffle`. Partial
-results of a span are joined in the order of its chunks (`joined` for states); an end that saw no row has none.
+results of a span are joined in the order of its chunks (states by `merging`); an end that saw no row has none.
 
 What does not belong here: threads, files, the order in which chunks run (`local` …).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
-from ninetyfive.engines.graph import Graph, check_columns, check_key_type, name_of
-from ninetyfive.engines.partitioning import split_by, spread
+from ninetyfive.engines.graph import Graph, check_columns, check_key_type, declared, name_of
+from ninetyfive.engines.merging import Merging
+from ninetyfive.engines.partitioning import in_order, piece_number, split_by, spread
 from ninetyfive.errors import EngineError, NinetyfiveError, PlanError
-from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Read, Reduce, Shuffle, Write
+from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Plan, Read, Reduce, RowFunction, Shuffle, Write
 
 _SHOWN = 600
 
@@ -51,6 +53,45 @@ class Blamed(AbstractContextManager[None]):
             got = f"{type(error).__name__}: {error}"
             shown = got if len(got) <= _SHOWN else got[:_SHOWN] + " …"
             raise EngineError(self._where, expected="no exception", got=shown, do=self._do) from error
+
+
+class _Rowwise(AbstractContextManager[None]):
+    """`Blamed` for a row function on a chunk, which also says which row it was that the function cannot take."""
+
+    def __init__(self, function: RowFunction, frame: pl.DataFrame, place: str) -> None:
+        self._function = function
+        self._frame = frame
+        self._place = place
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, (Exception, pl.exceptions.PanicException)) and not isinstance(error, NinetyfiveError):
+            row = _failing_row(self._function, self._frame)
+            name = name_of(self._function)
+            where = f"function {name} on {self._place}" + ("" if row is None else f", row {row}")
+            with Blamed(where, f"fix {name}, it must take any rows of its input"):
+                raise error
+
+
+def _failing_row(function: RowFunction, frame: pl.DataFrame) -> int | None:
+    """The number of a row that a row-wise function raises at, found by halving; None where no row alone does it."""
+    first, rows = 0, frame.height
+    while rows > 1:
+        half = rows // 2
+        if not _raises(function, frame.slice(first, half)):
+            first, half = first + half, rows - half
+        rows = half
+    return first if _raises(function, frame.slice(first, 1)) else None
+
+
+def _raises(function: RowFunction, frame: pl.DataFrame) -> bool:
+    try:
+        with Blamed("one row", "fix it"):
+            function(frame)
+    except NinetyfiveError:
+        return True
+    return False
 
 
 def ends_of(graph: Graph) -> tuple[End, ...]:
@@ -148,7 +189,7 @@ class Evaluation:
         name = name_of(plan.function)
         key = (self._graph.inputs[node][0], plan.function)
         if key not in self._sides:
-            with Blamed(f"function {name} on {self._place}", f"fix {name}, it must take any rows of its input"):
+            with _Rowwise(plan.function, frame, self._place):
                 made = plan.function(frame)
             accepted, rejected = made if isinstance(made, tuple) else (made, None)
             self._sides[key] = (accepted, rejected)
@@ -210,8 +251,58 @@ def _columns(columns: tuple[tuple[str, pl.DataType], ...]) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + " …"
 
 
+def met(plan: Shuffle, partition: int, sides: Sequence[pl.DataFrame | None]) -> pl.DataFrame:
+    """What the function of a `Shuffle` makes of a whole partition: the rows of each side with `__row`, in any order."""
+    if all(frame is None for frame in sides):
+        return pl.DataFrame(schema=plan.output)
+    frames = []
+    for side, (source, frame) in enumerate(zip(plan.inputs, sides, strict=True)):
+        order = plan.order[side] if plan.order else ()
+        nothing = pl.DataFrame(schema=declared(source) or {})
+        frames.append(nothing if frame is None else in_order(frame, plan.keys[side], order))
+    name = name_of(plan.function)
+    with Blamed(f"function {name} on partition {partition}", f"fix {name}, it must take any rows of its inputs"):
+        made = plan.function(tuple(frames))
+    return check_output(f"function {name}", made, plan.output)
+
+
+def pieces_of(partition: int, rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+    """The rows that a `Shuffle` made of a partition as numbered chunks."""
+    for piece, frame in enumerate(rows.iter_slices(CHUNK_ROWS) if rows.height else ()):
+        yield piece_number(partition, piece), frame
+
+
+def merging_of(graph: Graph, end: End) -> Merging[Any]:
+    """An empty tree for the states of a `Reduce`."""
+    plan = graph.nodes[end.node]
+    assert isinstance(plan, Reduce)
+    return Merging(partial(joined, plan))
+
+
+def nothing_of(graph: Graph, end: End) -> Any:
+    """The state of a `Reduce` over no rows."""
+    plan = graph.nodes[end.node]
+    assert isinstance(plan, Reduce)
+    return {} if plan.by else plan.reducer.zero()
+
+
+def one_frame(plan: Plan, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The rows asked for as one frame, given those of each chunk."""
+    if not frames:
+        return pl.DataFrame(schema=declared(plan) or {})
+    odd = next((frame for frame in frames if frame.schema != frames[0].schema), None)
+    if odd is not None:
+        raise PlanError(
+            "Read",
+            expected=f"chunks with the same columns: {frames[0].schema}",
+            got=f"{odd.schema}",
+            do="put a Map with declared output over the Read",
+        )
+    return pl.concat(frames).rechunk()
+
+
 def joined(plan: Reduce, left: Any, right: Any) -> Any:
-    """Two partial results of a `Reduce`, `left` before `right`; neither argument is changed but a keyed `left`."""
+    """Two states of a `Reduce`, `left` before `right`; neither argument is changed but a keyed `left`."""
     merge = plan.reducer.merge
     with Blamed(f"reducer {name_of(plan.reducer)}", "fix its merge"):
         if not plan.by:

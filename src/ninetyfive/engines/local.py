@@ -17,22 +17,21 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from ninetyfive.engines.chunks import Blamed, End, Evaluation, check_output, ends_of, joined, rows_of_part
-from ninetyfive.engines.graph import Graph, check_columns, declared, graph_of, name_of
-from ninetyfive.engines.partitioning import in_order, piece_number
+from ninetyfive.engines.chunks import End, Evaluation, ends_of, merging_of, met, nothing_of, one_frame, pieces_of
+from ninetyfive.engines.graph import Graph, declared, graph_of
+from ninetyfive.engines.partitioning import PARTITION_LEVEL, PARTITION_MEMORY, check_room
+from ninetyfive.engines.parts import PartReads, parts_of
 from ninetyfive.engines.scheduling import Schedule
 from ninetyfive.engines.spilling import Buffers
 from ninetyfive.engines.writing import Folder, SpanWriter
 from ninetyfive.errors import PlanError
-from ninetyfive.plan import CHUNK_ROWS, Part, Plan, Read, Reader, Reduce, Shuffle, Write
+from ninetyfive.plan import Plan, Reduce, Shuffle, Write
 
 Progress = Callable[[int, int | None], None]
 
@@ -42,8 +41,10 @@ class LocalEngine:
 
     `threads` (default: the processors this process may use), `memory` in bytes for rows that gather for shuffles,
     `temporary` folder for what does not fit (default: the system's), `progress(rows done, rows in all or None)`
-    called on the calling thread as the rows of `Read` nodes are done. The same data gives the same bytes whatever
-    these are. Engines keep nothing between runs but `jobs`; one may run from several threads.
+    called on the calling thread as the rows of `Read` nodes are done; `partition_memory` in bytes for the rows of one
+    partition of a shuffle, which is held whole: more is an `EngineError` that names a key with many of them. The same
+    data gives the same bytes whatever these are. Engines keep nothing between runs but `jobs`; one may run from several
+    threads.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class LocalEngine:
         memory: int = 512 << 20,
         temporary: str | os.PathLike[str] | None = None,
         progress: Progress | None = None,
+        partition_memory: int = PARTITION_MEMORY,
     ) -> None:
         if threads is not None and threads < 1:
             raise PlanError("LocalEngine.threads", expected="at least 1", got=str(threads), do="leave it out, or say 1")
@@ -60,6 +62,7 @@ class LocalEngine:
         self._memory = memory
         self._temporary = temporary
         self._progress = progress
+        self._room = partition_memory
 
     def run(self, plans: Mapping[str, Plan]) -> dict[str, Any]:
         """Run all plans as one job; a run that fails raises and leaves no file behind.
@@ -73,7 +76,7 @@ class LocalEngine:
         graph = graph_of(plans)
         self.jobs += 1
         folder = Path(tempfile.mkdtemp(prefix="ninetyfive-", dir=self._temporary))
-        job = _Job(graph, Buffers(folder, self._memory), self._threads, self._progress)
+        job = _Job(graph, Buffers(folder, self._memory), self._threads, self._progress, self._room)
         try:
             return job.run()
         finally:
@@ -83,11 +86,11 @@ class LocalEngine:
 class _Job:
     """One call of `run`: what its units share."""
 
-    def __init__(self, graph: Graph, buffers: Buffers, threads: int, progress: Progress | None) -> None:
+    def __init__(self, graph: Graph, buffers: Buffers, threads: int, progress: Progress | None, room: int) -> None:
         self.graph = graph
+        self.room = room
         self.buffers = buffers
         self.ends = ends_of(graph)
-        self.ranks = {number: graph.ranks(number) for number in set(graph.origins)}
         self.stopped = Event()
         self.folders: dict[int, Folder] = {}
         self.writers: dict[tuple[End, str], SpanWriter] = {}
@@ -126,8 +129,8 @@ class _Job:
             unit.close()
 
     def _phases(self, pool: ThreadPoolExecutor) -> None:
-        parts = _part_units(self)
-        known = [unit.part.rows for unit in parts]
+        parts = [_PartUnit(self, part) for part in parts_of(self.graph)]
+        known = [unit.part.part.rows for unit in parts]
         self._total = None if None in known else sum(sum(rows) for rows in known if rows)
         self._parts = parts
         Schedule(pool, self._threads + 2, self._report).run(parts)
@@ -156,107 +159,86 @@ class _Job:
             return found
         if isinstance(plan, Write):
             return tuple(found.values())
-        return _one_frame(plan, [frame for frames in found.values() for frame in frames])
+        return one_frame(plan, [frame for frames in found.values() for frame in frames])
 
 
-@dataclass(slots=True)
 class _Fold:
     """What the ends that a unit feeds have of its span so far."""
 
-    job: _Job
-    span: str
-    ends: tuple[End, ...]
-    kept: dict[End, Any]
+    def __init__(self, job: _Job, span: str, ends: tuple[End, ...]) -> None:
+        self.ends = ends
+        self._job = job
+        self._span = span
+        self._rows: dict[End, list[pl.DataFrame]] = {end: [] for end in ends if end.kind == "rows"}
+        self._states = {end: merging_of(job.graph, end) for end in ends if end.kind == "state"}
 
-    def add(self, partials: Mapping[End, Any]) -> None:
+    def add(self, chunk: int, partials: Mapping[End, Any]) -> None:
         """Add the partial results of the next chunk."""
+        for end, states in self._states.items():
+            states.add(0, chunk, partials.get(end))
         for end, partial in partials.items():
-            plan = self.job.graph.nodes[end.node]
             if end.kind == "meeting":
-                self.job.buffers.add((end.node, end.side), partial)
+                self._job.buffers.add((end.node, end.side), partial)
             elif end.kind == "rows":
-                self.kept.setdefault(end, []).append(partial)
+                self._rows[end].append(partial)
             elif end.kind == "file":
                 self._writer(end).add(partial)
-            elif isinstance(plan, Reduce):
-                self.kept[end] = joined(plan, self.kept[end], partial) if end in self.kept else partial
+
+    def settle(self, partition: int) -> None:
+        """No more chunks of a partition come."""
+        for states in self._states.values():
+            states.settle(PARTITION_LEVEL, partition)
 
     def finish(self) -> None:
         """Give each end what it is owed of this span."""
         for end in self.ends:
-            plan = self.job.graph.nodes[end.node]
+            found = self._job.found[end]
             if end.kind == "rows":
-                self.job.found[end][self.span] = self.kept.get(end, [])
+                found[self._span] = self._rows[end]
             elif end.kind == "file":
-                empty = pl.DataFrame(schema=declared(self.job.graph.nodes[end.source]) or {})
-                self.job.found[end][self.span] = self._writer(end).close(empty)
-                del self.job.writers[end, self.span]
-            elif isinstance(plan, Reduce):
-                nothing: Any = {} if plan.by else plan.reducer.zero()
-                self.job.found[end][self.span] = self.kept.get(end, nothing)
+                empty = pl.DataFrame(schema=declared(self._job.graph.nodes[end.source]) or {})
+                found[self._span] = self._writer(end).close(empty)
+                del self._job.writers[end, self._span]
+            elif end.kind == "state":
+                state = self._states[end].total()
+                found[self._span] = nothing_of(self._job.graph, end) if state is None else state
 
     def _writer(self, end: End) -> SpanWriter:
-        key = (end, self.span)
-        if key not in self.job.writers:
-            self.job.writers[key] = SpanWriter(self.job.folders[end.node], self.span)
-        return self.job.writers[key]
+        key = (end, self._span)
+        if key not in self._job.writers:
+            self._job.writers[key] = SpanWriter(self._job.folders[end.node], self._span)
+        return self._job.writers[key]
 
 
 def _fold_for(job: _Job, span: str, origins: set[int]) -> _Fold:
-    return _Fold(job, span, tuple(end for end in job.ends if job.graph.origins[end.source] in origins), {})
+    return _Fold(job, span, tuple(end for end in job.ends if job.graph.origins[end.source] in origins))
 
 
 class _PartUnit:
     """One part, read once for all `Read` nodes that name it."""
 
-    def __init__(self, job: _Job, reader: Reader, part: Part, reads: dict[int, tuple[Read, np.ndarray]]) -> None:
+    def __init__(self, job: _Job, part: PartReads) -> None:
         self.part = part
+        self.chunks = part.chunks
         self._job = job
-        self._reader = reader
-        self._reads = reads
-        self._columns = _union([read.columns for read, _ in reads.values()])
-        self._fold = _fold_for(job, part.span, set(reads))
-        self._ranks = {number: job.ranks[number][part.span] for number in reads}
+        self._fold = _fold_for(job, part.part.span, set(part.reads))
         self._rest: Iterator[pl.DataFrame] | None = None
-        self._blamed = (f"reader {name_of(reader)} of {part.url}", "check the file, or the reader")
-
-    @property
-    def chunks(self) -> int | None:
-        return None if self.part.rows is None else len(self.part.rows)
 
     def load(self, chunk: int) -> pl.DataFrame | None:
         if self._job.stopped.is_set():
             raise CancelledError
-        with Blamed(*self._blamed):
-            if self.part.rows is None:
-                if self._rest is None:
-                    self._rest = iter(self._reader.read(self.part, 0, None, self._columns))
-                return next(self._rest, None)
-            frames = list(self._reader.read(self.part, chunk, chunk + 1, self._columns))
-        if len(frames) != 1:
-            raise PlanError(
-                self._blamed[0],
-                expected=f"one frame for chunk {chunk} of {len(self.part.rows)}",
-                got=f"{len(frames)} frames",
-                do="let `rows` of the part and its reader agree",
-            )
-        return frames[0]
+        if self.chunks is not None:
+            return self.part.load(chunk)
+        if self._rest is None:
+            self._rest = self.part.stream()
+        return next(self._rest, None)
 
-    def work(self, chunk: int, loaded: pl.DataFrame) -> tuple[int, dict[End, Any]]:
-        if not set(self._columns or ()) <= set(loaded.columns):
-            with Blamed(*self._blamed):
-                whole = next(iter(self._reader.read(self.part)), loaded)
-            check_columns(f"Read of {self.part.url}", self._columns or (), whole.columns)
-        sources = {
-            number: rows_of_part(read, self.part, without, chunk, loaded)
-            for number, (read, without) in self._reads.items()
-        }
-        evaluation = Evaluation(self._job.graph, sources, self.part.span, chunk)
-        return loaded.height, evaluation.partials(self._fold.ends, self._ranks)
+    def work(self, chunk: int, loaded: pl.DataFrame) -> tuple[int, int, dict[End, Any]]:
+        return chunk, loaded.height, self.part.partials(self._job.graph, self._fold.ends, chunk, loaded)
 
-    def fold(self, result: tuple[int, dict[End, Any]]) -> int:
-        rows, partials = result
-        self._fold.add(partials)
+    def fold(self, result: tuple[int, int, dict[End, Any]]) -> int:
+        chunk, rows, partials = result
+        self._fold.add(chunk, partials)
         return rows
 
     def finish(self) -> None:
@@ -284,71 +266,26 @@ class _PartitionUnit:
             raise CancelledError
         return [self._job.buffers.take((self._number, side), chunk) for side in range(len(self._plan.inputs))]
 
-    def work(self, chunk: int, loaded: list[pl.DataFrame | None]) -> list[dict[End, Any]]:
-        plan = self._plan
-        if all(frame is None for frame in loaded):
-            return []
-        frames = []
-        for side, source in enumerate(plan.inputs):
-            frame, loaded[side] = loaded[side], None
-            order = plan.order[side] if plan.order else ()
-            nothing = pl.DataFrame(schema=declared(source) or {})
-            frames.append(nothing if frame is None else in_order(frame, plan.keys[side], order))
-        name = name_of(plan.function)
-        with Blamed(f"function {name} on partition {chunk}", f"fix {name}, it must take any rows of its inputs"):
-            made = plan.function(tuple(frames))
-        rows = check_output(f"function {name}", made, plan.output)
-        partials = []
-        for piece, frame in enumerate(rows.iter_slices(CHUNK_ROWS) if rows.height else ()):
+    def work(self, chunk: int, loaded: list[pl.DataFrame | None]) -> tuple[int, list[tuple[int, dict[End, Any]]]]:
+        check_room(self._plan, chunk, [[] if frame is None else [frame] for frame in loaded], self._job.room)
+        rows = met(self._plan, chunk, loaded)
+        pieces = []
+        for number, frame in pieces_of(chunk, rows):
             if self._job.stopped.is_set():
                 raise CancelledError
-            evaluation = Evaluation(self._job.graph, {self._number: frame}, "", piece_number(chunk, piece))
-            partials.append(evaluation.partials(self._fold.ends, {self._number: 0}))
-        return partials
+            evaluation = Evaluation(self._job.graph, {self._number: frame}, "", number)
+            pieces.append((number, evaluation.partials(self._fold.ends, {self._number: 0})))
+        return chunk, pieces
 
-    def fold(self, result: list[dict[End, Any]]) -> int:
-        for partials in result:
-            self._fold.add(partials)
+    def fold(self, result: tuple[int, list[tuple[int, dict[End, Any]]]]) -> int:
+        partition, pieces = result
+        for number, partials in pieces:
+            self._fold.add(number, partials)
+        self._fold.settle(partition)
         return 0
 
     def finish(self) -> None:
         self._fold.finish()
-
-
-def _part_units(job: _Job) -> list[_PartUnit]:
-    """One unit per part and reader, in canonical order; `without` and `columns` may differ between its `Read` nodes."""
-    shared: dict[tuple[Reader, Part], dict[int, tuple[Read, np.ndarray]]] = {}
-    for number, plan in enumerate(job.graph.nodes):
-        for part in plan.parts if isinstance(plan, Read) else ():
-            assert isinstance(plan, Read)
-            without = np.array(part.without, dtype=np.int64)
-            shared.setdefault((plan.reader, replace(part, without=())), {})[number] = (plan, without)
-    units = [_PartUnit(job, reader, part, reads) for (reader, part), reads in shared.items()]
-    return sorted(units, key=lambda unit: (unit.part.span, unit.part.url))
-
-
-def _union(columns: list[tuple[str, ...] | None]) -> tuple[str, ...] | None:
-    """All columns that any `Read` needs, in the order first named; None (all) where one does not say."""
-    names: dict[str, None] = {}
-    for wanted in columns:
-        if wanted is None:
-            return None
-        names.update(dict.fromkeys(wanted))
-    return tuple(names)
-
-
-def _one_frame(plan: Plan, frames: list[pl.DataFrame]) -> pl.DataFrame:
-    if not frames:
-        return pl.DataFrame(schema=declared(plan) or {})
-    odd = next((frame for frame in frames if frame.schema != frames[0].schema), None)
-    if odd is not None:
-        raise PlanError(
-            "Read",
-            expected=f"chunks with the same columns: {frames[0].schema}",
-            got=f"{odd.schema}",
-            do="put a Map with declared output over the Read",
-        )
-    return pl.concat(frames).rechunk()
 
 
 def _processors() -> int:

@@ -10,21 +10,27 @@ What does not belong here: where partitions are kept (`spilling`), or when they 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from ninetyfive.errors import PlanError
+from ninetyfive.engines.graph import name_of
+from ninetyfive.errors import EngineError, PlanError
 from ninetyfive.hashing import mix, row_hash
-from ninetyfive.plan import key_of
+from ninetyfive.plan import Shuffle, key_of
 
 ROW = "__row"
 """The column (UInt64) that a frame carries through a shuffle: span rank, chunk and row, in canonical order."""
 
+PARTITION_MEMORY = 2 << 30
+"""How many bytes the rows of one partition may take where nothing else is said: a partition is held whole."""
+
 _ROW_BITS = 24
 _CHUNK_BITS = 22
-_PIECE_BITS = 10
+PARTITION_LEVEL = 10
+"""The level of `merging` on which a node is a partition: the chunks that a `Shuffle` makes of one are below it."""
 
 
 def canonical(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -36,14 +42,14 @@ def canonical(name: str, dtype: pl.DataType) -> pl.Expr:
 
 def piece_number(partition: int, piece: int) -> int:
     """The chunk number of the `piece`-th chunk that a `Shuffle` makes of a partition."""
-    if piece >> _PIECE_BITS:
+    if piece >> PARTITION_LEVEL:
         raise PlanError(
             f"Shuffle, partition {partition}",
-            expected=f"at most {1 << _PIECE_BITS} chunks in a partition",
+            expected=f"at most {1 << PARTITION_LEVEL} chunks in a partition",
             got="more",
             do="raise `partitions` of the Shuffle",
         )
-    return (partition << _PIECE_BITS) | piece
+    return (partition << PARTITION_LEVEL) | piece
 
 
 def spread(
@@ -60,6 +66,28 @@ def spread(
     rows = within + np.uint64(rank << (_ROW_BITS + _CHUNK_BITS))
     spread_out = frame.with_columns(pl.Series(ROW, rows))[np.argsort(partition, kind="stable")]
     return spread_out, (0, *np.cumsum(np.bincount(partition, minlength=partitions)).tolist())
+
+
+def check_room(plan: Shuffle, partition: int, sides: Sequence[Sequence[pl.DataFrame]], room: int) -> None:
+    """`EngineError` where the rows of a partition, in pieces by side, take over `room` bytes; names a heavy key."""
+    sizes = [sum(piece.estimated_size() for piece in pieces) for pieces in sides]
+    if sum(sizes) <= room:
+        return
+    side = sizes.index(max(sizes))
+    names = plan.keys[side]
+    rows = pl.concat([piece.select(canonical(name, piece.schema[name]) for name in names) for piece in sides[side]])
+    (*key, most) = rows.group_by(names).len(ROW).sort(ROW, descending=True).row(0)
+    heavy = ", ".join(f"{name}={value!r}" for name, value in zip(names, key, strict=True))
+    one_key = most * 2 > rows.height
+    split = (
+        f"handle the rows of {heavy} apart" if one_key else f"raise partitions= of the Shuffle from {plan.partitions}"
+    )
+    raise EngineError(
+        f"Shuffle {name_of(plan.function)}, input {side}, partition {partition}",
+        expected=f"rows that fit into partition_memory, {room:,} bytes",
+        got=f"{sum(sizes):,} bytes or more; of the first {rows.height:,} rows {most:,} have {heavy}",
+        do=f"{split}, or raise partition_memory of the engine in ninetyfive.toml",
+    )
 
 
 def in_order(frame: pl.DataFrame, keys: tuple[str, ...], order: tuple[str, ...]) -> pl.DataFrame:

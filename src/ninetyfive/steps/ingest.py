@@ -40,7 +40,7 @@ from ninetyfive.steps.repeats import Verdicts, judge, places_of, shared_plan
 from ninetyfive.steps.window import Ingested, SpanEntry, statistics_key, times_key
 from ninetyfive.store.records import SpanRecord
 
-VERSION = 1
+VERSION = 2
 CHUNK = "__chunk"
 EXAMPLE = 80
 """How much of a value is shown."""

@@ -184,7 +184,12 @@ def doubled(plan: Plan, log: str = "") -> Map:
 
 
 def special_values() -> pl.DataFrame:
-    """Four rows of what is easily lost: nulls, NaN, −0.0, infinities, zones, decimals, nested, large strings."""
+    """Four rows of what is easily lost: nulls, NaN, −0.0, infinities, zones, decimals, nested, large strings.
+
+    `zoned` has both half past twos of the night in which the clocks of Berlin go back, and the end of the hour that the
+    spring night lacks.
+    """
+    nights = [1_729_989_000_000_000, 1_729_992_600_000_000, 1_711_846_800_000_000, None]
     moment = datetime(1969, 12, 31, 23, 59, 59, 999_999)
     return pl.DataFrame(
         {
@@ -202,6 +207,7 @@ def special_values() -> pl.DataFrame:
             "nothing": [None, None, None, None],
             "small": pl.Series([1, -1, None, 127], dtype=pl.Int8),
             "single": pl.Series([1.5, math.nan, None, -0.0], dtype=pl.Float32),
+            "zoned": pl.Series(nights, dtype=pl.Int64).cast(pl.Datetime("us", "Europe/Berlin")),
         },
         schema_overrides={"decimal": pl.Decimal(38, 2), "nothing": pl.Null},
     ).with_columns(utc=pl.col("naive").dt.replace_time_zone("UTC"))

@@ -5,9 +5,13 @@
         def engine(self):
             return MyEngine()
 
+        @pytest.fixture
+        def small(self):
+            return MyEngine(partition_memory=SMALL)     # one that holds partitions of a few KiB
+
 Most tests run plans on the engine and on `ReferenceEngine` and want the same: states equal as encoded bytes, files by
 sha256, rows in the same order. All data is small and in memory (`frame_part`, chunks of a few rows); functions here
-are picklable, so that an engine may run them in other processes.
+are picklable, so that an engine may run them in other processes. What goes wrong stands in `engine_faults`.
 
 What does not belong here: an engine's own promises (threads, memory, spilling), tested beside it.
 """
@@ -24,7 +28,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ninetyfive.errors import DataError, EngineError, PlanError, StoreError
+from ninetyfive.errors import PlanError, StoreError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.plan import (
     CHUNK_ROWS,
@@ -32,7 +36,6 @@ from ninetyfive.plan import (
     SPAN,
     Engine,
     Map,
-    Part,
     Plan,
     Read,
     Reduce,
@@ -43,6 +46,7 @@ from ninetyfive.plan import (
 )
 from ninetyfive.relations import repeated_ids, rows_of
 from ninetyfive.sources.spans import SpanReader, part_of
+from ninetyfive.testing.engine_faults import EngineFaults
 from ninetyfive.testing.engine_plans import (
     DOUBLED,
     NUMBERS,
@@ -52,7 +56,6 @@ from ninetyfive.testing.engine_plans import (
     FrameReader,
     Gathers,
     Joins,
-    Raises,
     SumCount,
     Types,
     columns,
@@ -79,8 +82,8 @@ def comparable(plan: Plan, result: Any) -> Any:
     return [repr(row) for row in result.rows()], result.schema
 
 
-class EngineSuite:
-    """The contract of engines; subclasses give the fixture `engine`."""
+class EngineSuite(EngineFaults):
+    """The contract of engines; subclasses give the fixtures `engine` and `small`."""
 
     def agree(self, engine: Engine, plans: Mapping[str, Plan], tmp_path: Path) -> dict[str, Any]:
         """Run plans on the engine and on the reference, compare all results, and give those of the engine."""
@@ -341,12 +344,14 @@ class EngineSuite:
         assert results["k"].columns == ["k"]
         assert (results["k"].height, results["x"].height) == (9, 7)
 
-    @pytest.mark.parametrize("known", [True, False])
-    def test_order_and_kind_of_parts_change_nothing(self, engine: Engine, tmp_path: Path, known: bool) -> None:
+    @pytest.mark.parametrize(("known", "chunk"), [(True, 3), (False, 3), (True, 1)])
+    def test_order_and_kind_of_parts_change_nothing(
+        self, engine: Engine, tmp_path: Path, known: bool, chunk: int
+    ) -> None:
         frames = [numbers(rows, seed) for seed, rows in enumerate((5, 0, 23, 1, 12))]
         plans: dict[int, dict[str, Plan]] = {}
         for turn, order in enumerate(([0, 1, 2, 3, 4], [3, 1, 4, 0, 2])):
-            source = doubled(read_of(*(frames[number] for number in order), known=known))
+            source = doubled(read_of(*(frames[number] for number in order), chunk=chunk, known=known))
             gathered = Shuffle((source,), (("x",),), Gathers(("x",)), columns({**DOUBLED, "met": pl.Int64()}))
             plans[turn] = {
                 "sum": Reduce(source, SumCount("twice")),
@@ -415,66 +420,3 @@ class EngineSuite:
         assert [file.rows for file in (*results["files"], *results["met files"])] == [()] * (len(parts) + 1)
         back = Read(tuple(part_of(file) for file in results["files"]), SpanReader())
         assert engine.run({"rows": back})["rows"].height == 0
-
-    # ------------------------------------------------------------------ faults
-
-    def test_a_function_that_raises_is_named(self, engine: Engine, tmp_path: Path) -> None:
-        plan = three()
-        broken = Map(plan, Raises(1, ZeroDivisionError("by zero")), columns(NUMBERS))
-        part = frame_part(numbers(10))
-        with pytest.raises(EngineError, match=rf"Raises on span {part.span[:12]}, chunk 0.*ZeroDivisionError: by zero"):
-            engine.run({"files": Write(plan, str(tmp_path / "out")), "broken": broken})
-        assert not (tmp_path / "out").exists()
-
-    def test_errors_of_ours_pass_unchanged(self, engine: Engine) -> None:
-        error = DataError("row 5", expected="a", got="b", do="c")
-        with pytest.raises(DataError, match="row 5: expected a, got b"):
-            engine.run({"broken": Map(three(), Raises(5, error), columns(NUMBERS))})
-
-    def test_a_failed_run_leaves_what_was_there(self, engine: Engine, tmp_path: Path) -> None:
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out" / "mine").write_text("mine")
-        broken = Map(three(), Raises(2006, ValueError("no")), columns(NUMBERS))
-        gathered = Shuffle((rows_of(three(), NUMBERS),), (("k",),), Gathers(("x",)), columns(NUMBERS))
-        for plan in (broken, gathered):
-            with pytest.raises((EngineError, PlanError)):
-                engine.run({"files": Write(doubled(three()), str(tmp_path / "out")), "broken": plan})
-            assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
-
-    def test_output_that_was_not_declared(self, engine: Engine) -> None:
-        with pytest.raises(PlanError, match="function Doubled: expected the declared columns: k Int64"):
-            engine.run({"rows": Map(three(), Doubled(), columns(NUMBERS))})
-        source = rows_of(three(), NUMBERS)
-        with pytest.raises(PlanError, match="function Gathers"):
-            engine.run({"rows": Shuffle((source,), (("k",),), Gathers(("k",)), columns(NUMBERS))})
-        with pytest.raises(PlanError, match="two frames"):
-            engine.run({"rows": Map(three(), Raises(-1, ValueError()), columns(NUMBERS), side="rejected")})
-        with pytest.raises(PlanError, match="no such column"):
-            engine.run({"rows": rows_of(three(), {"z": pl.Int64()})})
-
-    def test_plans_that_cannot_be(self, engine: Engine, tmp_path: Path) -> None:
-        part = frame_part(numbers(3))
-        source = rows_of(three(), NUMBERS)
-        output = columns(NUMBERS)
-        reduced = Reduce(three(), SumCount("x"))
-        files = Write(three(), str(tmp_path / "out"))
-        first = FirstOfEach(("k",))
-        wrong: dict[str, dict[str, Plan]] = {
-            "which is an end": {"a": Map(reduced, first, output)},  # type: ignore[arg-type]
-            "twice": {"a": Read((part, part), FrameReader())},
-            "named by its content hash": {"a": Read((Part("../x", "x"),), FrameReader())},
-            "declared columns": {"a": Shuffle((three(),), (("k",),), first, output)},
-            "dtypes of input 0": {"a": Shuffle((source, source), (("k",), ("x",)), first, output)},
-            "keys for each input": {"a": Shuffle((source, source), (("k",),), first, output)},
-            "did you mean|there are: k, x": {"a": Shuffle((source,), (("kk",),), first, output)},
-            "at least one column": {"a": Read((part,), FrameReader(), columns=())},
-            "Reduce.by": {"a": Reduce(source, SumCount("x"), by=("z",))},
-            "two that share one": {"a": files, "b": Write(source, str(tmp_path / "out") + "/")},
-            "compare by value": {"a": Read((Part("a", "x", (("list", []),)),), FrameReader())},
-        }
-        for words, plans in wrong.items():
-            with pytest.raises(PlanError, match=words):
-                engine.run(plans)
-        assert not (tmp_path / "out").exists()
-        with pytest.raises(PlanError, match=r"did you mean|there are: k, x"):
-            engine.run({"a": Read((part,), FrameReader(), columns=("z",))})

@@ -1,7 +1,7 @@
 """An engine in a hundred plain lines: one row, one chunk, one thing after the other. What `engine_suite` compares with.
 
 It says what the rules of `plan` mean without any cleverness: keys met in a dict, rows sorted by a Python key, states
-merged in a loop. Everything is held in memory and computed again for each sink. It shares with real engines only the
+merged by halves. Everything is held in memory and computed again for each sink. It shares with real engines only the
 stable hash, the checks of a plan, and the Parquet writer.
 
 What does not belong here: speed, threads, bounded memory, messages for broken functions.
@@ -88,16 +88,30 @@ def _mapped(plan: Map, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _reduced(plan: Reduce, chunks: list[Chunk]) -> Any:
     reducer = plan.reducer
-    states: dict[tuple[Any, ...], Any] = {}
-    for _, frame in chunks:
+    states: dict[int, dict[tuple[Any, ...], Any]] = {}
+    for number, frame in chunks:
         rows = frame.filter(pl.col(plan.where)) if plan.where and frame.width else frame
         groups: dict[tuple[Any, ...], list[int]] = {}
-        for number, key in enumerate(_keys(rows, plan.by) if plan.by else [()] * rows.height):
-            groups.setdefault(key, []).append(number)
-        for key, numbers in groups.items():
-            state = reducer.add(reducer.zero(), rows[numbers])
-            states[key] = reducer.merge(states[key], state) if key in states else state
-    return states if plan.by else states.get((), reducer.zero())
+        for row, key in enumerate(_keys(rows, plan.by) if plan.by else [()] * rows.height):
+            groups.setdefault(key, []).append(row)
+        states[number] = {key: reducer.add(reducer.zero(), rows[numbers]) for key, numbers in groups.items()}
+    size = 1
+    while size <= max(states, default=0):
+        size *= 2
+    merged = _merged(plan, states, 0, size)
+    return merged if plan.by else merged.get((), reducer.zero())
+
+
+def _merged(
+    plan: Reduce, states: dict[int, dict[tuple[Any, ...], Any]], first: int, size: int
+) -> dict[tuple[Any, ...], Any]:
+    """The states of `size` chunks (a power of two) from `first` on: of the first half, merged with the second."""
+    if size == 1 or not any(first <= chunk < first + size for chunk in states):
+        return states.get(first, {})
+    half = size // 2
+    left, right = (_merged(plan, states, start, half) for start in (first, first + half))
+    both = {key: plan.reducer.merge(state, right[key]) for key, state in left.items() if key in right}
+    return {**left, **right, **both}
 
 
 def _keys(frame: pl.DataFrame, names: tuple[str, ...]) -> list[tuple[Any, ...]]:
