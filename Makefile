@@ -7,6 +7,9 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
 
+# What runs the demo: local, spark or beam.
+ENGINE ?= local
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME
 
@@ -46,8 +49,8 @@ endif
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@$(PY) -c '$(SAY)' > $@
 
-demo: setup ## prepare the flights of 2013, run the whole pipeline on them, predict and explain
-	$(PY) examples/flights/demo.py
+demo: setup ## prepare the flights of 2013, run the whole pipeline on them, predict and explain; ENGINE=spark or beam
+	NINETYFIVE_ENGINE=$(ENGINE) $(PY) examples/flights/demo.py
 
 test: setup ## every test, the docstring examples and the README
 	$(PY) -m pytest -n auto --dist loadscope

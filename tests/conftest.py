@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     import polars as pl
+    from pyspark.sql import SparkSession
 
     from ninetyfive import System
     from ninetyfive.store.opening import Store
@@ -245,3 +247,32 @@ def _project(folder: Path, like: Path | None = None) -> Iterator[Project]:
 def _trips() -> Callable[..., pl.DataFrame]:
     """The function that makes trips."""
     return trips
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One warm classic session for all tests of a process; it is a Spark Connect server too."""
+    from ninetyfive.engines.spark import SparkEngine
+
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    plugin = {"spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin"}
+    session = SparkEngine(
+        master="local[2]", options={**plugin, "spark.connect.grpc.binding.port": port, PORT: port}
+    ).session
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def connect(spark: SparkSession) -> Iterator[SparkSession]:
+    """A Spark Connect client of the session `spark`."""
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    session: Any = ConnectSession.builder.remote(f"sc://localhost:{spark.conf.get(PORT)}").getOrCreate()
+    yield session
+    session.stop()
+
+
+PORT = "spark.ninetyfive.tests.port"

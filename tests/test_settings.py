@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ninetyfive.errors import SettingsError
-from ninetyfive.settings import LocalEngineSettings, Settings, load_settings
+from ninetyfive.settings import BeamEngineSettings, LocalEngineSettings, Settings, SparkEngineSettings, load_settings
 
 
 def load(folder: Path, text: str = "", **environment: str) -> Settings:
@@ -35,6 +35,51 @@ memory = "2 GiB"
     settings = load(tmp_path, text)
     assert (settings.store_url, settings.catalog) == ("memory://bucket/here", "sqlite:////data/catalog.sqlite")
     assert settings.local == LocalEngineSettings(2, 2 * 2**30)
+
+
+def test_engines_have_settings_of_their_own(tmp_path: Path) -> None:
+    text = """
+engine = "spark"
+
+[engines.local]
+partition_memory = "1GiB"
+
+[engines.spark]
+master = "spark://host:7077"
+partition_memory = "3GiB"
+
+[engines.spark.options]
+spark.executor.memory = "4g"
+"spark.executor.cores" = 2
+
+[engines.beam]
+temporary = "gs://bucket/tmp"
+options = { runner = "FlinkRunner", flink_master = "${MASTER}", no_auth = true }
+"""
+    settings = load(tmp_path, text, MASTER="host:8081", NINETYFIVE_ENGINES_SPARK_REMOTE="sc://host")
+    assert settings.engine == "spark"
+    assert settings.local.partition_memory == 2**30
+    options = {"spark.executor.memory": "4g", "spark.executor.cores": 2}
+    assert settings.spark == SparkEngineSettings("spark://host:7077", "sc://host", options, 3 * 2**30)
+    options = {"runner": "FlinkRunner", "flink_master": "host:8081", "no_auth": True}
+    assert settings.beam == BeamEngineSettings("gs://bucket/tmp", options)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('engine = "sparc"', "did you mean 'spark'"),
+        ("[engines.flink]", r"\[engines\] 'flink': expected a known setting"),
+        ("[engines.spark]\nmaser = 'x'", "did you mean 'master'"),
+        ("[engines.spark]\nmaster = 7", r"\[engines.spark\] 'master': expected text, got 7"),
+        ("[engines.beam]\noptions = ['--runner=x']", r"\[engines.beam\] 'options': expected a table"),
+        ("[engines.beam]\npartition_memory = 7", r"'partition_memory': expected a size"),
+        ("[engines.spark.options]\nfs.s3a.secret.key = 'abc'", "expected no secret in the file"),
+    ],
+)
+def test_what_is_wrong_with_an_engine_is_named(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load(tmp_path, text)
 
 
 def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:

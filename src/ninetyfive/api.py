@@ -6,7 +6,8 @@ declaring a system loads nothing heavy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -234,9 +235,34 @@ class System(Declaration):
         return store_exists(settings.store_url, settings.catalog)
 
     def _engine(self, settings: Settings, reporter: Reporter) -> Engine:
-        from ninetyfive.engines.local import LocalEngine
+        if settings.engine == "local":
+            from ninetyfive.engines.local import LocalEngine
 
-        return LocalEngine(settings.local.threads, settings.local.memory, progress=reporter.rows)
+            local = settings.local
+            return LocalEngine(
+                local.threads, local.memory, progress=reporter.rows, partition_memory=local.partition_memory
+            )
+        with _extra(settings.engine):
+            if settings.engine == "spark":
+                from ninetyfive.engines.spark import SparkEngine
+
+                spark = settings.spark
+                return SparkEngine(
+                    master=spark.master,
+                    remote=spark.remote,
+                    options=spark.options,
+                    partition_memory=spark.partition_memory,
+                    progress=reporter.rows,
+                )
+            from ninetyfive.engines.beam import BeamEngine
+
+            beam = settings.beam
+            return BeamEngine(
+                beam.options,
+                temporary=beam.temporary,
+                partition_memory=beam.partition_memory,
+                progress=reporter.rows,
+            )
 
     def _open(self, store: Store, release: str | None) -> OpenRelease:
         from ninetyfive.models.release import open_release
@@ -252,3 +278,17 @@ class System(Declaration):
 
     def _champion_schema(self, store: Store) -> Any:
         return None if store.champion() is None else self._open(store, None).schema
+
+
+@contextmanager
+def _extra(engine: str) -> Iterator[None]:
+    """Turn the want of an engine's library into the command that adds it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f'engine = "{engine}"',
+            expected=f"the packages of the extra {engine!r}",
+            got=f"no package {error.name}",
+            do=f"pip install 'ninetyfive[{engine}]'",
+        ) from error

@@ -1,6 +1,7 @@
 """The settings: ninetyfive.toml says *where* (store, catalog, engine); system.py says *what*.
 
-Order of force: environment (`NINETYFIVE_STORE`, `NINETYFIVE_ENGINES_LOCAL_THREADS` …), ninetyfive.toml, the defaults.
+Order of force: environment (`NINETYFIVE_STORE`, `NINETYFIVE_ENGINES_LOCAL_THREADS` …; not `options`), ninetyfive.toml,
+the defaults.
 Text may name an environment variable as `${NAME}`; a password or token written out is an error. Without a file
 everything runs embedded in `.ninetyfive/` beside system.py.
 """
@@ -11,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,33 @@ _SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 @dataclass(frozen=True, slots=True)
 class LocalEngineSettings:
-    """`[engines.local]`: threads (None: the machine's cores) and memory, the bytes a shuffle holds before it spills."""
+    """`[engines.local]`: threads (None: the machine's cores) and memory, the bytes a shuffle holds before it spills.
+
+    `partition_memory`, here and below: the bytes that the rows of one partition of a shuffle may take.
+    """
 
     threads: int | None = None
     memory: int = 512 * 2**20
+    partition_memory: int = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class SparkEngineSettings:
+    """`[engines.spark]`: `master` (None: this machine), or `remote` for Spark Connect; `options`: Spark's settings."""
+
+    master: str | None = None
+    remote: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    partition_memory: int = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class BeamEngineSettings:
+    """`[engines.beam]`: a `temporary` folder that all workers reach; `options` are Beam's pipeline options."""
+
+    temporary: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    partition_memory: int = 2 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,8 @@ class Settings:
     catalog: str | None = None
     engine: str = "local"
     local: LocalEngineSettings = LocalEngineSettings()
+    spark: SparkEngineSettings = SparkEngineSettings()
+    beam: BeamEngineSettings = BeamEngineSettings()
 
     @property
     def store_url(self) -> str:
@@ -49,31 +75,49 @@ class Settings:
         return self.store if "://" in self.store else str((self.folder / self.store).absolute())
 
 
-ENGINES = ("local",)
-_OVERRIDES = (("store",), ("catalog",), ("engine",), ("engines", "local", "threads"), ("engines", "local", "memory"))
+ENGINES = {"local": LocalEngineSettings, "spark": SparkEngineSettings, "beam": BeamEngineSettings}
+_WORDS = ("store", "catalog", "engine")
+_PLACES = (
+    *((word,) for word in _WORDS),
+    *(("engines", name, one.name) for name in ENGINES for one in fields(ENGINES[name])),
+)
 
 
 def load_settings(folder: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """Read ninetyfive.toml in `folder`, overridden by the environment; `SettingsError` names the key that is wrong."""
     environment = os.environ if environment is None else environment
     document = _read(folder / FILE)
-    top = {field.name for field in fields(Settings)} - {"folder", "local"} | {"engines"}
-    _known(f"{FILE}, ", document, top)
+    _known(f"{FILE}, ", document, {*_WORDS, "engines"})
     engines = _table("engines", document.get("engines", {}))
     _known(f"{FILE}, [engines] ", engines, ENGINES)
-    local = _table("engines.local", engines.get("local", {}))
-    _known(f"{FILE}, [engines.local] ", local, {field.name for field in fields(LocalEngineSettings)})
-    places = _override({**document, "engines": {"local": local}}, environment)
-    values = {key: _text(places[key], environment) for key in ("store", "catalog", "engine") if key in places}
+    for name, kind in ENGINES.items():
+        engines[name] = _table(f"engines.{name}", engines.get(name, {}))
+        _known(f"{FILE}, [engines.{name}] ", engines[name], {one.name for one in fields(kind)})
+    places = _override({**document, "engines": engines}, environment)
+    values: dict[str, Any] = {key: _text(places[key], environment) for key in _WORDS if key in places}
     if values.get("engine", "local") not in ENGINES:
         where, name = places["engine"][0], values["engine"]
         raise SettingsError(where, expected="a known engine", got=repr(name), do=near_names(name, ENGINES))
-    known = {
-        name: read(*places[f"engines.local.{name}"])
-        for name, read in (("threads", _threads), ("memory", _size))
-        if f"engines.local.{name}" in places
-    }
-    return Settings(folder=folder, local=LocalEngineSettings(**known), **values)
+    values |= {name: kind(**_engine(name, places, environment)) for name, kind in ENGINES.items()}
+    return Settings(folder=folder, **values)
+
+
+def _engine(engine: str, places: Mapping[str, tuple[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
+    """What is said of one engine, by setting."""
+    said: dict[str, Any] = {}
+    for one in fields(ENGINES[engine]):
+        place = places.get(f"engines.{engine}.{one.name}")
+        if place is None:
+            continue
+        if one.name == "threads":
+            said[one.name] = _threads(*place)
+        elif one.name == "options":
+            said[one.name] = _options(*place, environment)
+        elif one.name.endswith("memory"):
+            said[one.name] = _size(*place)
+        else:
+            said[one.name] = _text(place, environment)
+    return said
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -93,12 +137,12 @@ def _read(path: Path) -> dict[str, Any]:
 def _override(document: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
     """`{setting: (where it is said, value)}`: `NINETYFIVE_ENGINES_LOCAL_THREADS` goes over [engines.local] threads."""
     places: dict[str, tuple[str, Any]] = {}
-    for words in _OVERRIDES:
+    for words in _PLACES:
         name = "NINETYFIVE_" + "_".join(words).upper()
         table = document
         for word in words[:-1]:
             table = table[word]
-        if environment.get(name):
+        if environment.get(name) and words[-1] != "options":
             places[".".join(words)] = name, environment[name]
         elif words[-1] in table:
             folder = f"[{'.'.join(words[:-1])}] " if words[:-1] else ""
@@ -115,7 +159,23 @@ def _known(where: str, table: Mapping[str, Any], known: Collection[str]) -> None
 def _table(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SettingsError(f"{FILE}, {name!r}", expected="a table", got=repr(value), do="write [engines.local]")
-    return value
+    return dict(value)
+
+
+def _options(where: str, value: object, environment: Mapping[str, str]) -> dict[str, Any]:
+    """A table of plain values, of which texts may name the environment; `a.b = 1` in it is the option "a.b"."""
+    if not isinstance(value, dict):
+        raise SettingsError(
+            where, expected="a table", got=repr(value), do='write it like options = { "spark.executor.cores" = 2 }'
+        )
+    found: dict[str, Any] = {}
+    for name, one in value.items():
+        if isinstance(one, dict):
+            inner = _options(f"{where}, {name!r}", one, environment)
+            found |= {f"{name}.{below}": value for below, value in inner.items()}
+        else:
+            found[name] = _text((f"{where}, {name!r}", one), environment) if isinstance(one, str) else one
+    return found
 
 
 def _threads(where: str, value: object) -> int:
@@ -157,7 +217,7 @@ def _refuse_secrets(value: Any, path: str, name: str = "") -> None:
     elif isinstance(value, list):
         for inner in value:
             _refuse_secrets(inner, path, name)
-    elif _is_secret(name.rpartition(".")[2], str(value)):
+    elif _is_secret(name, str(value)):
         raise SettingsError(
             f"{path}, {name!r}",
             expected="no secret in the file",

@@ -15,7 +15,7 @@ import ninetyfive
 from ninetyfive.cli.commands import app
 from ninetyfive.metrics import METRICS
 from ninetyfive.run import STEPS
-from ninetyfive.settings import LocalEngineSettings, Settings
+from ninetyfive.settings import ENGINES, Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -54,9 +54,10 @@ def test_commands_and_their_flags_are_documented() -> None:
 
 
 def test_settings_metrics_and_steps_are_documented() -> None:
-    local = [f"engines.local.{field.name}" for field in fields(LocalEngineSettings)]
-    settings = [*(field.name for field in fields(Settings) if field.name not in ("folder", "local")), *local]
-    variables = ["NINETYFIVE_" + name.replace(".", "_").upper() for name in settings]
+    engines = [f"engines.{name}.{one.name}" for name, kind in ENGINES.items() for one in fields(kind)]
+    settings = [*(one.name for one in fields(Settings) if one.name not in ("folder", *ENGINES)), *engines]
+    told = [name for name in settings if not name.endswith(".options")]
+    variables = ["NINETYFIVE_" + name.replace(".", "_").upper() for name in told]
     words = [*settings, *variables, *METRICS, *(step.name for step in STEPS)]
     assert not [word for word in words if not stands(word)]
 

@@ -84,3 +84,35 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
     command = f"set -o pipefail; {sys.executable} -m ninetyfive.cli run --help | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+LOGS = """
+import logging, sys, typer
+from ninetyfive.cli.edge import run_app
+
+app = typer.Typer()
+
+@app.command()
+def command() -> None:
+    logging.getLogger("library").warning("a warning")
+    logging.warning("another")
+    logging.getLogger("library").info("more")
+
+sys.exit(run_app(app, [], logs=sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "code", "heard"),
+    [("", 0, []), ("warning", 0, ["a warning", "another"]), ("INFO", 0, ["a warning", "another", "more"])],
+)
+def test_libraries_are_heard_from_a_level_on(level: str, code: int, heard: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", LOGS, level], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert [line.rpartition(":")[2] for line in done.stderr.splitlines()] == heard
+
+
+def test_a_level_that_is_none_is_an_error() -> None:
+    done = subprocess.run([sys.executable, "-c", LOGS, "warnin"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "NINETYFIVE_LOG: expected a level, got 'warnin'. To do: did you mean 'WARN" in done.stderr

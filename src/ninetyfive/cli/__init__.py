@@ -18,4 +18,4 @@ def main() -> None:
     from ninetyfive.cli.commands import app
     from ninetyfive.cli.edge import run_app
 
-    sys.exit(run_app(app, sys.argv[1:]))
+    sys.exit(run_app(app, sys.argv[1:], logs=os.environ.get("NINETYFIVE_LOG", "")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -9,16 +10,29 @@ from collections.abc import Sequence
 import msgspec
 import typer
 
-from ninetyfive.errors import DeclarationError, EngineError, ModelError, NinetyfiveError, UsageError
+from ninetyfive.errors import (
+    DeclarationError,
+    EngineError,
+    ModelError,
+    NinetyfiveError,
+    SettingsError,
+    UsageError,
+    near_names,
+)
 
 INTERRUPTED = 130
 """The exit code of what was stopped by hand: 128 and the number of the signal, as shells count."""
 
 
-def run_app(app: typer.Typer, words: Sequence[str]) -> int:
-    """Run `app` on `words` and return the exit code; `--json` among the words makes errors JSON too."""
+def run_app(app: typer.Typer, words: Sequence[str], logs: str | None = None) -> int:
+    """Run `app` on `words` and return the exit code; `--json` among the words makes errors JSON too.
+
+    `logs` is the level from which libraries that log are heard on stderr ("": never; None: left as it is).
+    """
     as_json = "--json" in words
     try:
+        if logs is not None:
+            _hear_logs(logs)
         code = app(args=list(words), prog_name="ninetyfive", standalone_mode=False)
     except NinetyfiveError as error:
         if error.__cause__ is not None and isinstance(error, (DeclarationError, EngineError, ModelError)):
@@ -38,6 +52,17 @@ def run_app(app: typer.Typer, words: Sequence[str]) -> int:
         told = {"kind": "Interrupted", "got": "an interrupt"}
         _tell(told, "interrupted: run the same command again to resume", as_json)
     return code if isinstance(code, int) else 0
+
+
+def _hear_logs(level: str) -> None:
+    """Let libraries log from `level` on; or not at all: what they say of a failure stands in the error."""
+    levels = logging.getLevelNamesMapping()
+    if not level:
+        logging.getLogger().addHandler(logging.NullHandler())
+    elif level.upper() in levels:
+        logging.basicConfig(level=levels[level.upper()])
+    else:
+        raise SettingsError("NINETYFIVE_LOG", expected="a level", got=repr(level), do=near_names(level.upper(), levels))
 
 
 def _tell_words(error: typer.TyperException, as_json: bool) -> None:

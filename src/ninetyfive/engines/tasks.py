@@ -1,0 +1,373 @@
+"""What a worker of a distributed engine does: a task reads chunks, a group puts together what tasks made.
+
+    Task ─ run_task ─┬─▶ done: a state, a file, rows         where the task had the whole span
+                     ├─▶ states of blocks, files in pieces   ─ run_group ─▶ done
+                     └─▶ rows of a partition                 ─ run_group ─▶ the same three again, one round later
+    round of an end:  1, 2, … for the shuffles one behind the other, and a last one for states and files
+
+All that travels is a `Message`. A task or group that runs twice (retried, speculative) sends equal messages, and files
+under names of their own: whichever the engine keeps, the other is never named and goes with the attempt's folder.
+
+What does not belong here: how messages travel (`spark`, `beam`), and what becomes of what is done (`submission`).
+"""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import polars as pl
+
+from ninetyfive.engines.chunks import End, Evaluation, merging_of, met, pieces_of
+from ninetyfive.engines.graph import Graph, declared
+from ninetyfive.engines.merging import Merging
+from ninetyfive.engines.partitioning import PARTITION_LEVEL, check_room
+from ninetyfive.engines.parts import PartReads
+from ninetyfive.engines.writing import Folder, SpanWriter
+from ninetyfive.errors import EngineError
+from ninetyfive.plan import Reduce, Shuffle, WrittenFile, key_of
+
+BLOCK_LEVEL = 3
+BLOCK = 1 << BLOCK_LEVEL
+"""How many chunks a task reads: a longer span is cut into blocks of this many, each a node of `merging`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """The chunks `first` to `last` (exclusive; None: to the end) of a part; `whole`: they are all that it has."""
+
+    reads: PartReads
+    first: int = 0
+    last: int | None = None
+    whole: bool = True
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it reads; None where only reading tells."""
+        known = self.reads.part.rows
+        return None if known is None else sum(known[self.first : self.last])
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """What travels: `data` for end number `end`, and its place there.
+
+    `group` is the span, or the number of the partition for rows on their way to a shuffle. `level` and `number` are the
+    node of `merging` for a state, the order for rows and files. `done`: a result that nobody has to put together.
+    """
+
+    end: int
+    group: str
+    level: int
+    number: int
+    data: bytes
+    done: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """All that every worker has to know; `attempts` are the folders that files go to, by `Write` node.
+
+    `root` is a folder that is there as long as somebody waits for the job; None where the engine stops tasks itself.
+    """
+
+    graph: Graph
+    ends: tuple[End, ...]
+    rounds: tuple[int, ...]
+    attempts: Mapping[int, str]
+    partition_memory: int
+    root: str | None = None
+
+    def target(self, message: Message) -> str:
+        """What a group is known by: messages with one target are put together."""
+        end = self.ends[message.end]
+        name = f"{end.node}" if end.kind == "meeting" else f"{end.kind}{message.end}"
+        return f"{name}:{message.group}"
+
+    def check_wanted(self) -> None:
+        """Stop a worker for whose job nobody waits any more."""
+        if self.root is not None and not Path(self.root).exists():
+            raise EngineError("job", expected="somebody who waits for it", got="nobody", do="run it again")
+
+
+def run_task(job: Job, task: Task) -> Iterator[Message]:
+    """Read the chunks of a task; errors as `chunks` and `parts` raise them."""
+    reads = task.reads
+    span = reads.part.span
+    made = _Made(job, span, set(reads.reads), task.whole)
+    with made:
+        for chunk, loaded in _loaded(task):
+            job.check_wanted()
+            yield from made.add(chunk, reads.partials(job.graph, made.ends, chunk, loaded))
+        yield from made.finish(BLOCK_LEVEL, task.first >> BLOCK_LEVEL)
+
+
+def run_group(job: Job, messages: Iterable[Message]) -> Iterator[Message]:
+    """Put together the messages of one target, in any order."""
+    group: _Group | None = None
+    for message in messages:
+        if group is None:
+            group = _group(job, message)
+        group.add(message)
+    if group is not None:
+        yield from group.finish()
+
+
+def run_round(job: Job, number: int, messages: Iterable[Message]) -> Iterator[Message]:
+    """Put together all groups of a round that are among `messages`; those of later rounds, and what is done, pass."""
+    groups: dict[str, _Group] = {}
+    for message in messages:
+        if message.done or job.rounds[message.end] != number:
+            yield message
+        else:
+            target = job.target(message)
+            if target not in groups:
+                groups[target] = _group(job, message)
+            groups[target].add(message)
+    for target in sorted(groups):
+        yield from groups.pop(target).finish()
+
+
+def pack_state(job: Job, end: int, state: Any) -> bytes:
+    """A state of a `Reduce` as bytes; None (no rows) too."""
+    plan = job.graph.nodes[job.ends[end].node]
+    assert isinstance(plan, Reduce)
+    if state is None:
+        return b""
+    encode = plan.reducer.encode
+    if not plan.by:
+        return b"1" + encode(state)
+    return b"1" + pickle.dumps([(key, encode(one)) for key, one in state.items()], protocol=5)
+
+
+def unpack_state(job: Job, end: int, data: bytes) -> Any:
+    """The state that `pack_state` packed."""
+    plan = job.graph.nodes[job.ends[end].node]
+    assert isinstance(plan, Reduce)
+    if not data:
+        return None
+    if not plan.by:
+        return plan.reducer.decode(data[1:])
+    return {key_of(key): plan.reducer.decode(one) for key, one in pickle.loads(data[1:])}
+
+
+def pack_rows(frame: pl.DataFrame) -> bytes:
+    """A frame as Arrow IPC, compressed: every dtype comes back as it was."""
+    stream = BytesIO()
+    frame.write_ipc(stream, compression="lz4", compat_level=pl.CompatLevel.oldest())
+    return stream.getvalue()
+
+
+def unpack_rows(data: bytes) -> pl.DataFrame:
+    """The frame that `pack_rows` packed."""
+    return pl.read_ipc(BytesIO(data))
+
+
+def unpack_file(data: bytes) -> WrittenFile:
+    """The file that a `Write` made, as a done message names it."""
+    return msgspec.msgpack.decode(data, type=WrittenFile)
+
+
+@dataclass(eq=False)
+class _Made:
+    """What a task or a partition makes of the chunks of its span, for each end."""
+
+    job: Job
+    span: str
+    origins: set[int]
+    whole: bool
+    ends: tuple[End, ...] = ()
+    numbers: dict[End, int] = field(default_factory=dict)
+    states: dict[End, Merging[Any]] = field(default_factory=dict)
+    files: dict[End, _Whole | _Pieces] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        graph = self.job.graph
+        self.numbers = {
+            end: number for number, end in enumerate(self.job.ends) if graph.origins[end.source] in self.origins
+        }
+        self.ends = tuple(self.numbers)
+        for end in self.ends:
+            if end.kind == "state":
+                self.states[end] = merging_of(graph, end)
+            elif end.kind == "file":
+                folder = Folder(self.job.attempts[end.node], make=False)
+                self.files[end] = _Whole(folder, self.span) if self.whole else _Pieces(folder)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        for file in self.files.values():
+            file.abort()
+
+    def add(self, chunk: int, partials: Mapping[End, Any]) -> Iterator[Message]:
+        """Add the partial results of a chunk; what can go on its way at once is given."""
+        for end, states in self.states.items():
+            states.add(0, chunk, partials.get(end))
+        for end, partial in partials.items():
+            number = self.numbers[end]
+            if end.kind == "file":
+                self.files[end].add(partial)
+            elif end.kind == "rows":
+                yield Message(number, self.span, 0, chunk, pack_rows(partial), done=True)
+            elif end.kind == "meeting":
+                rows, borders = partial
+                for partition, (first, last) in enumerate(pairwise(borders)):
+                    if first < last:
+                        yield Message(number, str(partition), 0, 0, pack_rows(rows[first:last]))
+
+    def finish(self, level: int, number: int) -> Iterator[Message]:
+        """Give the states and files: whole, or as node (`level`, `number`) of the span."""
+        for end, states in self.states.items():
+            states.settle(level, number)
+            state = states.total() if self.whole else states.nodes[level, number]
+            data = pack_state(self.job, self.numbers[end], state)
+            yield Message(self.numbers[end], self.span, level, 0 if self.whole else number, data, done=self.whole)
+        for end, file in self.files.items():
+            empty = pl.DataFrame(schema=declared(self.job.graph.nodes[end.source]) or {})
+            place = 0 if self.whole else number
+            yield Message(self.numbers[end], self.span, 0, place, file.close(empty), done=self.whole)
+
+
+class _Whole:
+    """The file of a span, in one go."""
+
+    def __init__(self, folder: Folder, span: str) -> None:
+        self._writer = SpanWriter(folder, span, f"{uuid.uuid4().hex}.parquet")
+
+    def add(self, frame: pl.DataFrame) -> None:
+        self._writer.add(frame)
+
+    def close(self, empty: pl.DataFrame) -> bytes:
+        return msgspec.msgpack.encode(self._writer.close(empty))
+
+    def abort(self) -> None:
+        self._writer.abort()
+
+
+class _Pieces:
+    """The rows of a file of which others have rows too, chunk by chunk in files that one worker puts together."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._names: list[str] = []
+
+    def add(self, frame: pl.DataFrame) -> None:
+        self._names.append(f"{uuid.uuid4().hex}.arrow")
+        with self._folder.create(self._names[-1]) as stream:
+            stream.write(pack_rows(frame))
+
+    def close(self, _: pl.DataFrame) -> bytes:
+        return msgspec.msgpack.encode(self._names)
+
+    def abort(self) -> None:
+        """Pieces go with the folder of the attempt."""
+
+
+def _loaded(task: Task) -> Iterator[tuple[int, pl.DataFrame]]:
+    if task.reads.chunks is None:
+        yield from enumerate(task.reads.stream())
+    else:
+        for chunk in range(task.reads.chunks)[task.first : task.last]:
+            yield chunk, task.reads.load(chunk)
+
+
+class _Group(Protocol):
+    """The messages of one target, put together as they come."""
+
+    def add(self, message: Message) -> None: ...
+
+    def finish(self) -> Iterator[Message]: ...
+
+
+def _group(job: Job, first: Message) -> _Group:
+    kinds: Mapping[str, Callable[[Job, Message], _Group]] = {"meeting": _Meeting, "state": _States, "file": _File}
+    return kinds[job.ends[first.end].kind](job, first)
+
+
+class _States:
+    """The states of blocks or partitions of a span."""
+
+    def __init__(self, job: Job, first: Message) -> None:
+        self._job = job
+        self._first = first
+        self._states = merging_of(job.graph, job.ends[first.end])
+
+    def add(self, message: Message) -> None:
+        self._states.add(message.level, message.number, unpack_state(self._job, message.end, message.data))
+
+    def finish(self) -> Iterator[Message]:
+        yield _done(self._first, pack_state(self._job, self._first.end, self._states.total()))
+
+
+class _File:
+    """The file of a span of which several workers have rows."""
+
+    def __init__(self, job: Job, first: Message) -> None:
+        self._job = job
+        self._first = first
+        self._names: dict[int, list[str]] = {}
+
+    def add(self, message: Message) -> None:
+        self._names[message.number] = msgspec.msgpack.decode(message.data, type=list[str])
+
+    def finish(self) -> Iterator[Message]:
+        end = self._job.ends[self._first.end]
+        folder = Folder(self._job.attempts[end.node], make=False)
+        file = _Whole(folder, self._first.group)
+        try:
+            for _, names in sorted(self._names.items()):
+                for name in names:
+                    self._job.check_wanted()
+                    with folder.open(name) as stream:
+                        file.add(unpack_rows(stream.read()))
+            empty = pl.DataFrame(schema=declared(self._job.graph.nodes[end.source]) or {})
+            yield _done(self._first, file.close(empty))
+        finally:
+            file.abort()
+
+
+class _Meeting:
+    """The rows of a partition of a `Shuffle`, and what its function makes of them."""
+
+    def __init__(self, job: Job, first: Message) -> None:
+        number = job.ends[first.end].node
+        plan = job.graph.nodes[number]
+        assert isinstance(plan, Shuffle)
+        self._job = job
+        self._number = number
+        self._plan = plan
+        self._partition = int(first.group)
+        self._sides: list[list[pl.DataFrame]] = [[] for _ in plan.inputs]
+        self._bytes = 0
+
+    def add(self, message: Message) -> None:
+        rows = unpack_rows(message.data)
+        self._sides[self._job.ends[message.end].side].append(rows)
+        self._bytes += int(rows.estimated_size())
+        if self._bytes > self._job.partition_memory:
+            check_room(self._plan, self._partition, self._sides, self._job.partition_memory)
+
+    def finish(self) -> Iterator[Message]:
+        job, number, partition = self._job, self._number, self._partition
+        sides = [pl.concat(pieces) if pieces else None for pieces in self._sides]
+        self._sides = []
+        rows = met(self._plan, partition, sides)
+        del sides
+        made = _Made(job, "", {number}, whole=False)
+        for piece, frame in pieces_of(partition, rows):
+            job.check_wanted()
+            partials = Evaluation(job.graph, {number: frame}, "", piece).partials(made.ends, {number: 0})
+            yield from made.add(piece, partials)
+        yield from made.finish(PARTITION_LEVEL, partition)
+
+
+def _done(message: Message, data: bytes) -> Message:
+    return msgspec.structs.replace(message, level=0, number=0, data=data, done=True)

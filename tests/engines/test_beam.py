@@ -1,0 +1,161 @@
+"""What the Beam engine promises beyond the contract: its runner, the root, names of steps, clean ends."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import fsspec
+import polars as pl
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from ninetyfive.engines.beam import BeamEngine
+from ninetyfive.errors import EngineError
+from ninetyfive.plan import Engine, Map, Plan, Reduce, Shuffle, Write
+from ninetyfive.testing.engine_plans import (
+    DOUBLED,
+    NUMBERS,
+    Gathers,
+    Raises,
+    SumCount,
+    columns,
+    doubled,
+    numbers,
+    read_of,
+    three,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Sleeps:
+    """Leaves a mark, then sleeps."""
+
+    mark: str
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        Path(self.mark).touch()
+        time.sleep(0.5)
+        return frame
+
+
+def everything(folder: Path) -> dict[str, Plan]:
+    """A job with every kind of step, spans of several blocks, and a shuffle behind a shuffle."""
+    good = doubled(read_of(numbers(40), numbers(3, 1), chunk=1))
+    types = {**DOUBLED, "met": pl.Int64()}
+    met = Shuffle((good,), (("x",),), Gathers(("x",)), columns(types))
+    again = Shuffle((Map(met, Columns(), columns(DOUBLED)),), (("k",),), Gathers(("k",)), columns(types))
+    return {"sum": Reduce(again, SumCount("x")), "files": Write(good, str(folder / "files")), "rows": met}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Drops the last column."""
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame[:, :-1]
+
+
+def test_it_is_an_engine() -> None:
+    assert isinstance(BeamEngine(), Engine)
+
+
+def test_the_runner_is_named_and_so_is_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[beam.Pipeline] = []
+    run = beam.Pipeline.run
+
+    def watched(pipeline: beam.Pipeline, *given: Any) -> Any:
+        seen.append(pipeline)
+        return run(pipeline, *given)
+
+    monkeypatch.setattr(beam.Pipeline, "run", watched)
+    BeamEngine().run(everything(tmp_path))
+    (pipeline,) = seen
+    assert type(pipeline.runner) is FnApiRunner
+    steps = pipeline.to_runner_api().components.transforms.values()
+    names = {step.unique_name for step in steps if not step.unique_name.startswith("ref_")}
+    top = {name for name in names if name and "/" not in name}
+    assert top == {
+        *("Tasks", "Spread tasks", "Read and map", "States", "Merge states", "Merged states"),
+        *(f"Shuffle {number}, {what}" for number in (1, 2) for what in ("rows", "meet", "apply")),
+        *("Files", "Meet files", "Write files", "Results", "Keep results"),
+    }
+
+
+@pytest.mark.parametrize("where", ["disk", "memory"])
+def test_all_that_travels_lies_under_a_root_that_is_gone_in_the_end(tmp_path: Path, where: str) -> None:
+    root = str(tmp_path / "temporary") if where == "disk" else f"memory://{tmp_path.name}"
+    files, path = fsspec.core.url_to_fs(root)
+    files.makedirs(path)
+    engine = BeamEngine({"temp_location": root}) if where == "disk" else BeamEngine(temporary=root)
+    engine.run(everything(tmp_path / "good"))
+    assert not files.ls(path)
+    with pytest.raises(EngineError, match="Raises on span"):
+        engine.run({"rows": Map(three(), Raises(5, ValueError("no")), columns(NUMBERS))})
+    assert not files.ls(path)
+
+
+def test_progress_tells_rows(tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    engine = BeamEngine(progress=lambda done, total: told.append((done, total)))
+    slow = Map(read_of(*(numbers(3, seed) for seed in range(4))), Sleeps(str(tmp_path / "mark")), columns(NUMBERS))
+    engine.run({"sum": Reduce(slow, SumCount("x"))})
+    assert told == sorted(told)
+    assert len(told) > 2
+    assert told[-1] == (12, 12)
+    told.clear()
+    engine.run({"sum": Reduce(three(known=False), SumCount("x"))})
+    assert all(total is None for _, total in told)
+
+
+def test_a_job_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    mark, temporary = tmp_path / "mark", tmp_path / "temporary"
+    temporary.mkdir()
+    slow = Map(read_of(numbers(200), chunk=1), Sleeps(str(mark)), columns(NUMBERS))
+    plans: dict[str, Plan] = {"files": Write(slow, str(tmp_path / "out")), "sum": Reduce(slow, SumCount("x"))}
+
+    def stop() -> None:
+        while not mark.exists():
+            time.sleep(0.05)
+        _thread.interrupt_main()
+
+    threading.Thread(target=stop, daemon=True).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        BeamEngine(temporary=str(temporary)).run(plans)
+    assert time.monotonic() - started < 30  # all of it would sleep for 100 s
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mark", "temporary"]
+    assert not list(temporary.iterdir())
+
+
+RUNNERS = """
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineResult
+
+class Fails(FnApiRunner):
+    def run_pipeline(self, pipeline, options):
+        assert options.get_all_options()["flink_master"] == "host:8081"
+        return Failed("FAILED")
+
+class Failed(PipelineResult):
+    def wait_until_finish(self, duration=None):
+        return self.state
+"""
+
+
+def test_another_runner_gets_its_options_and_its_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runner_of_others.py").write_text(RUNNERS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    engine = BeamEngine({"runner": "runner_of_others.Fails", "flink_master": "host:8081"})
+    with pytest.raises(EngineError, match="expected a job that ends well, got one that is FAILED"):
+        engine.run({"files": Write(three(), str(tmp_path / "out"))})
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(EngineError, match="NoSuchRunner"):
+        BeamEngine({"runner": "NoSuchRunner"}).run({"rows": three()})
