@@ -1,4 +1,4 @@
-"""Every benchmark in turn, each in its own process: `python -m bench [--quick]`. Exits 1 where any bound is broken."""
+"""Every benchmark in turn, each in its own process: `python -m bench`. Exits 1 where any bound is broken."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main() -> int:
         if name.startswith("_") or name.endswith("_script"):
             continue
         print(f"\n== bench.{name}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"bench.{name}", *sys.argv[1:]], check=False).returncode:
+        if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode:
             broken.append(name)
     print(f"\nbroken: {', '.join(broken)}" if broken else "\nall bounds held")
     return 1 if broken else 0

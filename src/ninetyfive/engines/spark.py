@@ -121,7 +121,8 @@ class SparkEngine:
             try:
                 self._wait(running, watch, bundles, submission.rows)
             except BaseException:
-                watch.cancel()
+                while not wait([running], timeout=_POLL).done:
+                    watch.cancel()  # again and again: before the query has begun there is nothing to cancel
                 raise
             table = running.result()
         if self._progress is not None and submission.rows is not None:
@@ -198,23 +199,19 @@ _Watch = _Classic | _Connect
 
 def _query(session: SparkSession, submission: Submission, bundles: int) -> DataFrame:
     """The whole job as one DataFrame of done messages."""
-    buckets = [min(count, _LAST_ROUND) if last else count for count, last in _with_last(submission.groups)]
-    rounds = [(number, count) for number, count in enumerate(buckets, 1) if count]
+    *shuffles, last = submission.groups
+    rounds = [*enumerate(shuffles, 1), *([(len(shuffles) + 1, min(last, _LAST_ROUND))] if last else [])]
+    buckets = [*(count for _, count in rounds), 1]
     job = dumps(submission.job)
     rows = {
         "bucket": pa.array((number % bundles for number in range(len(submission.tasks))), pa.int32()),
         "message": pa.array((dumps(task) for task in submission.tasks), pa.binary()),
     }
     frame = session.createDataFrame(pa.table(rows, schema=_ARROW)).repartitionById(bundles, "bucket")
-    nexts = [count for _, count in rounds[1:]] + [1]
-    frame = frame.mapInArrow(_tasks_of(job, rounds[0][1] if rounds else 1), SCHEMA)
-    for (number, count), after in zip(rounds, nexts, strict=False):
+    frame = frame.mapInArrow(_tasks_of(job, buckets[0]), SCHEMA)
+    for (number, count), after in zip(rounds, buckets[1:], strict=True):
         frame = frame.repartitionById(count, "bucket").mapInArrow(_round_of(job, number, after), SCHEMA)
     return frame.select("message")
-
-
-def _with_last(groups: tuple[int, ...]) -> Iterator[tuple[int, bool]]:
-    return ((count, number == len(groups) - 1) for number, count in enumerate(groups))
 
 
 def _bundles(submission: Submission) -> int:

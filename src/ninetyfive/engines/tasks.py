@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import msgspec
 import polars as pl
@@ -160,7 +160,7 @@ def unpack_state(job: Job, end: int, data: bytes) -> Any:
 def pack_rows(frame: pl.DataFrame) -> bytes:
     """A frame as Arrow IPC, compressed: every dtype comes back as it was."""
     stream = BytesIO()
-    frame.write_ipc(stream, compression="lz4", compat_level=pl.CompatLevel.oldest())
+    _write_rows(frame, stream, compressed=True)
     return stream.getvalue()
 
 
@@ -262,13 +262,18 @@ class _Pieces:
     def add(self, frame: pl.DataFrame) -> None:
         self._names.append(f"{uuid.uuid4().hex}.arrow")
         with self._folder.create(self._names[-1]) as stream:
-            stream.write(pack_rows(frame))
+            _write_rows(frame, stream, compressed=not self._folder.local)
 
     def close(self, _: pl.DataFrame) -> bytes:
         return msgspec.msgpack.encode(self._names)
 
     def abort(self) -> None:
         """Pieces go with the folder of the attempt."""
+
+
+def _write_rows(frame: pl.DataFrame, stream: BinaryIO, compressed: bool) -> None:
+    compression: Literal["lz4", "uncompressed"] = "lz4" if compressed else "uncompressed"
+    frame.write_ipc(stream, compression=compression, compat_level=pl.CompatLevel.oldest())
 
 
 def _loaded(task: Task) -> Iterator[tuple[int, pl.DataFrame]]:

@@ -85,7 +85,8 @@ class Folder:
                     raise FileExistsError("the file is there already")
 
     def clear(self) -> None:
-        """Remove the folder with all that is in it, where it is there."""
+        """Remove the folder with all that is in it, also what others put there."""
+        self._files.invalidate_cache()
         if self._files.exists(self._path):
             self._files.rm(self._path, recursive=True)
 
