@@ -259,7 +259,7 @@ class System(Declaration):
             beam = settings.beam
             return BeamEngine(
                 beam.options,
-                temporary=beam.temporary,
+                temporary=None if beam.temporary is None else settings.absolute(beam.temporary),
                 partition_memory=beam.partition_memory,
                 progress=reporter.rows,
             )

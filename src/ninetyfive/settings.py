@@ -72,7 +72,11 @@ class Settings:
     @property
     def store_url(self) -> str:
         """The store as an absolute path, or as the URL it is."""
-        return self.store if "://" in self.store else str((self.folder / self.store).absolute())
+        return self.absolute(self.store)
+
+    def absolute(self, place: str) -> str:
+        """A path of the settings as an absolute one, from the project's folder; a URL as it is."""
+        return place if "://" in place else str((self.folder / place).absolute())
 
 
 ENGINES = {"local": LocalEngineSettings, "spark": SparkEngineSettings, "beam": BeamEngineSettings}
@@ -174,7 +178,7 @@ def _options(where: str, value: object, environment: Mapping[str, str]) -> dict[
             inner = _options(f"{where}, {name!r}", one, environment)
             found |= {f"{name}.{below}": value for below, value in inner.items()}
         else:
-            found[name] = _text((f"{where}, {name!r}", one), environment) if isinstance(one, str) else one
+            found[name] = _expanded(f"{where}, {name!r}", one, environment)
     return found
 
 
@@ -207,6 +211,12 @@ def _text(place: tuple[str, Any], environment: Mapping[str, str]) -> str:
         return environment[match[1]]
 
     return _REFERENCE.sub(expand, value)
+
+
+def _expanded(where: str, value: object, environment: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_expanded(where, one, environment) for one in value]
+    return _text((where, value), environment) if isinstance(value, str) else value
 
 
 def _refuse_secrets(value: Any, path: str, name: str = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -104,7 +105,7 @@ sys.exit(run_app(app, [], logs=sys.argv[1]))
 
 @pytest.mark.parametrize(
     ("level", "code", "heard"),
-    [("", 0, []), ("warning", 0, ["a warning", "another"]), ("INFO", 0, ["a warning", "another", "more"])],
+    [("warning", 0, ["a warning", "another"]), ("INFO", 0, ["a warning", "another", "more"])],
 )
 def test_libraries_are_heard_from_a_level_on(level: str, code: int, heard: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", LOGS, level], capture_output=True, text=True, check=False)
@@ -116,3 +117,13 @@ def test_a_level_that_is_none_is_an_error() -> None:
     done = subprocess.run([sys.executable, "-c", LOGS, "warnin"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "NINETYFIVE_LOG: expected a level, got 'warnin'. To do: did you mean 'WARN" in done.stderr
+
+
+def test_by_default_libraries_are_not_heard_and_ones_own_code_is(tmp_path: Path) -> None:
+    library = tmp_path / "site-packages" / "loud_library.py"
+    library.parent.mkdir()
+    library.write_text("import logging\nlogging.error('a library')\nlogging.getLogger('x').error('too')\n")
+    script = f"import sys; sys.path.insert(0, {str(library.parent)!r})\n" + LOGS
+    script = script.replace('    logging.warning("another")', '    import loud_library\n    logging.warning("another")')
+    done = subprocess.run([sys.executable, "-c", script, ""], capture_output=True, text=True, check=False)
+    assert [line.rpartition(":")[2] for line in done.stderr.splitlines()] == ["a warning", "another"]

@@ -16,7 +16,7 @@ from ninetyfive.engines.partitioning import PARTITION_MEMORY
 from ninetyfive.engines.shipping import dumps
 from ninetyfive.engines.spark import SparkEngine
 from ninetyfive.engines.submission import Submission
-from ninetyfive.engines.tasks import run_round, run_task
+from ninetyfive.engines.tasks import open_job, run_round, run_task
 from ninetyfive.plan import Engine, Plan, Reduce, Write
 from ninetyfive.testing.engine_faults import SMALL
 from ninetyfive.testing.engine_plans import SumCount, doubled, three
@@ -63,10 +63,9 @@ class Unscheduled:
         made = Submission(plans, self._room)
         self.jobs += 1
         with made:
-            job = pickle.loads(dumps(made.job))
-            messages = [
-                message for task in made.tasks for message in self._last(run_task, job, pickle.loads(dumps(task)))
-            ]
+            job, *sent = dumps(made.job, *made.tasks)
+            job = open_job(job)
+            messages = [message for task in sent for message in self._last(run_task, job, pickle.loads(task))]
             for number in range(1, len(made.groups) + 1):
                 messages = self._last(run_round, job, number, messages[::-1])
             assert all(message.done for message in messages)

@@ -6,16 +6,25 @@ import _thread
 import threading
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import apache_beam as beam
 import fsspec
+import msgspec
 import polars as pl
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from ninetyfive.engines.beam import BeamEngine
+import ninetyfive.engines.beam
+from ninetyfive.engines.beam import BeamEngine, _MergeStates, _message, _Root
+from ninetyfive.engines.local import LocalEngine
+from ninetyfive.engines.submission import Submission
+from ninetyfive.engines.tasks import run_task
 from ninetyfive.errors import EngineError
 from ninetyfive.plan import Engine, Map, Plan, Reduce, Shuffle, Write
 from ninetyfive.testing.engine_plans import (
@@ -100,6 +109,87 @@ def test_all_that_travels_lies_under_a_root_that_is_gone_in_the_end(tmp_path: Pa
     with pytest.raises(EngineError, match="Raises on span"):
         engine.run({"rows": Map(three(), Raises(5, ValueError("no")), columns(NUMBERS))})
     assert not files.ls(path)
+
+
+class Flat(MemoryFileSystem):
+    """A bucket as it is: no folders, so that one with nothing in it is not there."""
+
+    protocol = "flat"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        pass
+
+    def ls(self, path: str, detail: bool = True, **given: Any) -> Any:
+        found = super().ls(path, detail, **given)
+        if not found:
+            raise FileNotFoundError(path)
+        return found
+
+
+def test_a_bucket_is_a_root_and_takes_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("flat", Flat, clobber=True)
+    monkeypatch.setattr(ninetyfive.engines.beam, "_FAR", 0.05)
+    told: list[int] = []
+    engine = BeamEngine(temporary="flat://bucket/tmp", progress=lambda *both: told.append(both[0]))
+    rows = doubled(read_of(*(numbers(20, seed) for seed in range(3)), chunk=2))
+    found = engine.run({"files": Write(rows, "flat://bucket/out"), "sum": Reduce(rows, SumCount("x"))})
+    here = LocalEngine().run({"files": Write(rows, str(tmp_path / "out")), "sum": Reduce(rows, SumCount("x"))})
+    assert found["sum"] == here["sum"]
+    assert [file.sha256 for file in found["files"]] == [file.sha256 for file in here["files"]]
+    kept = sorted(path.rpartition("/bucket/")[2] for path in Flat.store)
+    assert kept == sorted(f"out/{file.span}.parquet" for file in here["files"])
+    assert told[-1] == 60
+    broken = Map(rows, Raises(2005, ValueError("no")), columns(DOUBLED))
+    with pytest.raises(EngineError, match="Raises"):
+        engine.run({"files": Write(rows, "flat://bucket/again"), "sum": Reduce(broken, SumCount("x"))})
+    assert len(Flat.store) == 3
+
+
+@dataclass(frozen=True)
+class Picky(SumCount):
+    """A reducer whose merge can fail."""
+
+    def merge(self, left: tuple[int, int, float], right: tuple[int, int, float]) -> tuple[int, int, float]:
+        if left[0] > 4:
+            raise ValueError("five is too many")
+        return super().merge(left, right)
+
+
+@pytest.mark.parametrize("options", [{}, {"direct_running_mode": "multi_processing", "direct_num_workers": 2}])
+def test_a_merge_that_fails_is_named_wherever_it_runs(options: dict[str, Any]) -> None:
+    plan = Reduce(read_of(numbers(60), chunk=1), Picky("x"))
+    with pytest.raises(EngineError, match=r"reducer Picky: .*ValueError: five is too many"):
+        BeamEngine(options).run({"sum": plan})
+    late = Reduce(read_of(*(numbers(3, seed) for seed in range(3)), chunk=3), Picky("x"))
+    assert len(BeamEngine(options).run({"sum": late})["sum"]) == 3
+
+
+@given(cuts=st.lists(st.integers(0, 20), max_size=4), order=st.permutations(range(21)), early=st.booleans())
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_states_are_combined_in_any_grouping(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], order: list[int], early: bool
+) -> None:
+    submission = Submission({"sum": Reduce(read_of(numbers(161), chunk=1), SumCount("x"))}, 1)
+    root = _Root(str(tmp_path_factory.mktemp("root")))
+    root.keep(submission)
+    sent = [msgspec.msgpack.encode(one) for task in submission.tasks for one in run_task(submission.job, task)]
+    combine = _MergeStates(root.url)
+    combine.setup()
+    borders = [0, *sorted(cuts), len(sent)]
+    accumulators = []
+    for first, last in pairwise(borders):
+        accumulator = combine.create_accumulator()
+        for number in order[first:last]:
+            accumulator = combine.add_input(accumulator, sent[number])
+        if early and last > first:
+            combine.extract_output(accumulator)
+        accumulators.append(accumulator)
+    message = _message(combine.extract_output(combine.merge_accumulators(accumulators)))
+    with submission:
+        found = submission.results([message])
+    assert found == LocalEngine().run({"sum": Reduce(read_of(numbers(161), chunk=1), SumCount("x"))})
 
 
 def test_progress_tells_rows(tmp_path: Path) -> None:

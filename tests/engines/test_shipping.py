@@ -43,7 +43,7 @@ def test_what_is_not_installed_travels_as_code(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "project_of_a_user", module)
     spec.loader.exec_module(module)
     shipped = tmp_path / "shipped"
-    shipped.write_bytes(dumps((module.Halves(("a",)), SumCount("x"))))
+    shipped.write_bytes(*dumps((module.Halves(("a",)), SumCount("x"))))
     path.unlink()
     code = (
         "import pickle, sys; half, sums = pickle.load(open(sys.argv[1], 'rb')); print(half(3), type(sums).__module__)"
@@ -104,4 +104,4 @@ def test_what_is_no_error_passes() -> None:
     with pytest.raises(DataError), Told("spark"):
         raise DataError("a", expected="b", got="c", do="d")
     with carried():
-        assert pickle.loads(dumps({"a": 1})) == {"a": 1}
+        assert [pickle.loads(data) for data in dumps({"a": 1}, 2)] == [{"a": 1}, 2]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from ninetyfive.engines.spark import SparkEngine, _bundles
+from ninetyfive.engines.spark import SparkEngine, _bundles, _launching
 from ninetyfive.engines.submission import Submission
 from ninetyfive.errors import EngineError
 from ninetyfive.plan import CHUNK_ROWS, Engine, Map, Part, Plan, Read, Reduce, Write
@@ -91,6 +91,35 @@ def test_a_job_that_is_stopped_leaves_nothing_and_the_session_works_on(session: 
     assert time.monotonic() - started < 60  # all of it would sleep for 81 × 2 s on two cores
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mark"]
     assert engine.run({"rows": three()})["rows"].height == 18
+
+
+@dataclass(frozen=True)
+class Late:
+    """Raises at one row, when other tasks are busy."""
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if 30 in frame["k"]:
+            time.sleep(0.7)
+            raise ValueError("too late")
+        return frame
+
+
+def test_a_job_that_fails_while_others_write_leaves_nothing(session: SparkSession, tmp_path: Path) -> None:
+    source = read_of(numbers(40), *(numbers(100, seed) for seed in range(1, 5)), chunk=1)
+    plans: dict[str, Plan] = {
+        "files": Write(Map(source, Late(), columns(NUMBERS)), str(tmp_path / "out")),
+        "good": Write(source, str(tmp_path / "good")),
+    }
+    for _ in range(2):
+        with pytest.raises(EngineError, match=r"function Late on span \w{12}, chunk 30, row 0: .*too late"):
+            SparkEngine(session).run(plans)
+        assert not list(tmp_path.iterdir())
+
+
+def test_java_is_found_for_a_cluster_elsewhere_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The JVM of a classic session runs here, whatever its master is; logs and Python of a cluster are its own."""
+    assert set(_launching(local=False)) == {"JAVA_HOME"}
+    assert set(_launching(local=True)) == {"JAVA_HOME", "PYSPARK_PYTHON", "POLARS_MAX_THREADS", "SPARK_SUBMIT_OPTS"}
 
 
 def test_many_small_parts_share_tasks_of_spark(spark: SparkSession) -> None:

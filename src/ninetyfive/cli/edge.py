@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -55,10 +56,12 @@ def run_app(app: typer.Typer, words: Sequence[str], logs: str | None = None) -> 
 
 
 def _hear_logs(level: str) -> None:
-    """Let libraries log from `level` on; or not at all: what they say of a failure stands in the error."""
+    """Let libraries log from `level` on; or not at all, as what they say of a failure stands in the error."""
     levels = logging.getLevelNamesMapping()
     if not level:
-        logging.getLogger().addHandler(logging.NullHandler())
+        heard = logging.StreamHandler()
+        heard.addFilter(lambda record: not re.search(r"[/\\](site|dist)-packages[/\\]", record.pathname))
+        logging.basicConfig(handlers=[heard], format="%(levelname)s:%(name)s:%(message)s")
     elif level.upper() in levels:
         logging.basicConfig(level=levels[level.upper()])
     else:

@@ -12,11 +12,13 @@ What does not belong here: what workers do (`tasks`), the driver's side of a job
 
 from __future__ import annotations
 
+import os
 import pickle
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -33,7 +35,8 @@ from ninetyfive.engines.merging import Merging
 from ninetyfive.engines.partitioning import PARTITION_MEMORY
 from ninetyfive.engines.shipping import Told, carried, dumps
 from ninetyfive.engines.submission import Submission
-from ninetyfive.engines.tasks import Job, Message, Task, pack_state, run_group, run_task, unpack_state
+from ninetyfive.engines.tasks import Job, Message, Task, open_job, pack_state, run_group, run_task, unpack_state
+from ninetyfive.engines.writing import Folder
 from ninetyfive.errors import EngineError
 from ninetyfive.plan import Plan, Reduce
 
@@ -85,7 +88,8 @@ class BeamEngine:
         with Told("beam"):
             options = PipelineOptions.from_dictionary({"runner": RUNNER, **self._options})
             place = self._temporary or options.view_as(GoogleCloudOptions).temp_location or tempfile.gettempdir()
-            root = _Root(f"{place.rstrip('/')}/ninetyfive-{uuid.uuid4().hex[:12]}")
+            url = f"{place.rstrip('/')}/ninetyfive-{uuid.uuid4().hex[:12]}"
+            root = _Root(url, private=place == tempfile.gettempdir())
         submission = Submission(plans, self._room, root.path if root.local else None)
         self.jobs += 1
         with submission, Told("beam"):
@@ -106,9 +110,12 @@ class BeamEngine:
                 self._wait(running, root, submission.rows)
                 running.result()
             except BaseException:
-                root.clear()
-                job.cancel()
+                while not wait([running], timeout=_NEAR).done:
+                    job.cancel()  # again and again: a job that is still being submitted cannot be cancelled yet
+                    root.clear()
                 raise
+        if self._progress is not None and submission.rows is not None:
+            self._progress(submission.rows, submission.rows)
 
     def _wait(self, running: Future[None], root: _Root, rows: int | None) -> None:
         told = 0
@@ -116,8 +123,6 @@ class BeamEngine:
             if self._progress is not None and (done := root.progress()) > told:
                 self._progress(done, rows)
                 told = done
-        if self._progress is not None and rows is not None:
-            self._progress(rows, rows)
 
 
 class _Running:
@@ -144,20 +149,23 @@ class _Running:
 class _Root:
     """The folder of one job, on a local disk or wherever fsspec reaches: what is shipped, how far it is, results."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, private: bool = False) -> None:
         self._files, self.path = fsspec.core.url_to_fs(url)
         self.local = isinstance(self._files, LocalFileSystem)
+        self.url = self.path if self.local else url  # a worker may work in another folder
+        self._private = private
 
     def keep(self, submission: Submission) -> list[tuple[int, int]]:
         """Write the job and its tasks; where each task lies: (offset, length)."""
         for folder in ("", f"/{_PROGRESS}", f"/{_RESULTS}"):
             self._files.makedirs(f"{self.path}{folder}", exist_ok=True)
-        self._files.pipe_file(f"{self.path}/{_JOB}", dumps(submission.job))
+        if self._private:
+            os.chmod(self.path, 0o700)
+        job, *tasks = dumps(submission.job, *submission.tasks)
+        self._files.pipe_file(f"{self.path}/{_JOB}", job)
         places, offset = [], 0
         with self._files.open(f"{self.path}/{_TASKS}", "wb") as stream:
-            for task in submission.tasks:
-                data = dumps(task)
+            for data in tasks:
                 stream.write(data)
                 places.append((offset, len(data)))
                 offset += len(data)
@@ -165,8 +173,7 @@ class _Root:
 
     def job(self) -> Job:
         """The job, in a worker."""
-        job: Job = pickle.loads(self._files.cat_file(f"{self.path}/{_JOB}"))
-        return job
+        return open_job(self._files.cat_file(f"{self.path}/{_JOB}"))
 
     def task(self, offset: int, length: int) -> Task:
         """A task, in a worker."""
@@ -174,14 +181,17 @@ class _Root:
         return task
 
     def tell(self, number: int, rows: int) -> None:
-        """Say that the task at offset `number` has read its rows; twice is once."""
-        self._files.pipe_file(f"{self.path}/{_PROGRESS}/{number}-{rows}", b"")
+        """Say that the task at offset `number` has read its rows; twice is once, and nothing depends on it."""
+        with suppress(OSError):
+            self._files.pipe_file(f"{self.path}/{_PROGRESS}/{number}-{rows}", b"")
 
     def progress(self) -> int:
-        """How many rows are read."""
-        self._files.invalidate_cache()
-        names = self._files.ls(f"{self.path}/{_PROGRESS}", detail=False)
-        return sum(int(name.rpartition("-")[2]) for name in names)
+        """How many rows are read, as far as is known."""
+        with suppress(OSError):  # a bucket has no folder as long as nothing is in it
+            self._files.invalidate_cache()
+            names = self._files.ls(f"{self.path}/{_PROGRESS}", detail=False)
+            return sum(int(name.rpartition("-")[2]) for name in names)
+        return 0
 
     def give(self, messages: Iterable[bytes]) -> None:
         """Keep done messages, whole or not at all."""
@@ -198,9 +208,8 @@ class _Root:
                     yield _message(data)
 
     def clear(self) -> None:
-        """Remove all of it."""
-        if self._files.exists(self.path):
-            self._files.rm(self.path, recursive=True)
+        """Remove all of it, while workers may still write into it: those of this machine no longer find it."""
+        Folder(self.url, make=False).clear()
 
 
 def _build(pipeline: beam.Pipeline, root: str, tasks: list[tuple[int, int]], rounds: list[bool]) -> None:
@@ -309,7 +318,8 @@ class _MergeStates(beam.CombineFn):
     def extract_output(self, accumulator: Nodes) -> bytes:
         first, _ = accumulator
         assert first is not None
-        state = self._tree(accumulator).total() or b""
+        with carried():
+            state = self._tree((first, dict(accumulator[1]))).total() or b""
         return msgspec.msgpack.encode(msgspec.structs.replace(first, level=0, number=0, data=state, done=True))
 
     def _added(self, accumulator: Nodes, nodes: Mapping[tuple[int, int], bytes | None]) -> Nodes:

@@ -121,7 +121,7 @@ def rows_of_part(read: Read, part: Part, without: np.ndarray, chunk: int, frame:
     """The rows that `read` wants of chunk number `chunk` of a part, given all its rows; `without`: part.without."""
     if frame.height > CHUNK_ROWS:
         raise PlanError(
-            f"{name_of(read.reader)} of {part.url}",
+            f"Read of {part.url}",
             expected=f"chunks of at most {CHUNK_ROWS} rows",
             got=f"{frame.height} rows in chunk {chunk}",
             do="let the reader cut its chunks smaller",

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from ninetyfive.errors import EngineError
+
 State = TypeVar("State")
 
 
@@ -35,7 +37,14 @@ class Merging(Generic[State]):
         self.nodes: dict[tuple[int, int], State | None] = {}
 
     def add(self, level: int, number: int, state: State | None) -> None:
-        """Add a node of which all chunks are merged; each node once."""
+        """Add a node of which all chunks are merged; `EngineError` for one that is there already, or in another."""
+        if any(at >= level and place == number >> (at - level) for at, place in self.nodes):
+            raise EngineError(
+                f"state {number} of level {level} of a span",
+                expected="each state once",
+                got="one that was merged already",
+                do="run again; if it happens again, the engine delivers messages twice",
+            )
         while (level, number ^ 1) in self.nodes:
             other = self.nodes.pop((level, number ^ 1))
             left, right = (other, state) if number & 1 else (state, other)

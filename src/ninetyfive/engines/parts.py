@@ -36,10 +36,15 @@ class PartReads:
         """How many chunks the part has; None where only reading it tells."""
         return None if self.part.rows is None else len(self.part.rows)
 
-    def stream(self) -> Iterator[pl.DataFrame]:
-        """The chunks of a part of which it is not known how many it has, one after the other."""
+    def count(self) -> int | None:
+        """How many chunks the part has, by its reader where it does not say; None where only reading tells."""
         with self._blamed():
-            yield from self.reader.read(self.part, 0, None, self.columns)
+            return self.reader.count(self.part) if self.part.rows is None else len(self.part.rows)
+
+    def stream(self, first: int = 0, last: int | None = None) -> Iterator[pl.DataFrame]:
+        """The chunks `first` to `last` of a part of which it does not say how many it has, one after the other."""
+        with self._blamed():
+            yield from self.reader.read(self.part, first, last, self.columns)
 
     def load(self, chunk: int) -> pl.DataFrame:
         """One chunk of a part of which it is known how many it has."""

@@ -17,6 +17,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from threading import Lock
 from types import ModuleType, TracebackType
 
 import cloudpickle
@@ -25,6 +26,9 @@ from ninetyfive import errors
 from ninetyfive.errors import EngineError, NinetyfiveError
 
 _CARRIED = re.compile(r"ninetyfive-error:([A-Za-z0-9_=-]+):")
+_PACKAGES = re.compile(r"[/\\](site|dist)-packages[/\\]")
+_SHIPPING = Lock()
+"""cloudpickle keeps one register for all threads."""
 _SHOWN = 2_000
 
 
@@ -32,25 +36,34 @@ class CarriedError(Exception):
     """An error of ours on its way out of a worker, in a form that survives being wrapped into any text."""
 
 
-def dumps(value: object) -> bytes:
-    """Bytes that `pickle.loads` gives back in another process, with what is not installed there as code.
+def dumps(*values: object) -> list[bytes]:
+    """For each value, bytes that `pickle.loads` gives back elsewhere, with what is not installed there as code.
 
-    `EngineError` where a part of the value cannot be pickled.
+    `EngineError` where a part of a value cannot be pickled.
     """
-    own = _own_modules()
-    for module in own:
+    with _SHIPPING, _by_value(_own_modules()):
+        try:
+            return [bytes(cloudpickle.dumps(value, protocol=5)) for value in values]
+        except (TypeError, AttributeError, RecursionError, cloudpickle.pickle.PicklingError) as error:
+            raise EngineError(
+                "plans for the workers of the engine",
+                expected="functions, reducers and readers that can be pickled",
+                got=str(error),
+                do="make them frozen dataclasses of plain values: no open files, locks or connections",
+            ) from error
+
+
+@contextmanager
+def _by_value(modules: list[ModuleType]) -> Iterator[None]:
+    """Let cloudpickle send these modules as code; those that somebody registered before stay registered."""
+    known = cloudpickle.list_registry_pickle_by_value()
+    mine = [module for module in modules if module.__name__ not in known]
+    for module in mine:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return bytes(cloudpickle.dumps(value, protocol=5))
-    except (TypeError, AttributeError, RecursionError, cloudpickle.pickle.PicklingError) as error:
-        raise EngineError(
-            "plans for the workers of the engine",
-            expected="functions, reducers and readers that can be pickled",
-            got=str(error),
-            do="make them frozen dataclasses of plain values: no open files, locks or connections",
-        ) from error
+        yield
     finally:
-        for module in own:
+        for module in mine:
             cloudpickle.unregister_pickle_by_value(module)
 
 
@@ -97,14 +110,15 @@ def _unpacked(error: Exception, engine: str) -> NinetyfiveError:
 
 
 def _own_modules() -> list[ModuleType]:
-    """The modules of the project: in files that are neither ours, nor installed, nor of Python itself."""
-    installed = tuple({sysconfig.get_path(kind) + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+    """The modules of the project: in files that are neither ours, nor in a folder of packages, nor of Python itself."""
+    python = tuple({sysconfig.get_path(kind) + os.sep for kind in ("stdlib", "platstdlib")})
     return [
         module
         for name, module in list(sys.modules.items())
         if (path := getattr(module, "__file__", None))
         and path.endswith(".py")
-        and not path.startswith(installed)
+        and not path.startswith(python)
+        and not _PACKAGES.search(path)
         and module.__name__ == name != "__main__"
-        and name.partition(".")[0] != "ninetyfive"
+        and name.partition(".")[0] not in ("ninetyfive", "pyspark", "py4j")
     ]

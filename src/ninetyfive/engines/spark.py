@@ -29,8 +29,8 @@ from ninetyfive.engines.java import java_home
 from ninetyfive.engines.partitioning import PARTITION_MEMORY
 from ninetyfive.engines.shipping import Told, carried, dumps
 from ninetyfive.engines.submission import Submission
-from ninetyfive.engines.tasks import BLOCK, Job, Message, run_round, run_task
-from ninetyfive.plan import CHUNK_ROWS, Plan
+from ninetyfive.engines.tasks import BLOCK, Job, Message, open_job, run_round, run_task
+from ninetyfive.plan import Plan
 
 Progress = Callable[[int, int | None], None]
 Batches = Iterator[pa.RecordBatch]
@@ -45,6 +45,7 @@ _QUIET = (
     f"-Dlog4j2.configurationFile={Path(__file__).with_name('spark-log4j2.properties').as_uri()}",
     "-Dspark.ui.enabled=false",
     "-Dspark.ui.showConsoleProgress=false",
+    "-Dspark.driver.maxResultSize=0",
 )
 _POLL = 0.25
 
@@ -100,13 +101,14 @@ class SparkEngine:
         submitted = "PYSPARK_GATEWAY_PORT" in os.environ
         master = self._master or (None if submitted else "local[*]")
         local = not submitted and (self._remote or master or "").startswith("local")
+        started = not submitted and (local or not self._remote)
         if self._remote:
             builder = builder.remote(self._remote)
         elif master:
             builder = builder.master(master)
         for name, value in self._options.items():
             builder = builder.config(name, str(value).lower() if isinstance(value, bool) else str(value))
-        with _environment(_launching() if local else {}):
+        with _environment(_launching(local) if started else {}):
             return builder.getOrCreate()
 
     def _run(self, submission: Submission) -> Iterable[Message]:
@@ -202,10 +204,10 @@ def _query(session: SparkSession, submission: Submission, bundles: int) -> DataF
     *shuffles, last = submission.groups
     rounds = [*enumerate(shuffles, 1), *([(len(shuffles) + 1, min(last, _LAST_ROUND))] if last else [])]
     buckets = [*(count for _, count in rounds), 1]
-    job = dumps(submission.job)
+    job, *tasks = dumps(submission.job, *submission.tasks)
     rows = {
-        "bucket": pa.array((number % bundles for number in range(len(submission.tasks))), pa.int32()),
-        "message": pa.array((dumps(task) for task in submission.tasks), pa.binary()),
+        "bucket": pa.array((number % bundles for number in range(len(tasks))), pa.int32()),
+        "message": pa.array(tasks, pa.binary()),
     }
     frame = session.createDataFrame(pa.table(rows, schema=_ARROW)).repartitionById(bundles, "bucket")
     frame = frame.mapInArrow(_tasks_of(job, buckets[0]), SCHEMA)
@@ -215,10 +217,9 @@ def _query(session: SparkSession, submission: Submission, bundles: int) -> DataF
 
 
 def _bundles(submission: Submission) -> int:
-    """How many Spark tasks read: one for every `BLOCK` chunks' worth of rows, but all apart where there are few."""
-    rows = submission.rows
-    enough = len(submission.tasks) if rows is None else max(_FEW_BUNDLES, rows // (BLOCK * CHUNK_ROWS))
-    return max(1, min(len(submission.tasks), enough))
+    """How many Spark tasks read: one for every `BLOCK` chunks, but all apart where there are few."""
+    chunks = sum(BLOCK if task.chunks is None else task.chunks for task in submission.tasks)
+    return max(1, min(len(submission.tasks), max(_FEW_BUNDLES, chunks // BLOCK)))
 
 
 def _tasks_of(job: bytes, buckets: int) -> Callable[[Batches], Batches]:
@@ -226,7 +227,7 @@ def _tasks_of(job: bytes, buckets: int) -> Callable[[Batches], Batches]:
 
     def run(batches: Batches) -> Batches:
         with carried():
-            known: Job = pickle.loads(job)
+            known = open_job(job)
             tasks = (pickle.loads(data.as_py()) for batch in batches for data in batch.column("message"))
             yield from _batches(known, buckets, (message for task in tasks for message in run_task(known, task)))
 
@@ -238,7 +239,7 @@ def _round_of(job: bytes, number: int, buckets: int) -> Callable[[Batches], Batc
 
     def run(batches: Batches) -> Batches:
         with carried():
-            known: Job = pickle.loads(job)
+            known = open_job(job)
             yield from _batches(known, buckets, run_round(known, number, _messages(batches)))
 
     return run
@@ -270,19 +271,23 @@ def _batch(rows: list[tuple[int, bytes]]) -> pa.RecordBatch:
 
 
 def _bucket(job: Job, message: Message) -> int:
-    """A number that is equal for the messages of a group, and differs between the partitions of a shuffle."""
+    """A number that is equal for the messages of a group, and differs between the partitions of a round."""
     end = job.ends[message.end]
-    return int(message.group) + end.node if end.kind == "meeting" else zlib.crc32(job.target(message).encode())
+    if end.kind == "meeting":
+        return job.before[end.node] + int(message.group)
+    return zlib.crc32(job.target(message).encode())
 
 
-def _launching() -> dict[str, str]:
-    """What the environment has to say while a Spark of this machine starts: Java, this Python, quiet logs.
+def _launching(local: bool) -> dict[str, str]:
+    """What the environment has to say while a JVM starts here: Java; where it is all of Spark, this Python, quiet logs.
 
     A worker is a process a core, so that Polars in it needs no threads of its own.
     """
     said = os.environ
-    return {
-        "JAVA_HOME": str(java_home(said)),
+    java = {"JAVA_HOME": str(java_home(said))}
+    if not local:
+        return java
+    return java | {
         "PYSPARK_PYTHON": said.get("PYSPARK_PYTHON", sys.executable),
         "POLARS_MAX_THREADS": said.get("POLARS_MAX_THREADS", "1"),
         "SPARK_SUBMIT_OPTS": " ".join((*_QUIET, said.get("SPARK_SUBMIT_OPTS", ""))),

@@ -11,20 +11,28 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import polars as pl
 
 from ninetyfive.engines.chunks import End, ends_of, nothing_of, one_frame
 from ninetyfive.engines.graph import Graph, declared, graph_of
 from ninetyfive.engines.parts import PartReads, parts_of
-from ninetyfive.engines.tasks import BLOCK, Job, Message, Task, unpack_file, unpack_rows, unpack_state
+from ninetyfive.engines.tasks import BLOCK, Job, Message, Task, unpack_file, unpack_rows, unpack_state, versions
 from ninetyfive.engines.writing import Folder, SpanWriter, file_name
-from ninetyfive.plan import Map, Plan, Read, Reduce, Shuffle, Write, WrittenFile
+from ninetyfive.errors import EngineError
+from ninetyfive.plan import CHUNK_ROWS, Map, Plan, Read, Reader, Reduce, Shuffle, Write, WrittenFile
 
 ATTEMPT = ".attempt-"
+_FOOTERS = 16
+_END = np.iinfo(np.int64).max
+_ELSEWHERE = cast(Reader, None)
+"""Where a reader stands that is sent with the job, once."""
 
 
 class Submission:
@@ -40,13 +48,20 @@ class Submission:
         self._writes = {number: plan.url for number, plan in enumerate(graph.nodes) if isinstance(plan, Write)}
         self._folders: dict[int, Folder] = {}
         self._attempts: dict[int, Folder] = {}
-        self.tasks = [task for part in parts_of(graph) for task in _tasks(part)]
+        parts = parts_of(graph)
+        readers = tuple(dict.fromkeys(part.reader for part in parts))
+        self.tasks = [
+            task
+            for part, chunks in zip(parts, _counted(parts), strict=True)
+            for task in _tasks(part, readers.index(part.reader), chunks)
+        ]
         attempts = {number: f"{url.rstrip('/')}/{attempt}" for number, url in self._writes.items()}
         ends, depths = ends_of(graph), _depths(graph)
         last = max(depths) + 1
         rounds = tuple(depths[end.node] if end.kind == "meeting" else last for end in ends)
-        self.job = Job(_lean(graph), ends, rounds, attempts, partition_memory, root)
-        self.groups = (*_partitions(graph, depths), self._shared(ends))
+        partitions, before = _partitions(graph, depths)
+        self.job = Job(_lean(graph), readers, ends, rounds, before, attempts, partition_memory, versions(), root)
+        self.groups = (*partitions, self._shared(ends))
 
     @property
     def rows(self) -> int | None:
@@ -82,7 +97,8 @@ class Submission:
             if end.kind != "meeting"
         }
         for number, folder in self._folders.items():
-            self._attempts[number].clear()
+            with suppress(OSError):  # all is where it belongs; what is left of attempts is named by nobody
+                self._attempts[number].clear()
             folder.sync()
         return {name: made[number] for name, number in self._graph.sinks.items()}
 
@@ -92,6 +108,7 @@ class Submission:
             places = sorted(found, key=lambda place: (ranks[place[0]], place[1]))
             return one_frame(self._graph.nodes[end.node], [unpack_rows(found[place]) for place in places])
         data = {span: found.get((span, 0)) for span in ranks}
+        self._check_all(end, data)
         if end.kind == "file":
             return tuple(self._published(end, span, said) for span, said in data.items())
         states = {span: None if said is None else unpack_state(self.job, number, said) for span, said in data.items()}
@@ -106,11 +123,27 @@ class Submission:
         attempted = file.url.rpartition("/")[2]
         return replace(file, url=folder.adopt(self._attempts[end.node], attempted, file_name(span)))
 
+    def _check_all(self, end: End, found: Mapping[str, bytes | None]) -> None:
+        """`EngineError` where a span of which a task read rows has no result: its message was lost on the way."""
+        origin = self._graph.origins[end.source]
+        for task in self.tasks:
+            span = task.reads.part.span
+            if origin in task.reads.reads and found[span] is None:
+                raise EngineError(
+                    f"span {span[:12]}",
+                    expected="a result from the workers",
+                    got="none, from an engine that says that all is done",
+                    do="look into the logs of the engine, and run again",
+                )
+
     def _undo(self) -> None:
-        for folder in (*self._attempts.values(),):
-            folder.clear()
+        """Take back what was made; a disk that refuses that must not hide the error that led here."""
+        for folder in self._attempts.values():
+            with suppress(OSError):
+                folder.clear()
         for folder in self._folders.values():
-            folder.undo()
+            with suppress(OSError):
+                folder.undo()
 
     def _shared(self, ends: tuple[End, ...]) -> int:
         """How many states and files are put together of what several workers make."""
@@ -123,14 +156,30 @@ class Submission:
         return count
 
 
-def _tasks(part: PartReads) -> Iterator[Task]:
+def _counted(parts: Sequence[PartReads]) -> list[int | None]:
+    """How many chunks each part has; several files at once are asked, as a bucket takes its time."""
+    with ThreadPoolExecutor(_FOOTERS, thread_name_prefix="ninetyfive-count") as pool:
+        return list(pool.map(PartReads.count, parts))
+
+
+def _tasks(part: PartReads, reader: int, chunks: int | None) -> Iterator[Task]:
     """A part in blocks of chunks; whole where it has one block, or where only reading tells how many chunks it has."""
-    chunks = part.chunks
-    if chunks is None or 0 < chunks <= BLOCK:
-        yield Task(part)
-    else:
-        for first in range(0, chunks, BLOCK):
-            yield Task(part, first, min(first + BLOCK, chunks), whole=False)
+    if chunks is None:
+        yield Task(_sent(part, 0, None), reader)
+        return
+    for first in range(0, chunks, BLOCK):
+        last = min(first + BLOCK, chunks)
+        yield Task(_sent(part, first, last), reader, first, last, whole=chunks <= BLOCK)
+
+
+def _sent(part: PartReads, first: int, last: int | None) -> PartReads:
+    """What a worker needs of a part to read some chunks: no reader, and what is left out of those chunks only."""
+    borders = (first * CHUNK_ROWS, _END if last is None else last * CHUNK_ROWS)
+    reads = {}
+    for number, (read, without) in part.reads.items():
+        low, high = np.searchsorted(without, borders)
+        reads[number] = replace(read, reader=_ELSEWHERE), without[low:high]
+    return replace(part, reader=_ELSEWHERE, reads=reads)
 
 
 def _depths(graph: Graph) -> list[int]:
@@ -141,22 +190,23 @@ def _depths(graph: Graph) -> list[int]:
     return depths
 
 
-def _partitions(graph: Graph, depths: Sequence[int]) -> list[int]:
-    """The partitions of the shuffles of each depth."""
-    counts = [0] * max(depths)
-    for plan, depth in zip(graph.nodes, depths, strict=True):
+def _partitions(graph: Graph, depths: Sequence[int]) -> tuple[list[int], dict[int, int]]:
+    """How many partitions the shuffles of each depth have, and how many of them come before those of each node."""
+    counts, before = [0] * max(depths), {}
+    for number, (plan, depth) in enumerate(zip(graph.nodes, depths, strict=True)):
         if isinstance(plan, Shuffle):
+            before[number] = counts[depth - 1]
             counts[depth - 1] += plan.partitions
-    return counts
+    return counts, before
 
 
 def _lean(graph: Graph) -> Graph:
-    """The graph without the parts of its `Read` nodes: a task brings its own."""
+    """The graph without the parts and readers of its `Read` nodes: a task has the one, the job the other."""
     nodes: list[Plan] = []
     for plan, below in zip(graph.nodes, graph.inputs, strict=True):
         match plan:
             case Read():
-                nodes.append(replace(plan, parts=()))
+                nodes.append(replace(plan, parts=(), reader=_ELSEWHERE))
             case Shuffle():
                 nodes.append(replace(plan, inputs=tuple(nodes[number] for number in below)))
             case Map() | Reduce() | Write():

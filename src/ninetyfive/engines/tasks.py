@@ -16,7 +16,8 @@ from __future__ import annotations
 import pickle
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -30,9 +31,10 @@ from ninetyfive.engines.graph import Graph, declared
 from ninetyfive.engines.merging import Merging
 from ninetyfive.engines.partitioning import PARTITION_LEVEL, check_room
 from ninetyfive.engines.parts import PartReads
-from ninetyfive.engines.writing import Folder, SpanWriter
+from ninetyfive.engines.writing import Folder, SpanWriter, file_errors, file_name
 from ninetyfive.errors import EngineError
-from ninetyfive.plan import Reduce, Shuffle, WrittenFile, key_of
+from ninetyfive.plan import Reader, Reduce, Shuffle, Write, WrittenFile, key_of
+from ninetyfive.version import __version__
 
 BLOCK_LEVEL = 3
 BLOCK = 1 << BLOCK_LEVEL
@@ -41,9 +43,13 @@ BLOCK = 1 << BLOCK_LEVEL
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The chunks `first` to `last` (exclusive; None: to the end) of a part; `whole`: they are all that it has."""
+    """The chunks `first` to `last` (exclusive; None: to the end) of a part; `whole`: they are all that it has.
+
+    The reader is number `reader` of the job's: it may hold rows itself, and is sent once.
+    """
 
     reads: PartReads
+    reader: int
     first: int = 0
     last: int | None = None
     whole: bool = True
@@ -53,6 +59,11 @@ class Task:
         """How many rows it reads; None where only reading tells."""
         known = self.reads.part.rows
         return None if known is None else sum(known[self.first : self.last])
+
+    @property
+    def chunks(self) -> int | None:
+        """How many chunks it reads; None where only reading tells."""
+        return None if self.last is None else self.last - self.first
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -74,14 +85,19 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 class Job:
     """All that every worker has to know; `attempts` are the folders that files go to, by `Write` node.
 
+    `rounds` says for each end in which round its messages are put together; `before`, by `Shuffle` node, how many
+    partitions other shuffles of its round have before it, so that partitions of a round are numbered through.
     `root` is a folder that is there as long as somebody waits for the job; None where the engine stops tasks itself.
     """
 
     graph: Graph
+    readers: tuple[Reader, ...]
     ends: tuple[End, ...]
     rounds: tuple[int, ...]
+    before: Mapping[int, int]
     attempts: Mapping[int, str]
     partition_memory: int
+    versions: Mapping[str, str]
     root: str | None = None
 
     def target(self, message: Message) -> str:
@@ -96,13 +112,28 @@ class Job:
             raise EngineError("job", expected="somebody who waits for it", got="nobody", do="run it again")
 
 
+def open_job(data: bytes) -> Job:
+    """The job, in a worker; `EngineError` where that has other versions of what makes results than the driver."""
+    job: Job = pickle.loads(data)
+    for name, here in versions().items():
+        there = job.versions.get(name)
+        if here != there:
+            raise EngineError(
+                f"worker, {name}",
+                expected=f"version {there}, as where the run was started",
+                got=f"version {here}",
+                do="install the same versions on the workers: others may give other bytes",
+            )
+    return job
+
+
 def run_task(job: Job, task: Task) -> Iterator[Message]:
     """Read the chunks of a task; errors as `chunks` and `parts` raise them."""
-    reads = task.reads
+    reads = replace(task.reads, reader=job.readers[task.reader])
     span = reads.part.span
     made = _Made(job, span, set(reads.reads), task.whole)
     with made:
-        for chunk, loaded in _loaded(task):
+        for chunk, loaded in _loaded(reads, task):
             job.check_wanted()
             yield from made.add(chunk, reads.partials(job.graph, made.ends, chunk, loaded))
         yield from made.finish(BLOCK_LEVEL, task.first >> BLOCK_LEVEL)
@@ -198,7 +229,7 @@ class _Made:
                 self.states[end] = merging_of(graph, end)
             elif end.kind == "file":
                 folder = Folder(self.job.attempts[end.node], make=False)
-                self.files[end] = _Whole(folder, self.span) if self.whole else _Pieces(folder)
+                self.files[end] = _whole(self.job, end, self.span) if self.whole else _Pieces(folder)
 
     def __enter__(self) -> None:
         pass
@@ -237,10 +268,10 @@ class _Made:
 
 
 class _Whole:
-    """The file of a span, in one go."""
+    """The file of a span, in one go; errors speak of it by the url that it will have."""
 
-    def __init__(self, folder: Folder, span: str) -> None:
-        self._writer = SpanWriter(folder, span, f"{uuid.uuid4().hex}.parquet")
+    def __init__(self, folder: Folder, span: str, url: str) -> None:
+        self._writer = SpanWriter(folder, span, (f"{uuid.uuid4().hex}.parquet", url))
 
     def add(self, frame: pl.DataFrame) -> None:
         self._writer.add(frame)
@@ -252,6 +283,13 @@ class _Whole:
         self._writer.abort()
 
 
+def _whole(job: Job, end: End, span: str) -> _Whole:
+    plan = job.graph.nodes[end.node]
+    assert isinstance(plan, Write)
+    url = f"{plan.url.rstrip('/')}/{file_name(span)}"
+    return _Whole(Folder(job.attempts[end.node], make=False), span, url)
+
+
 class _Pieces:
     """The rows of a file of which others have rows too, chunk by chunk in files that one worker puts together."""
 
@@ -260,8 +298,9 @@ class _Pieces:
         self._names: list[str] = []
 
     def add(self, frame: pl.DataFrame) -> None:
-        self._names.append(f"{uuid.uuid4().hex}.arrow")
-        with self._folder.create(self._names[-1]) as stream:
+        name = f"{uuid.uuid4().hex}.arrow"
+        self._names.append(name)
+        with file_errors(f"{self._folder.url}/{name}"), self._folder.create(name) as stream:
             _write_rows(frame, stream, compressed=not self._folder.local)
 
     def close(self, _: pl.DataFrame) -> bytes:
@@ -276,12 +315,17 @@ def _write_rows(frame: pl.DataFrame, stream: BinaryIO, compressed: bool) -> None
     frame.write_ipc(stream, compression=compression, compat_level=pl.CompatLevel.oldest())
 
 
-def _loaded(task: Task) -> Iterator[tuple[int, pl.DataFrame]]:
-    if task.reads.chunks is None:
-        yield from enumerate(task.reads.stream())
+def _loaded(reads: PartReads, task: Task) -> Iterator[tuple[int, pl.DataFrame]]:
+    if reads.chunks is None:
+        yield from enumerate(reads.stream(task.first, task.last), task.first)
     else:
-        for chunk in range(task.reads.chunks)[task.first : task.last]:
-            yield chunk, task.reads.load(chunk)
+        for chunk in range(reads.chunks)[task.first : task.last]:
+            yield chunk, reads.load(chunk)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what makes results."""
+    return {"ninetyfive": __version__, **{name: version(name) for name in ("numpy", "polars", "pyarrow", "tzdata")}}
 
 
 class _Group(Protocol):
@@ -326,12 +370,12 @@ class _File:
     def finish(self) -> Iterator[Message]:
         end = self._job.ends[self._first.end]
         folder = Folder(self._job.attempts[end.node], make=False)
-        file = _Whole(folder, self._first.group)
+        file = _whole(self._job, end, self._first.group)
         try:
             for _, names in sorted(self._names.items()):
                 for name in names:
                     self._job.check_wanted()
-                    with folder.open(name) as stream:
+                    with file_errors(f"{folder.url}/{name}"), folder.open(name) as stream:
                         file.add(unpack_rows(stream.read()))
             empty = pl.DataFrame(schema=declared(self._job.graph.nodes[end.source]) or {})
             yield _done(self._first, file.close(empty))

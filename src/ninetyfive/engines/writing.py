@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, cast
@@ -46,14 +47,14 @@ class Folder:
         self._made: list[str] = []
         self._created = False
         if make:
-            with _told(self.url):
+            with file_errors(self.url):
                 self._created = not self._files.exists(self._path)
                 self._files.makedirs(self._path, exist_ok=True)
 
     def create(self, name: str) -> BinaryIO:
         """A new file to write to; one that is there already is an error."""
         path = f"{self._path}/{name}"
-        with _told(f"{self.url}/{name}"):
+        with file_errors(f"{self.url}/{name}"):
             if self.local:
                 stream: BinaryIO = open(path, "xb")  # noqa: SIM115
             elif self._files.exists(path):
@@ -65,12 +66,12 @@ class Folder:
 
     def open(self, name: str) -> BinaryIO:
         """A file of the folder to read from."""
-        with _told(f"{self.url}/{name}"):
+        with file_errors(f"{self.url}/{name}"):
             return cast(BinaryIO, self._files.open(f"{self._path}/{name}", "rb"))
 
     def adopt(self, attempt: Folder, name: str, new: str) -> str:
         """Move file `name` of a folder below here, as `new`; its url. One that is there already is an error."""
-        with _told(f"{self.url}/{new}"):
+        with file_errors(f"{self.url}/{new}"):
             if self._files.exists(f"{self._path}/{new}"):
                 raise FileExistsError("the file is there already")
             self._files.mv(f"{attempt._path}/{name}", f"{self._path}/{new}")
@@ -80,21 +81,26 @@ class Folder:
     def missing(self, names: Iterable[str]) -> None:
         """`StoreError` if one of the files is there already."""
         for name in names:
-            with _told(f"{self.url}/{name}"):
+            with file_errors(f"{self.url}/{name}"):
                 if self._files.exists(f"{self._path}/{name}"):
                     raise FileExistsError("the file is there already")
 
     def clear(self) -> None:
-        """Remove the folder with all that is in it, also what others put there."""
-        self._files.invalidate_cache()
-        if self._files.exists(self._path):
-            self._files.rm(self._path, recursive=True)
+        """Remove the folder with all that is in it, while others may still write into it: they no longer find it."""
+        with suppress(FileNotFoundError):
+            if self.local:
+                gone = f"{self._path}.gone"
+                os.rename(self._path, gone)
+                shutil.rmtree(gone, ignore_errors=True)
+            else:
+                self._files.invalidate_cache()
+                self._files.rm(self._path, recursive=True)
 
     def sync(self) -> None:
         """Make the names of the new files last (a local folder is fsynced; a bucket needs nothing)."""
         if not self.local:
             return
-        with _told(self.url):
+        with file_errors(self.url):
             handle = os.open(self._path, os.O_RDONLY)
             try:
                 os.fsync(handle)
@@ -119,11 +125,11 @@ def file_name(span: str) -> str:
 class SpanWriter:
     """Writes the chunks of one span, in order; `close` gives the `WrittenFile`, `abort` leaves half a file closed."""
 
-    def __init__(self, folder: Folder, span: str, name: str | None = None) -> None:
+    def __init__(self, folder: Folder, span: str, attempt: tuple[str, str] | None = None) -> None:
+        """`attempt`: the name of a file that gets its own name later, and the url by which errors speak of it."""
         self._folder = folder
         self._span = span
-        self._name = name or file_name(span)
-        self._url = f"{folder.url}/{self._name}"
+        self._name, self._url = attempt or (file_name(span), f"{folder.url}/{file_name(span)}")
         self._schema: pl.Schema | None = None
         self._sink: _Sink | None = None
         self._writer: pq.ParquetWriter | None = None
@@ -140,18 +146,18 @@ class SpanWriter:
                 do="put a Map with declared output before the Write",
             )
         for piece in frame.iter_slices(CHUNK_ROWS):
-            with _told(self._url):
+            with file_errors(self._url):
                 writer.write_table(piece.to_arrow(compat_level=pl.CompatLevel.oldest()), row_group_size=piece.height)
             self._rows.append(piece.height)
 
     def close(self, empty: pl.DataFrame) -> WrittenFile:
         """Finish the file (a span without rows gets the columns of `empty`) and fsync it."""
         writer = self._open(empty)
-        with _told(self._url):
+        with file_errors(self._url):
             writer.close()
             assert self._sink is not None
             digest, checks = self._sink.finish(sync=self._folder.local)
-        return WrittenFile(self._span, self._url, digest, tuple(self._rows), checks)
+        return WrittenFile(self._span, f"{self._folder.url}/{self._name}", digest, tuple(self._rows), checks)
 
     def abort(self) -> None:
         """Let go of the file; what was written is worth nothing. Does nothing after `close`."""
@@ -163,7 +169,7 @@ class SpanWriter:
             check_writable(f"Write of {self._url}", frame.schema)
             self._schema = frame.schema
             self._sink = _Sink(self._folder.create(self._name))
-            with _told(self._url):
+            with file_errors(self._url):
                 self._writer = pq.ParquetWriter(
                     pa.PythonFile(self._sink, mode="w"),
                     frame.clear().to_arrow(compat_level=pl.CompatLevel.oldest()).schema,
@@ -255,7 +261,7 @@ def _writable(dtype: pl.DataType) -> bool:
 
 
 @contextmanager
-def _told(where: str) -> Iterator[None]:
+def file_errors(where: str) -> Iterator[None]:
     """Turn what a disk or bucket says into a `StoreError` that names the file."""
     try:
         yield
