@@ -1,29 +1,22 @@
-"""Every engine keeps the contract of engines."""
+"""The local engine keeps the contract of engines, and so do both halves of a distributed one without its engine."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import pytest
 
 from ninetyfive.engines import submission, tasks
-from ninetyfive.engines.beam import BeamEngine
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.engines.partitioning import PARTITION_MEMORY
 from ninetyfive.engines.shipping import dumps
-from ninetyfive.engines.spark import SparkEngine
 from ninetyfive.engines.submission import Submission
 from ninetyfive.engines.tasks import open_job, run_round, run_task
-from ninetyfive.plan import Engine, Plan, Reduce, Write
+from ninetyfive.plan import Engine, Plan
 from ninetyfive.testing.engine_faults import SMALL
-from ninetyfive.testing.engine_plans import SumCount, doubled, three
 from ninetyfive.testing.engine_suite import EngineSuite
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 
 class TestLocal(EngineSuite):
@@ -77,7 +70,7 @@ class Unscheduled:
 
 
 class TestTasks(EngineSuite):
-    @pytest.fixture(params=[1, 8])
+    @pytest.fixture(params=[1, pytest.param(8, marks=pytest.mark.slow)])
     def engine(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Engine:
         monkeypatch.setattr(submission, "BLOCK", request.param)
         monkeypatch.setattr(tasks, "BLOCK_LEVEL", request.param.bit_length() - 1)
@@ -88,74 +81,3 @@ class TestTasks(EngineSuite):
         return Unscheduled(SMALL)
 
     test_many_sinks_are_one_job_and_functions_run_once = None  # type: ignore[assignment]  # each task runs twice
-
-
-@pytest.mark.slow
-class TestSpark(EngineSuite):
-    @pytest.fixture
-    def engine(self, spark: SparkSession) -> Engine:
-        return SparkEngine(spark)
-
-    @pytest.fixture
-    def small(self, spark: SparkSession) -> Engine:
-        return SparkEngine(spark, partition_memory=SMALL)
-
-
-@pytest.mark.slow
-class TestSparkConnect(EngineSuite):
-    @pytest.fixture
-    def engine(self, connect: SparkSession) -> Engine:
-        return SparkEngine(connect)
-
-    @pytest.fixture
-    def small(self, connect: SparkSession) -> Engine:
-        return SparkEngine(connect, partition_memory=SMALL)
-
-
-@pytest.mark.slow
-class TestBeam(EngineSuite):
-    @pytest.fixture
-    def engine(self) -> Engine:
-        return BeamEngine()
-
-    @pytest.fixture
-    def small(self) -> Engine:
-        return BeamEngine(partition_memory=SMALL)
-
-
-@pytest.mark.slow
-class TestBeamThatRetriesBundles(EngineSuite):
-    """The runner does every bundle twice, and keeps what the last made."""
-
-    @pytest.fixture
-    def engine(self, tmp_path: Path) -> Engine:
-        (tmp_path / "temporary").mkdir()
-        return BeamEngine({"direct_runner_bundle_repeat": 1}, temporary=str(tmp_path / "temporary"))
-
-    @pytest.fixture
-    def small(self) -> Engine:
-        return BeamEngine({"direct_runner_bundle_repeat": 1}, partition_memory=SMALL)
-
-    def test_many_sinks_are_one_job_and_functions_run_once(self, engine: Engine, tmp_path: Path) -> None:
-        """Functions run twice, and it cannot be seen."""
-        log = tmp_path / "calls"
-        good = doubled(three(), str(log))
-        plans: dict[str, Plan] = {"sum": Reduce(good, SumCount("x")), "files": Write(good, str(tmp_path / "out"))}
-        results = engine.run(plans)
-        assert sorted(map(int, log.read_text().split())) == sorted(2 * [1, 1, 1, 3, 3, 3, 3, 3])
-        assert results["sum"] == LocalEngine().run({"sum": plans["sum"]})["sum"]
-        assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".parquet"}
-        assert not list((tmp_path / "temporary").iterdir())
-
-
-@pytest.mark.slow
-class TestBeamInTwoProcesses(EngineSuite):
-    OPTIONS: ClassVar = {"direct_running_mode": "multi_processing", "direct_num_workers": 2}
-
-    @pytest.fixture
-    def engine(self) -> Engine:
-        return BeamEngine(self.OPTIONS)
-
-    @pytest.fixture
-    def small(self) -> Engine:
-        return BeamEngine(self.OPTIONS, partition_memory=SMALL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -227,6 +228,18 @@ def test_a_spark_that_does_not_start_is_told() -> None:
     said = run(script)
     assert "EngineError: engine spark: expected a job that ends well" in said.stderr.splitlines()[-1]
     assert "Master must either be" in said.stderr
+
+
+def test_a_connect_server_that_is_not_there_is_told_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        remote = f"sc://localhost:{free.getsockname()[1]}/;user_id=ada"
+    script = f"from ninetyfive.engines.spark import SparkEngine\nSparkEngine(remote={remote!r}).session"
+    started = time.monotonic()
+    said = run(script)
+    assert time.monotonic() - started < 30
+    words = f"engine spark, remote '{remote}': expected a Spark Connect server, got ConnectionRefusedError"
+    assert words in said.stderr.splitlines()[-1]
 
 
 def test_an_engine_says_what_is_wrong_with_a_reader_too(session: SparkSession) -> None:

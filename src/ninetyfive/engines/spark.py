@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import sys
 import uuid
 import zlib
@@ -20,6 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import msgspec
 import pyarrow as pa
@@ -30,6 +32,7 @@ from ninetyfive.engines.partitioning import PARTITION_MEMORY
 from ninetyfive.engines.shipping import Told, carried, dumps
 from ninetyfive.engines.submission import Submission
 from ninetyfive.engines.tasks import BLOCK, Job, Message, open_job, run_round, run_task
+from ninetyfive.errors import EngineError
 from ninetyfive.plan import Plan
 
 Progress = Callable[[int, int | None], None]
@@ -47,6 +50,7 @@ _QUIET = (
     "-Dspark.ui.showConsoleProgress=false",
     "-Dspark.driver.maxResultSize=0",
 )
+_CONNECT_PORT, _CONNECT_SECONDS = 15_002, 10.0
 _POLL = 0.25
 
 
@@ -103,6 +107,7 @@ class SparkEngine:
         local = not submitted and (self._remote or master or "").startswith("local")
         started = not submitted and (local or not self._remote)
         if self._remote:
+            _check_reachable(self._remote)
             builder = builder.remote(self._remote)
         elif master:
             builder = builder.master(master)
@@ -276,6 +281,22 @@ def _bucket(job: Job, message: Message) -> int:
     if end.kind == "meeting":
         return job.before[end.node] + int(message.group)
     return zlib.crc32(job.target(message).encode())
+
+
+def _check_reachable(remote: str) -> None:
+    """`EngineError` where nobody listens at an address of Spark Connect: its client would try for ten minutes."""
+    place = urlsplit(remote)
+    if place.scheme != "sc" or not place.hostname:
+        return
+    try:
+        socket.create_connection((place.hostname, place.port or _CONNECT_PORT), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise EngineError(
+            f"engine spark, remote {remote!r}",
+            expected="a Spark Connect server",
+            got=f"{type(error).__name__}: {error}",
+            do="start it, or correct the address",
+        ) from error
 
 
 def _launching(local: bool) -> dict[str, str]:
