@@ -75,8 +75,8 @@ class Settings:
         return self.absolute(self.store)
 
     def absolute(self, place: str) -> str:
-        """A path of the settings as an absolute one, from the project's folder; a URL as it is."""
-        return place if "://" in place else str((self.folder / place).absolute())
+        """A path of the settings as an absolute one, from the project's folder (`~`: one's home); a URL as it is."""
+        return place if "://" in place else str((self.folder / Path(place).expanduser()).absolute())
 
 
 ENGINES = {"local": LocalEngineSettings, "spark": SparkEngineSettings, "beam": BeamEngineSettings}

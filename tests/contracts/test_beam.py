@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -51,13 +50,19 @@ class TestBeamThatRetriesBundles(EngineSuite):
         assert not list((tmp_path / "temporary").iterdir())
 
 
-class TestBeamInTwoProcesses(EngineSuite):
-    OPTIONS: ClassVar = {"direct_running_mode": "multi_processing", "direct_num_workers": 2}
-
-    @pytest.fixture
-    def engine(self) -> Engine:
-        return BeamEngine(self.OPTIONS)
-
-    @pytest.fixture
-    def small(self) -> Engine:
-        return BeamEngine(self.OPTIONS, partition_memory=SMALL)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_values_pass_unchanged",
+        "test_reduce_by_key",
+        "test_nodes_follow_a_shuffle",
+        "test_shuffle_of_skewed_and_null_keys",
+        "test_repeated_ids",
+        "test_written_files_read_back",
+        "test_a_failed_run_leaves_what_was_there",
+    ],
+)
+def test_two_processes_keep_what_travels(name: str, tmp_path: Path) -> None:
+    """Those tests of the contract in which values, states, rows, files or errors go from one process to another."""
+    engine = BeamEngine({"direct_running_mode": "multi_processing", "direct_num_workers": 2})
+    getattr(EngineSuite(), name)(engine, tmp_path)

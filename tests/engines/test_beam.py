@@ -25,7 +25,7 @@ from ninetyfive.engines.beam import BeamEngine, _MergeStates, _message, _Root
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.engines.submission import Submission
 from ninetyfive.engines.tasks import run_task
-from ninetyfive.errors import EngineError
+from ninetyfive.errors import EngineError, SettingsError
 from ninetyfive.plan import Engine, Map, Plan, Reduce, Shuffle, Write
 from ninetyfive.testing.engine_plans import (
     DOUBLED,
@@ -223,6 +223,24 @@ def test_a_job_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     assert time.monotonic() - started < 30  # all of it would sleep for 100 s
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mark", "temporary"]
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"direct_num_workers": "two"}, "expected values that Beam takes, got .*direct_num_workers.*'two'"),
+        (
+            {"direct_num_wrkers": 2},
+            "'direct_num_wrkers': expected an option of Beam.* did you mean 'direct_num_workers'",
+        ),
+    ],
+)
+def test_options_that_cannot_be_are_told(
+    option: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        BeamEngine(option).run({"rows": three()})
+    assert capsys.readouterr().err == ""
 
 
 RUNNERS = """

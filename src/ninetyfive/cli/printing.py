@@ -79,11 +79,12 @@ class _Bars(_Lines):
     def __init__(self, bars: Progress) -> None:
         super().__init__(bars.console)
         self._bars = bars
-        self._task = bars.add_task("", total=None)
+        self._task = bars.add_task("looking at the source", total=None)
 
     def started(self, step: str) -> None:
-        """Show the step."""
-        self._bars.reset(self._task, description=step, total=None)
+        """Show the step, on a bar of its own: one that is used again keeps its old total."""
+        self._bars.remove_task(self._task)
+        self._task = self._bars.add_task(step, total=None)
 
     def rows(self, done: int, total: int | None) -> None:
         """Show how many rows are done."""

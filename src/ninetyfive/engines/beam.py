@@ -18,8 +18,9 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from functools import partial
+from io import StringIO
 from typing import Any
 
 import apache_beam as beam
@@ -37,7 +38,7 @@ from ninetyfive.engines.shipping import Told, carried, dumps
 from ninetyfive.engines.submission import Submission
 from ninetyfive.engines.tasks import Job, Message, Task, open_job, pack_state, run_group, run_task, unpack_state
 from ninetyfive.engines.writing import Folder
-from ninetyfive.errors import EngineError
+from ninetyfive.errors import EngineError, SettingsError, near_names
 from ninetyfive.plan import Plan, Reduce
 
 Progress = Callable[[int, int | None], None]
@@ -45,6 +46,7 @@ Progress = Callable[[int, int | None], None]
 RUNNER = "FnApiRunner"
 """Beam's own runner in this process. The default of Beam first tries to fetch another one from the network."""
 
+FILE = "ninetyfive.toml"
 FAN_OUT = 8
 """Over how many combiners the states of one span are spread before they meet."""
 
@@ -86,7 +88,7 @@ class BeamEngine:
         if not plans:
             return {}
         with Told("beam"):
-            options = PipelineOptions.from_dictionary({"runner": RUNNER, **self._options})
+            options = _options({"runner": RUNNER, **self._options})
             place = self._temporary or options.view_as(GoogleCloudOptions).temp_location or tempfile.gettempdir()
             url = f"{place.rstrip('/')}/ninetyfive-{uuid.uuid4().hex[:12]}"
             root = _Root(url, private=place == tempfile.gettempdir())
@@ -123,6 +125,22 @@ class BeamEngine:
             if self._progress is not None and (done := root.progress()) > told:
                 self._progress(done, rows)
                 told = done
+
+
+def _options(said: Mapping[str, Any]) -> PipelineOptions:
+    """Beam's options; `SettingsError` for a value that Beam refuses, or a name that its own runner does not know."""
+    where = f"{FILE}, [engines.beam.options]"
+    with redirect_stderr(StringIO()) as usage:
+        try:
+            options: PipelineOptions = PipelineOptions.from_dictionary(dict(said))
+            known = options.get_all_options()
+        except SystemExit:
+            got = usage.getvalue().strip().rpartition("error: ")[2]
+            raise SettingsError(where, expected="values that Beam takes", got=got, do="correct the option") from None
+    for name in said:
+        if said["runner"] == RUNNER and name not in known:
+            raise SettingsError(f"{where} {name!r}", expected="an option of Beam", got=name, do=near_names(name, known))
+    return options
 
 
 class _Running:

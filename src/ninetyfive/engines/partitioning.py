@@ -78,15 +78,12 @@ def check_room(plan: Shuffle, partition: int, sides: Sequence[Sequence[pl.DataFr
     rows = pl.concat([piece.select(canonical(name, piece.schema[name]) for name in names) for piece in sides[side]])
     (*key, most) = rows.group_by(names).len(ROW).sort(ROW, descending=True).row(0)
     heavy = ", ".join(f"{name}={value!r}" for name, value in zip(names, key, strict=True))
-    one_key = most * 2 > rows.height
-    split = (
-        f"handle the rows of {heavy} apart" if one_key else f"raise partitions= of the Shuffle from {plan.partitions}"
-    )
+    split = f", or handle the rows of {heavy} apart" if most * 2 > rows.height else ""
     raise EngineError(
         f"Shuffle {name_of(plan.function)}, input {side}, partition {partition}",
         expected=f"rows that fit into partition_memory, {room:,} bytes",
         got=f"{sum(sizes):,} bytes or more; of the first {rows.height:,} rows {most:,} have {heavy}",
-        do=f"{split}, or raise partition_memory of the engine in ninetyfive.toml",
+        do=f"raise partition_memory of the engine in ninetyfive.toml, or partitions= of the Shuffle{split}",
     )
 
 

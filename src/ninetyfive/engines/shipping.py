@@ -86,18 +86,17 @@ class Told(AbstractContextManager[None]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, NinetyfiveError):
-            raise _unpacked(error, self._engine) from error
+        if not isinstance(error, Exception) or isinstance(error, NinetyfiveError):
+            return
+        carried = _CARRIED.search(str(error))
+        if carried is None:
+            raise _shown(error, self._engine) from error
+        said = json.loads(base64.urlsafe_b64decode(carried[1]))
+        raise getattr(errors, said.pop("kind"), EngineError)(said.pop("where"), **said) from None
 
 
-def _unpacked(error: Exception, engine: str) -> NinetyfiveError:
+def _shown(error: Exception, engine: str) -> EngineError:
     text = str(error)
-    found = _CARRIED.search(text)
-    if found is not None:
-        said = json.loads(base64.urlsafe_b64decode(found[1]))
-        kind = getattr(errors, said.pop("kind"), EngineError)
-        built: NinetyfiveError = kind(said.pop("where"), **said)
-        return built
     lines = [line for line in text.strip().splitlines() if line.strip() and not line.lstrip().startswith("at ")]
     shown = " ".join(f"{type(error).__name__}: {' '.join(lines)}".split())
     module = "ModuleNotFoundError" in text
@@ -105,7 +104,9 @@ def _unpacked(error: Exception, engine: str) -> NinetyfiveError:
         f"engine {engine}",
         expected="a job that ends well",
         got=shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN // 2]} … {shown[-_SHOWN // 2 :]}",
-        do="install the same packages on the workers as here" if module else f"look into the logs of {engine}",
+        do="install the same packages on the workers as here"
+        if module
+        else f"correct what it names, or look into the logs of {engine} (NINETYFIVE_LOG=info: those of here)",
     )
 
 

@@ -27,7 +27,7 @@ import msgspec
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from ninetyfive.engines.java import java_home
+from ninetyfive.engines.java import java_home, launcher
 from ninetyfive.engines.partitioning import PARTITION_MEMORY
 from ninetyfive.engines.shipping import Told, carried, dumps
 from ninetyfive.engines.submission import Submission
@@ -113,8 +113,13 @@ class SparkEngine:
             builder = builder.master(master)
         for name, value in self._options.items():
             builder = builder.config(name, str(value).lower() if isinstance(value, bool) else str(value))
-        with _environment(_launching(local) if started else {}):
-            return builder.getOrCreate()
+        # In a thread: a Ctrl-C waits until Java has answered, else nobody would end it.
+        with (
+            _environment(_launching(local) if started else {}),
+            ThreadPoolExecutor(1, thread_name_prefix="ninetyfive-spark") as pool,
+        ):
+            self._given = pool.submit(builder.getOrCreate).result()
+        return self._given
 
     def _run(self, submission: Submission) -> Iterable[Message]:
         session = self.session
@@ -305,10 +310,11 @@ def _launching(local: bool) -> dict[str, str]:
     A worker is a process a core, so that Polars in it needs no threads of its own.
     """
     said = os.environ
-    java = {"JAVA_HOME": str(java_home(said))}
+    home = java_home(said)
     if not local:
-        return java
-    return java | {
+        return {"JAVA_HOME": str(home)}
+    return {
+        "JAVA_HOME": str(launcher(home / "bin" / "java", said)),
         "PYSPARK_PYTHON": said.get("PYSPARK_PYTHON", sys.executable),
         "POLARS_MAX_THREADS": said.get("POLARS_MAX_THREADS", "1"),
         "SPARK_SUBMIT_OPTS": " ".join((*_QUIET, said.get("SPARK_SUBMIT_OPTS", ""))),

@@ -68,7 +68,7 @@ class EngineFaults:
         gathered = Shuffle(
             (rows_of(read_of(several), types),), (("k",),), Gathers(("k",)), gathered.output, partitions=1
         )
-        with pytest.raises(EngineError, match="raise partitions= of the Shuffle"):
+        with pytest.raises(EngineError, match=r"raise partition_memory .*, or partitions= of the Shuffle\.$"):
             small.run({"met": gathered})
 
     def test_errors_of_ours_pass_unchanged(self, engine: Engine) -> None:
