@@ -183,7 +183,7 @@ for name in ("files", "met"):
     assert [file.sha256 for file in there[name]] == [file.sha256 for file in here[name]], name
     left = [sorted(path.name for path in Path(sys.argv[1], place, name).iterdir()) for place in ("there", "here")]
     assert left[0] == left[1], left
-print("same", engine.session.conf.get("spark.speculation"))
+print("same", engine.session.conf.get("spark.speculation"), flush=True)
 os._exit(0)     # a Spark that still waits for its straggler says so at length
 """
 
