@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 CHUNK_ROWS = 131_072
+PARTITION_MEMORY = 2 << 30
+"""How many bytes the rows of one partition of a `Shuffle` may take where nothing else is said: it is held whole."""
 CHECKED_BLOCK = 262_144
 SPAN = "__span"
 POSITION = "__position"

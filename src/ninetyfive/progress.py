@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
+
+RowProgress = Callable[[int, int | None], None]
+"""What an engine tells while it works: rows done so far, of how many (None: not known)."""
 
 
 class Reporter(Protocol):

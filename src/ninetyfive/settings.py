@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ninetyfive.errors import SettingsError, near_names
+from ninetyfive.plan import PARTITION_MEMORY
 
 FILE = "ninetyfive.toml"
 _SECRET_NAME = re.compile(r"(password|passwd|secret|token|credential|api_?key|private_?key)", re.IGNORECASE)
@@ -35,7 +36,7 @@ class LocalEngineSettings:
 
     threads: int | None = None
     memory: int = 512 * 2**20
-    partition_memory: int = 2 * 2**30
+    partition_memory: int = PARTITION_MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class SparkEngineSettings:
     master: str | None = None
     remote: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    partition_memory: int = 2 * 2**30
+    partition_memory: int = PARTITION_MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class BeamEngineSettings:
 
     temporary: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    partition_memory: int = 2 * 2**30
+    partition_memory: int = PARTITION_MEMORY
 
 
 @dataclass(frozen=True, slots=True)

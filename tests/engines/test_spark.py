@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import _thread
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,17 @@ from ninetyfive.engines.spark import SparkEngine, _bundles, _launching
 from ninetyfive.engines.submission import Submission
 from ninetyfive.errors import EngineError
 from ninetyfive.plan import CHUNK_ROWS, Engine, Map, Part, Plan, Read, Reduce, Write
-from ninetyfive.testing.engine_plans import NUMBERS, FrameReader, SumCount, columns, doubled, numbers, read_of, three
+from ninetyfive.testing.engine_plans import (
+    NUMBERS,
+    FrameReader,
+    Sleeps,
+    SumCount,
+    columns,
+    doubled,
+    numbers,
+    read_of,
+    three,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,18 +43,6 @@ def session(request: pytest.FixtureRequest) -> SparkSession:
     """A classic session, and one of Spark Connect."""
     found: SparkSession = request.getfixturevalue(request.param)
     return found
-
-
-@dataclass(frozen=True)
-class Sleeps:
-    """Leaves a mark, then sleeps; in a module that no worker can import."""
-
-    mark: str
-
-    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
-        Path(self.mark).touch()
-        time.sleep(2.0)
-        return frame
 
 
 def run(script: str, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -74,17 +71,14 @@ def test_progress_tells_rows(session: SparkSession) -> None:
     assert told == sorted(told)
 
 
-def test_a_job_that_is_stopped_leaves_nothing_and_the_session_works_on(session: SparkSession, tmp_path: Path) -> None:
+def test_a_job_that_is_stopped_leaves_nothing_and_the_session_works_on(
+    session: SparkSession, tmp_path: Path, interrupt_at: Callable[[Path], None]
+) -> None:
     mark = tmp_path / "mark"
-    slow = Map(read_of(*(numbers(9, seed) for seed in range(9)), chunk=1), Sleeps(str(mark)), columns(NUMBERS))
+    slow = Map(read_of(*(numbers(9, seed) for seed in range(9)), chunk=1), Sleeps(str(mark), 2.0), columns(NUMBERS))
     plans: dict[str, Plan] = {"files": Write(slow, str(tmp_path / "out")), "good": Write(three(), str(tmp_path / "ok"))}
 
-    def stop() -> None:
-        while not mark.exists():
-            time.sleep(0.05)
-        _thread.interrupt_main()
-
-    threading.Thread(target=stop, daemon=True).start()
+    interrupt_at(mark)
     started = time.monotonic()
     engine = SparkEngine(session)
     with pytest.raises(KeyboardInterrupt):

@@ -16,7 +16,7 @@ import os
 import pickle
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import redirect_stderr, suppress
 from functools import partial
@@ -33,20 +33,17 @@ from fsspec.implementations.local import LocalFileSystem
 
 from ninetyfive.engines.chunks import joined
 from ninetyfive.engines.merging import Merging
-from ninetyfive.engines.partitioning import PARTITION_MEMORY
 from ninetyfive.engines.shipping import Told, carried, dumps
 from ninetyfive.engines.submission import Submission
 from ninetyfive.engines.tasks import Job, Message, Task, open_job, pack_state, run_group, run_task, unpack_state
 from ninetyfive.engines.writing import Folder
 from ninetyfive.errors import EngineError, SettingsError, near_names
-from ninetyfive.plan import Plan, Reduce
-
-Progress = Callable[[int, int | None], None]
+from ninetyfive.plan import PARTITION_MEMORY, Plan, Reduce
+from ninetyfive.progress import RowProgress
 
 RUNNER = "FnApiRunner"
 """Beam's own runner in this process. The default of Beam first tries to fetch another one from the network."""
 
-FILE = "ninetyfive.toml"
 FAN_OUT = 8
 """Over how many combiners the states of one span are spread before they meet."""
 
@@ -71,7 +68,7 @@ class BeamEngine:
         *,
         temporary: str | None = None,
         partition_memory: int = PARTITION_MEMORY,
-        progress: Progress | None = None,
+        progress: RowProgress | None = None,
     ) -> None:
         self.jobs = 0
         self._options = dict(options or {})
@@ -129,7 +126,7 @@ class BeamEngine:
 
 def _options(said: Mapping[str, Any]) -> PipelineOptions:
     """Beam's options; `SettingsError` for a value that Beam refuses, or a name that its own runner does not know."""
-    where = f"{FILE}, [engines.beam.options]"
+    where = "[engines.beam.options]"
     with redirect_stderr(StringIO()) as usage:
         try:
             options: PipelineOptions = PipelineOptions.from_dictionary(dict(said))

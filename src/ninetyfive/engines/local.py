@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -25,15 +25,14 @@ import polars as pl
 
 from ninetyfive.engines.chunks import End, Evaluation, ends_of, merging_of, met, nothing_of, one_frame, pieces_of
 from ninetyfive.engines.graph import Graph, declared, graph_of
-from ninetyfive.engines.partitioning import PARTITION_LEVEL, PARTITION_MEMORY, check_room
+from ninetyfive.engines.partitioning import PARTITION_LEVEL, check_room
 from ninetyfive.engines.parts import PartReads, parts_of
 from ninetyfive.engines.scheduling import Schedule
 from ninetyfive.engines.spilling import Buffers
 from ninetyfive.engines.writing import Folder, SpanWriter
 from ninetyfive.errors import PlanError
-from ninetyfive.plan import Plan, Reduce, Shuffle, Write
-
-Progress = Callable[[int, int | None], None]
+from ninetyfive.plan import PARTITION_MEMORY, Plan, Reduce, Shuffle, Write
+from ninetyfive.progress import RowProgress
 
 
 class LocalEngine:
@@ -52,7 +51,7 @@ class LocalEngine:
         threads: int | None = None,
         memory: int = 512 << 20,
         temporary: str | os.PathLike[str] | None = None,
-        progress: Progress | None = None,
+        progress: RowProgress | None = None,
         partition_memory: int = PARTITION_MEMORY,
     ) -> None:
         if threads is not None and threads < 1:
@@ -86,7 +85,7 @@ class LocalEngine:
 class _Job:
     """One call of `run`: what its units share."""
 
-    def __init__(self, graph: Graph, buffers: Buffers, threads: int, progress: Progress | None, room: int) -> None:
+    def __init__(self, graph: Graph, buffers: Buffers, threads: int, progress: RowProgress | None, room: int) -> None:
         self.graph = graph
         self.room = room
         self.buffers = buffers

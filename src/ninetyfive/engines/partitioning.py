@@ -24,9 +24,6 @@ from ninetyfive.plan import Shuffle, key_of
 ROW = "__row"
 """The column (UInt64) that a frame carries through a shuffle: span rank, chunk and row, in canonical order."""
 
-PARTITION_MEMORY = 2 << 30
-"""How many bytes the rows of one partition may take where nothing else is said: a partition is held whole."""
-
 _ROW_BITS = 24
 _CHUNK_BITS = 22
 PARTITION_LEVEL = 10

@@ -27,15 +27,14 @@ import msgspec
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from ninetyfive.engines.java import java_home, launcher
-from ninetyfive.engines.partitioning import PARTITION_MEMORY
+from ninetyfive.engines.java import find_java, launcher
 from ninetyfive.engines.shipping import Told, carried, dumps
 from ninetyfive.engines.submission import Submission
 from ninetyfive.engines.tasks import BLOCK, Job, Message, open_job, run_round, run_task
 from ninetyfive.errors import EngineError
-from ninetyfive.plan import Plan
+from ninetyfive.plan import PARTITION_MEMORY, Plan
+from ninetyfive.progress import RowProgress
 
-Progress = Callable[[int, int | None], None]
 Batches = Iterator[pa.RecordBatch]
 
 SCHEMA = "bucket int, message binary"
@@ -71,7 +70,7 @@ class SparkEngine:
         remote: str | None = None,
         options: Mapping[str, Any] | None = None,
         partition_memory: int = PARTITION_MEMORY,
-        progress: Progress | None = None,
+        progress: RowProgress | None = None,
     ) -> None:
         self.jobs = 0
         self._given = session
@@ -310,11 +309,10 @@ def _launching(local: bool) -> dict[str, str]:
     A worker is a process a core, so that Polars in it needs no threads of its own.
     """
     said = os.environ
-    home = java_home(said)
+    java = {"JAVA_HOME": str(launcher(find_java(said), said))}
     if not local:
-        return {"JAVA_HOME": str(home)}
-    return {
-        "JAVA_HOME": str(launcher(home / "bin" / "java", said)),
+        return java
+    return java | {
         "PYSPARK_PYTHON": said.get("PYSPARK_PYTHON", sys.executable),
         "POLARS_MAX_THREADS": said.get("POLARS_MAX_THREADS", "1"),
         "SPARK_SUBMIT_OPTS": " ".join((*_QUIET, said.get("SPARK_SUBMIT_OPTS", ""))),

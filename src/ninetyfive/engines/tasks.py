@@ -16,19 +16,20 @@ from __future__ import annotations
 import pickle
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 import msgspec
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import tzdata
 
 from ninetyfive.engines.chunks import End, Evaluation, merging_of, met, pieces_of
 from ninetyfive.engines.graph import Graph, declared
-from ninetyfive.engines.merging import Merging
 from ninetyfive.engines.partitioning import PARTITION_LEVEL, check_room
 from ninetyfive.engines.parts import PartReads
 from ninetyfive.engines.writing import Folder, SpanWriter, file_errors, file_name
@@ -205,31 +206,22 @@ def unpack_file(data: bytes) -> WrittenFile:
     return msgspec.msgpack.decode(data, type=WrittenFile)
 
 
-@dataclass(eq=False)
 class _Made:
-    """What a task or a partition makes of the chunks of its span, for each end."""
+    """What a task or a partition makes of the chunks of its span, for each end; `whole`: of all its chunks."""
 
-    job: Job
-    span: str
-    origins: set[int]
-    whole: bool
-    ends: tuple[End, ...] = ()
-    numbers: dict[End, int] = field(default_factory=dict)
-    states: dict[End, Merging[Any]] = field(default_factory=dict)
-    files: dict[End, _Whole | _Pieces] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        graph = self.job.graph
-        self.numbers = {
-            end: number for number, end in enumerate(self.job.ends) if graph.origins[end.source] in self.origins
-        }
+    def __init__(self, job: Job, span: str, origins: set[int], whole: bool) -> None:
+        graph = job.graph
+        self.job = job
+        self.span = span
+        self.whole = whole
+        self.numbers = {end: number for number, end in enumerate(job.ends) if graph.origins[end.source] in origins}
         self.ends = tuple(self.numbers)
-        for end in self.ends:
-            if end.kind == "state":
-                self.states[end] = merging_of(graph, end)
-            elif end.kind == "file":
-                folder = Folder(self.job.attempts[end.node], make=False)
-                self.files[end] = _whole(self.job, end, self.span) if self.whole else _Pieces(folder)
+        self.states = {end: merging_of(graph, end) for end in self.ends if end.kind == "state"}
+        self.files: dict[End, _Whole | _Pieces] = {
+            end: _whole(job, end, span) if whole else _Pieces(Folder(job.attempts[end.node], make=False))
+            for end in self.ends
+            if end.kind == "file"
+        }
 
     def __enter__(self) -> None:
         pass
@@ -325,7 +317,7 @@ def _loaded(reads: PartReads, task: Task) -> Iterator[tuple[int, pl.DataFrame]]:
 
 def versions() -> dict[str, str]:
     """The versions of what makes results."""
-    return {"ninetyfive": __version__, **{name: version(name) for name in ("numpy", "polars", "pyarrow", "tzdata")}}
+    return {"ninetyfive": __version__, **{module.__name__: module.__version__ for module in (np, pl, pa, tzdata)}}
 
 
 class _Group(Protocol):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -112,6 +113,19 @@ class Raises:
     def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
         if self.at in frame["k"]:
             raise self.error
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Sleeps:
+    """Leaves a mark (an empty file), then sleeps for some seconds."""
+
+    mark: str
+    seconds: float
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        Path(self.mark).touch()
+        time.sleep(self.seconds)
         return frame
 
 
