@@ -2,7 +2,7 @@
 
     OPERATIONS["log1p"] ─▶ Operation(takes, gives, nulls, result, frame, row, …)
 
-To add one, write its entry in the file of its kind and its method in `recording`; the property tests, the document
+To add one, write its entry in the file of its kind and its method in `methods`; the property tests, the document
 test and the method test find it by walking this table and fail until it is complete.
 """
 

@@ -9,21 +9,20 @@ exists, its type) fails in `program`. What does not belong here: what an operati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
-from typing import Literal, NoReturn, TypeAlias
+from typing import NoReturn, Self, TypeAlias
 
 from ninetyfive.errors import DeclarationError, near_names
 from ninetyfive.features import tree
+from ninetyfive.features.methods import Methods, Plain
 from ninetyfive.features.operation import ONE_HOT
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.source import quoted, source
 
-Operand: TypeAlias = "Expr | bool | int | float | str | date"
+Operand: TypeAlias = "Expr | Plain"
 _NULL = tree.Constant(tree.NULL, None)
-CastType: TypeAlias = Literal["integer", "number", "string", "date", "timestamp"]
 
 
-class Expr:
+class Expr(Methods):
     """A recorded expression; `node` is its tree. Comparisons record too, so compare `node`s to compare expressions.
 
     Every operation is in `docs/features.md`: what it takes and gives, and what it does with null and NaN.
@@ -66,8 +65,8 @@ class Expr:
             f"{source(self.node)}.{name}", expected="an operation", got=repr(name), do=near_names(name, methods)
         )
 
-    def _method(self, operation: str, *inputs: object, **arguments: object) -> Expr:
-        return record(operation, (self, *inputs), arguments)
+    def _method(self, operation: str, *inputs: object, **arguments: object) -> Self:
+        return type(self)(record(operation, (self, *inputs), arguments).node)
 
     def __add__(self, other: Operand) -> Expr:
         return self._method("add", other)
@@ -128,65 +127,6 @@ class Expr:
 
     def __invert__(self) -> Expr:
         return self._method("not")
-
-    def log1p(self) -> Expr:
-        """The natural logarithm of 1 + x: a number. Below -1 it is NaN, at -1 -inf; null stays null."""
-        return self._method("log1p")
-
-    def clip(self, low: float | None = None, high: float | None = None) -> Expr:
-        """The value, but not below `low` and not above `high` (one may be None). Null and NaN stay."""
-        return self._method("clip", low=low, high=high)
-
-    def fill_null(self, value: Operand) -> Expr:
-        """`value` (a constant or an expression of the same type) where it is null. NaN stays NaN."""
-        return self._method("fill_null", value)
-
-    def is_null(self) -> Expr:
-        """Whether it is null: a boolean that never is. NaN is not null."""
-        return self._method("is_null")
-
-    def cast(self, to: CastType) -> Expr:
-        """The value as another type; what cannot be cast is null."""
-        return self._method("cast", to=to)
-
-    def lower(self) -> Expr:
-        """A string in lower case, as Python's `str.lower` makes it. Null stays null."""
-        return self._method("lower")
-
-    def hour(self) -> Expr:
-        """The hour of a timestamp, 0 to 23: of the wall clock, or of UTC for `timestamp[UTC]`. Null stays null."""
-        return self._method("hour")
-
-    def weekday(self) -> Expr:
-        """The day of the week of a timestamp or date, from 1 (Monday) to 7. Null stays null."""
-        return self._method("weekday")
-
-    def month(self) -> Expr:
-        """The month of a timestamp or date, 1 to 12. Null stays null."""
-        return self._method("month")
-
-    def zscore(self) -> Expr:
-        """(x - mean) / std as learned from the training rows; 0.0 where std is 0. Null and NaN stay."""
-        return self._method("zscore")
-
-    def fill_mean(self) -> Expr:
-        """The mean of the training rows where it is null or NaN: a number."""
-        return self._method("fill_mean")
-
-    def quantile_bins(self, n: int) -> Expr:
-        """The index, 0 to n-1, of its bin between the training rows' quantiles. Null and NaN give null."""
-        return self._method("quantile_bins", n=n)
-
-    def vocabulary(self, top: int | None = None, min_count: int = 1) -> Expr:
-        """The index of a string, integer or boolean by its frequency in the training rows: 1 is the most frequent.
-
-        At most `top` values, each seen at least `min_count` times; ties by value. 0 is anything else, and null.
-        """
-        return self._method("vocabulary", top=top, min_count=min_count)
-
-    def one_hot(self, values: Sequence[str] | Sequence[int] | Sequence[bool] | None = None) -> Expr:
-        """One column per value, 1.0 where it is that value: of `values`, or of its known outcomes. Stands last."""
-        return self._method("one_hot", values=values)
 
 
 class When:
