@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ninetyfive.errors import DeclarationError, FeatureError, NinetyfiveError, PlanError
-from ninetyfive.features import learned
 from ninetyfive.features.fitting import REDUCERS, Fitting
 from ninetyfive.features.frames import lower, scalars
 from ninetyfive.features.operations import OPERATIONS
-from ninetyfive.features.recording import Expr, col, when
+from ninetyfive.features.recording import Expr, col, pca, when
 from ninetyfive.features.transform import Transform
 
 TYPES = {
@@ -157,15 +156,23 @@ def test_no_training_rows_teach_nothing() -> None:
         fit({"z": col("a").zscore()}, pl.DataFrame({"a": []}, schema={"a": pl.Float64}))
 
 
-def test_keep_passes_columns_through_a_phase() -> None:
-    phase = Fitting({"z": col("a").zscore()}, TYPES).phase({"row": "s"})
+def test_label_and_fold_stand_before_what_a_target_encoding_reads() -> None:
+    phase = Fitting({"z": col("s").target_encode(), "a": col("a").zscore()}, TYPES).phase()
     assert phase is not None
-    assert phase.function(pl.DataFrame({"a": [1.0], "s": ["x"]})).columns == ["row", 'col("a")']
+    assert phase.keep == ("__label", "__fold")
+    assert phase.fold
+    assert phase.reads == ("a", "s")
+    frame = pl.DataFrame({"a": [1.0], "s": ["x"], "__label": [True], "__fold": [3]})
+    assert phase.function(frame).columns == ["__label", "__fold", 'col("s")', 'col("a")']
 
 
 def test_each_analyzer_has_its_reducer() -> None:
-    kinds = {operation.analyzer(None)[0] for operation in OPERATIONS.values() if operation.analyzer}  # type: ignore[arg-type]
-    assert kinds == set(REDUCERS) == {learned.MOMENTS, learned.QUANTILES, learned.KEYED_COUNTS}
+    kinds = set()
+    for operation in OPERATIONS.values():
+        if operation.analyzer is not None:
+            example = eval(operation.example, {"col": col, "pca": pca})
+            kinds.add(operation.analyzer(dict(example.node.arguments))[0])
+    assert kinds == set(REDUCERS)
 
 
 def test_steps_out_of_order() -> None:

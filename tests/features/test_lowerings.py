@@ -14,15 +14,32 @@ from hypothesis import strategies as st
 
 from ninetyfive.errors import FeatureError
 from ninetyfive.features import tree
-from ninetyfive.features.frames import DTYPES, FrameFunction, scalars
-from ninetyfive.features.operation import ONE_HOT, Operation
+from ninetyfive.features.frames import FrameFunction, frame_of, scalars
+from ninetyfive.features.operation import COLUMNS, Operation
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.program import program
-from ninetyfive.features.recording import Expr, col, record, when
+from ninetyfive.features.recording import Expr, col, feature, record, when
 from ninetyfive.features.rows import every_value
 from ninetyfive.features.source import source
 from ninetyfive.features.transform import Transform, needed
 
+
+def doubled(a: Any, *others: Any) -> Any:
+    """A function of a user's own: what is missing stays missing."""
+    import polars as pl
+
+    return (
+        a.cast(pl.Float64, strict=False) * 2.0 if a.dtype.is_numeric() else pl.Series([None] * len(a), dtype=pl.Float64)
+    )
+
+
+def shouted(a: Any, *others: Any) -> Any:
+    import polars as pl
+
+    return a.cast(pl.String).str.to_uppercase().fill_null("NOTHING")
+
+
+FUNCTIONS = [feature(doubled, [col("x")], returns="number"), feature(shouted, [col("x")], returns="string")]
 KINDS = [kind for kind in tree.TYPES if kind != tree.OPAQUE]
 TYPES = {f"{kind} {index}": kind for kind in KINDS for index in (1, 2)}
 YEAR_1, YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000
@@ -47,6 +64,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     tree.TIMESTAMP_UTC: times,
     tree.DATE: times.map(lambda value: value // DAY),
 }
+grams = st.just({"buckets": 4, "shortest": 1, "longest": 2, "of": "characters"})
 finite = floats.filter(math.isfinite)
 bounds = st.none() | finite | integers
 
@@ -58,35 +76,47 @@ ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "cast": st.fixed_dictionaries({"to": st.sampled_from(["integer", "number", "string", "date", "timestamp"])}),
     "quantile_bins": st.fixed_dictionaries({"n": st.integers(2, 5)}),
     "vocabulary": st.fixed_dictionaries({"top": st.none() | st.integers(1, 5), "min_count": st.integers(1, 2)}),
+    "winsorize": st.just({"low": 0.1, "high": 0.9}),
+    "quantile_transform": st.fixed_dictionaries(
+        {"n": st.integers(2, 5), "output": st.sampled_from(["uniform", "normal"])}
+    ),
+    "frequency": st.fixed_dictionaries({"top": st.none() | st.integers(1, 5)}),
+    "target_encode": st.fixed_dictionaries({"folds": st.integers(2, 4), "smooth": st.sampled_from([0, 1.5, 20])}),
+    "cyclic": st.fixed_dictionaries({"period": st.sampled_from([24, 7, 0.1, 1e300])}),
+    "pca": st.fixed_dictionaries({"components": st.integers(1, 2)}),
+    "ngram_counts": st.fixed_dictionaries({"buckets": st.integers(1, 9)}) | grams,
+    "tfidf": st.fixed_dictionaries({"top": st.integers(1, 5), "min_count": st.integers(1, 2)}),
+    "feature": st.sampled_from(FUNCTIONS).map(lambda made: dict(made.node.arguments)),
     "one_hot": st.none().map(lambda values: {"values": values})
     | st.sampled_from([strings, integers, st.booleans()])
     .flatmap(lambda values: st.lists(values, min_size=1, max_size=4, unique_by=repr))
     .map(lambda values: {"values": values}),
 }
+ranges = st.lists(finite.map(lambda x: x + 0.0), min_size=2, max_size=2).map(sorted)
 CONSTANTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "zscore": st.fixed_dictionaries({"mean": finite, "std": st.just(0.0) | finite.map(abs)}),
     "fill_mean": st.fixed_dictionaries({"mean": finite}),
     "quantile_bins": st.lists(finite.map(lambda x: x + 0.0), max_size=5, unique=True).map(
         lambda x: {"edges": tuple(sorted(x))}
     ),
+    "minmax": ranges.map(lambda pair: {"low": pair[0], "high": pair[1]}),
+    "winsorize": ranges.map(lambda pair: {"least": pair[0], "most": pair[1]}),
+    "robust_scale": st.fixed_dictionaries({"median": finite, "spread": st.just(0.0) | finite.map(abs)}),
+    "fill_median": st.fixed_dictionaries({"median": finite}),
+    "quantile_transform": st.sets(finite.map(lambda x: x + 0.0), min_size=1, max_size=4).map(
+        lambda x: {"values": tuple(sorted(x)), "shares": tuple(sorted((i + 1) / 8 for i in range(len(x))))}
+    ),
+    "tfidf": st.sampled_from(
+        [
+            {"terms": ("UA", "a", "é"), "documents": (1, 3, 2), "rows": 4},
+            {"terms": ("12",), "documents": (1,), "rows": 1},
+        ]
+    ),
 }
+KNOWN = {*CONSTANTS, "vocabulary", "fill_mode", "frequency", "target_encode", "pca"}
 rows_of_all = st.lists(
     st.fixed_dictionaries({name: st.none() | VALUES[kind] for name, kind in TYPES.items()}), max_size=6
 )
-
-
-def frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    physical = {
-        name: pl.Series(name, [row[name] for row in rows], dtype=_physical(kind)).cast(DTYPES[kind])
-        for name, kind in TYPES.items()
-    }
-    return pl.DataFrame(physical)
-
-
-def _physical(kind: str) -> Any:
-    if kind == tree.DATE:
-        return pl.Int32
-    return pl.Int64 if kind in tree.TIMES else DTYPES[kind]
 
 
 def bits(value: Any) -> Any:
@@ -131,15 +161,30 @@ def calls(draw: st.DrawFn, operation: Operation, depth: int, wanted: str | None 
     node = record(operation.name, inputs, arguments).node
     if operation.learned:
         assert isinstance(node, tree.Call)
-        node = tree.Call(node.operation, node.inputs, node.arguments, draw(constants(operation, kinds[0])))
+        node = tree.Call(node.operation, node.inputs, node.arguments, draw(constants(operation, kinds, arguments)))
     return Expr(node)
 
 
 @st.composite
-def constants(draw: st.DrawFn, operation: Operation, kind: str) -> Any:
-    if operation.name == "vocabulary":
-        return (("values", tuple(draw(st.lists(VALUES[kind], max_size=4, unique_by=repr)))),)
-    return operation.checked_constants(draw(CONSTANTS[operation.name]), "test")
+def constants(draw: st.DrawFn, operation: Operation, kinds: tuple[str, ...], arguments: dict[str, Any]) -> Any:
+    name, words = operation.name, st.lists(VALUES[kinds[0]], min_size=1, max_size=4, unique_by=repr).map(tuple)
+    if name == "vocabulary":
+        made = {"values": draw(st.just(()) | words)}
+    elif name == "fill_mode":
+        made = {"mode": draw(VALUES[kinds[0]])}
+    elif name == "frequency":
+        values = draw(words)
+        made = {"values": values, "counts": tuple(range(1, len(values) + 1)), "rows": 30}
+    elif name == "target_encode":
+        values, folds = draw(words), arguments["folds"] if len(kinds) == 2 else 1
+        means = draw(st.lists(finite, min_size=len(values) * folds, max_size=len(values) * folds))
+        made = {"values": values, "means": tuple(means), "priors": tuple(draw(finite) for _ in range(folds))}
+    elif name == "pca":
+        size = len(kinds) * arguments["components"]
+        made = {"means": tuple(draw(finite) for _ in kinds), "axes": tuple(draw(finite) for _ in range(size))}
+    else:
+        made = draw(CONSTANTS[name])
+    return operation.checked_constants(made, "test")
 
 
 @st.composite
@@ -149,19 +194,19 @@ def trees(draw: st.DrawFn, kind: str, depth: int) -> Expr:
         made = leaf(draw, kind, constant=True)
         assert isinstance(made, Expr)
         return made
-    names = [name for name in OPERATIONS if name != "one_hot"]
+    names = [name for name, operation in OPERATIONS.items() if not operation.many]
     operation = OPERATIONS[draw(st.sampled_from(names))]
     return draw(calls(operation, depth, kind))
 
 
 def check(features: dict[str, tree.Node], rows: list[dict[str, Any]]) -> None:
     """Frames and rows agree on every value of every step, on the model's inputs, and on what they refuse."""
-    frame = frame_of(rows)
+    frame = frame_of(rows, TYPES)
     made = program(features, TYPES)
     steps = {
         f"step {index}": step.node
         for index, step in enumerate(made.steps)
-        if isinstance(step.node, tree.Call) and step.type != ONE_HOT
+        if isinstance(step.node, tree.Call) and step.type != COLUMNS
     }
     types = needed(features.values(), TYPES)
     names = list(steps)
@@ -192,7 +237,7 @@ def check(features: dict[str, tree.Node], rows: list[dict[str, Any]]) -> None:
                 index = int(name.split()[1])
                 assert bits(got[name]) == bits(want[index]), (source(steps[name]), got[name], want[index])
     numeric = {
-        name: index for name, index in made.outputs if made.steps[index].type in (*tree.NUMERIC, tree.BOOLEAN, ONE_HOT)
+        name: index for name, index in made.outputs if made.steps[index].type in (*tree.NUMERIC, tree.BOOLEAN, COLUMNS)
     }
     if numeric:
         chosen = {name: features[name] for name in numeric}
@@ -200,14 +245,14 @@ def check(features: dict[str, tree.Node], rows: list[dict[str, Any]]) -> None:
         whole, row_of = transform.frames()(frame), transform.rows()
         assert tuple(whole.schema.items()) == transform.output
         assert [[bits(x) for x in row] for row in whole.rows()] == [[bits(x) for x in row_of(row)] for row in records]
-        restored = Transform.from_json(transform.to_json())
+        restored = Transform.from_json(transform.to_json(), transform.code)
         assert restored == transform
         assert restored.to_json() == transform.to_json()
 
 
 def test_every_operation_has_its_strategies() -> None:
     assert set(ARGUMENTS) == {name for name, operation in OPERATIONS.items() if operation.arguments}
-    assert {*CONSTANTS, "vocabulary"} == {name for name, operation in OPERATIONS.items() if operation.learned}
+    assert {name for name, operation in OPERATIONS.items() if operation.learned} == KNOWN
 
 
 @pytest.mark.parametrize("name", list(OPERATIONS))

@@ -119,8 +119,8 @@ def test_shared_steps_are_computed_once() -> None:
     features = {"a": route.vocabulary(), "b": route.lower().vocabulary(), "c": route.vocabulary().one_hot()}
     transform = fit(features)
     *before, last = transform.frames().stages
-    assert [len(stage) for stage in before] == [1, 1]
-    assert len(last) == 4
+    assert [len(stage.expressions) for stage in before] == [1, 1]
+    assert len(last.expressions) == 4
     assert transform.rows().source.count("'-'") == 1
     rows = [transform.rows()(row) for row in scalars(FRAME, transform.inputs)]
     assert transform.frames()(FRAME).rows() == [tuple(row) for row in rows]
@@ -206,7 +206,7 @@ def test_lower_gives_the_label_in_its_own_type() -> None:
     frame = FRAME.select(lower((col("a") > 2).node, TYPES).alias("late"), lower(col("s").node, TYPES).alias("word"))
     assert frame["late"].to_list() == [False, None, None, True]
     assert frame["word"].dtype == pl.String
-    with pytest.raises(FeatureError, match=r"remove \.one_hot"):
+    with pytest.raises(FeatureError, match=r"remove one_hot"):
         lower(col("b").one_hot().node, TYPES)
     with pytest.raises(FeatureError, match="label: expected"):
         lower(col("b").one_hot().node, TYPES, "label")

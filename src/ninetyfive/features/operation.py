@@ -25,7 +25,9 @@ Frame: TypeAlias = Any  # a polars.Expr: this file is on the path of `import nin
 Polars: TypeAlias = Any  # the module polars
 Outcome: TypeAlias = tuple[Any, str]  # a value that can come out, and its name in a one-hot column
 
-ONE_HOT = "one_hot"
+COLUMNS = "columns"
+"""The result type of an operation that gives several columns: it stands last in a feature."""
+MAX_COLUMNS = 10_000
 REQUIRED = object()
 
 
@@ -111,14 +113,28 @@ def _no_outcomes(_: Site) -> tuple[Outcome, ...] | None:
     return None
 
 
+def _no_columns(_: Site) -> tuple[str, ...]:
+    return ()
+
+
+def _no_refusal(_: Site, __: str) -> None:
+    """Whatever it is used on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One entry of the table. `meaning` changes whenever the same input would give another output."""
+    """One entry of the table. `meaning` changes whenever the same input would give another output.
+
+    One whose `result` is `COLUMNS` names them in `columns`. Its `frame` is a list of expressions, one each, or (where
+    they are made `together`) one expression of an Array as wide as there are columns; its `row` is a tuple of floats,
+    NaN for what is missing. One that is Python and no expression has `call` instead of `frame`: a function of the
+    Series of its inputs. `refuse` raises for a use that only types and what was learned show to be wrong.
+    """
 
     name: str
     example: str
     inputs: tuple[int, int | None] = (1, 1)
-    form: Literal["method", "infix", "prefix", "function", "when"] = "method"
+    form: Literal["method", "infix", "prefix", "function", "when", "feature"] = "method"
     symbol: str = ""
     precedence: int = 9
     takes: str
@@ -129,14 +145,23 @@ class Operation:
     arguments: tuple[Argument, ...] = ()
     check: Callable[[Mapping[str, Any], str], None] | None = None
     result: Callable[[tuple[str, ...], Mapping[str, Any]], str | None]
-    frame: Callable[[Polars, Site], Frame]
+    frame: Callable[[Polars, Site], Frame] | None = None
+    call: Callable[[Polars, Site], Callable[[list[Any]], Any]] | None = None
     row: Callable[[Site], str]
     nullable: Callable[[Site], bool] = _any_null
     nan: Callable[[Site], bool] = _always
     outcomes: Callable[[Site], tuple[Outcome, ...] | None] = _no_outcomes
+    columns: Callable[[Site], tuple[str, ...]] = _no_columns
+    together: bool = False
+    refuse: Callable[[Site, str], None] = _no_refusal
     constants: tuple[Argument, ...] = ()
-    analyzer: Callable[[Mapping[str, Any]], tuple[str, tuple[int, ...]]] | None = None
+    analyzer: Callable[[Mapping[str, Any]], tuple[str, tuple[Any, ...]]] | None = None
     learn: Callable[[Any, Mapping[str, Any], str], dict[str, Any]] | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether it gives several columns."""
+        return self.columns is not _no_columns
 
     @property
     def learned(self) -> bool:
@@ -228,6 +253,28 @@ def finite_argument(
         if kind.type not in tree.NUMERIC or not math.isfinite(kind.value) or kind.value < low:
             raise fail(where, f"{name}: a finite number", value, f"write a number such as {name}=1.5")
         return kind.value if whole else float(kind.value)
+
+    return check
+
+
+def floats_argument(name: str) -> Callable[[Any, str], Any]:
+    """A check for finite floats that were learned; gives a tuple."""
+
+    def check(value: Any, where: str) -> tuple[float, ...]:
+        if not isinstance(value, list | tuple) or not all(isinstance(x, float) and math.isfinite(x) for x in value):
+            raise fail(where, f"{name}: finite floats", value, "fit the transform again")
+        return tuple(value)
+
+    return check
+
+
+def counts_argument(name: str) -> Callable[[Any, str], Any]:
+    """A check for counts that were learned: positive integers; gives a tuple."""
+
+    def check(value: Any, where: str) -> tuple[int, ...]:
+        if not isinstance(value, list | tuple) or not all(type(x) is int and x > 0 for x in value):
+            raise fail(where, f"{name}: positive integers", value, "fit the transform again")
+        return tuple(value)
 
     return check
 
