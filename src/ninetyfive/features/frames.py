@@ -31,6 +31,10 @@ DTYPES: Mapping[str, pl.DataType] = {
     tree.TIMESTAMP: pl.Datetime("us"),
     tree.TIMESTAMP_UTC: pl.Datetime("us", "UTC"),
     tree.DATE: pl.Date(),
+    "list[boolean]": pl.List(pl.Boolean()),
+    "list[integer]": pl.List(pl.Int64()),
+    "list[number]": pl.List(pl.Float64()),
+    "list[string]": pl.List(pl.String()),
 }
 
 
@@ -146,10 +150,17 @@ class FrameFunction:
 
 
 def scalars(frame: pl.DataFrame, types: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The rows of a frame as row scalars of the columns in `types`: times as µs, dates as days, null as None."""
+    """The rows of a frame as row scalars of the columns in `types`: times as µs, dates as days, lists as tuples.
+
+    Null is None.
+    """
     times = (*tree.TIMES, tree.DATE)
     physical = [column(name).to_physical() if kind in times else column(name) for name, kind in types.items()]
-    return frame.select(physical).to_dicts()
+    rows = frame.select(physical).to_dicts()
+    for name in (name for name, kind in types.items() if kind in tree.LISTS):
+        for row in rows:
+            row[name] = None if row[name] is None else tuple(row[name])
+    return rows
 
 
 def column(name: str) -> pl.Expr:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ninetyfive.features import arithmetic, categories, learned, missing, texts, times
+from ninetyfive.features import arithmetic, categories, learned, lists, missing, texts, times
 from ninetyfive.features.operation import Operation
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         operation.name: operation
-        for module in (arithmetic, missing, texts, times, learned, categories)
+        for module in (arithmetic, missing, texts, times, lists, learned, categories)
         for operation in module.OPERATIONS
     }
 )
