@@ -28,6 +28,7 @@ TYPES = {
     "t": "timestamp",
     "u": "timestamp[UTC]",
     "d": "date",
+    "l": "list[string]",
     "o": "opaque",
 }
 
@@ -206,6 +207,12 @@ WRONG: list[tuple[Any, str]] = [
     (col("s").zscore(), r"operation zscore"),
     (col("s").one_hot(), r"whose outcomes are known.*vocabulary"),
     (col("i").one_hot(["a"]), r"operation one_hot"),
+    (col("l") == col("l"), r"operation equal.*type list\[string\]"),
+    (col("l").fill_null(col("l")), r"operation fill_null.*type list\[string\]"),
+    (col("l").list_contains(1), r"operation list_contains: expected a list and a value.*1 of type integer"),
+    (col("o").list_length(), r"operation list_length.*type = \"list\[string\]\" in schema.toml"),
+    (col("l"), r"of type list\[string\].*add \.list_length\(\)"),
+    (col("l").list_element(0), r"of type string.*add \.vocabulary\(\)"),
     (col("o").is_null(), r"no operation takes an opaque column|anything but opaque"),
     (col("s"), r"feature 'x': expected a number.*of type string.*add \.vocabulary\(\)"),
     (col("t"), r"of type timestamp.*add \.hour\(\)"),

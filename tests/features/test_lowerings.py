@@ -65,6 +65,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     tree.DATE: times.map(lambda value: value // DAY),
 }
 grams = st.just({"buckets": 4, "shortest": 1, "longest": 2, "of": "characters"})
+VALUES |= {
+    kind: st.lists(st.none() | VALUES[element], max_size=3).map(tuple) | st.just((None,) * 3)
+    for kind, element in tree.LISTS.items()
+}
 finite = floats.filter(math.isfinite)
 bounds = st.none() | finite | integers
 
@@ -74,6 +78,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     .map(lambda pair: sorted(pair) if None not in pair else pair)
     .map(lambda pair: {"low": pair[0], "high": pair[1]}),
     "cast": st.fixed_dictionaries({"to": st.sampled_from(["integer", "number", "string", "date", "timestamp"])}),
+    "list_element": st.fixed_dictionaries({"index": st.integers(-4, 4)}),
     "quantile_bins": st.fixed_dictionaries({"n": st.integers(2, 5)}),
     "vocabulary": st.fixed_dictionaries({"top": st.none() | st.integers(1, 5), "min_count": st.integers(1, 2)}),
     "winsorize": st.just({"low": 0.1, "high": 0.9}),
@@ -123,6 +128,8 @@ def bits(value: Any) -> Any:
     """A value that compares as bits do; every NaN is one."""
     if isinstance(value, float):
         return "nan" if math.isnan(value) else struct.pack("<d", value)
+    if isinstance(value, tuple):
+        return tuple(bits(element) for element in value)
     return (type(value).__name__, value)
 
 
@@ -133,7 +140,7 @@ def result_of(operation: Operation, kinds: tuple[str, ...], arguments: dict[str,
 def leaf(draw: st.DrawFn, kind: str, *, constant: bool) -> object:
     if kind == tree.NULL:
         return None
-    if constant and draw(st.integers(0, 3)) == 0:
+    if constant and kind not in tree.LISTS and draw(st.integers(0, 3)) == 0:
         return Expr(tree.Constant(kind, draw(VALUES[kind])))
     return Expr(tree.Column(f"{kind} {draw(st.integers(1, 2))}"))
 
@@ -275,6 +282,7 @@ def test_frames_equal_rows_for_random_trees(data: st.DataObject) -> None:
 
 NAN = math.nan
 A, N, S = "number 1", "integer 1", "string 1"
+WORDS, FLOATS = "list[string] 1", "list[number] 1"
 EDGES = [
     (col(A) + 0.0, {A: -0.0}, 0.0),
     (col(A) + col("number 2"), {A: -0.0, "number 2": 0.0}, 0.0),
@@ -319,6 +327,26 @@ EDGES = [
     (col("timestamp 1") - col("timestamp 2"), {"timestamp 1": DAY, "timestamp 2": 1_500_000}, 86_398.5),
     (col("date 1") - col("date 2"), {"date 1": 2, "date 2": 1}, 86_400.0),
     (when(col("boolean 1")).then(1).otherwise(0.5), {"boolean 1": None}, 0.5),
+    (col(WORDS).list_length(), {WORDS: ()}, 0),
+    (col(WORDS).list_length(), {WORDS: (None, "a")}, 2),
+    (col(WORDS).list_length(), {WORDS: None}, None),
+    (col(WORDS).is_null(), {WORDS: ()}, False),
+    (col(WORDS).list_contains("a"), {WORDS: (None, "a")}, True),
+    (col(WORDS).list_contains("a"), {WORDS: (None, "A")}, False),
+    (col(WORDS).list_contains("a"), {WORDS: None}, None),
+    (col(WORDS).list_contains(col(S)), {WORDS: (None, "a"), S: None}, None),
+    (col(FLOATS).list_contains(0.0), {FLOATS: (-0.0,)}, True),
+    (col(FLOATS).list_contains(1), {FLOATS: (math.nan, 1.0)}, True),
+    (col(FLOATS).list_contains(1), {FLOATS: (math.nan, None)}, False),
+    (col(FLOATS).list_contains(NAN), {FLOATS: (math.nan,)}, None),
+    (col(FLOATS).list_contains(col(A)), {FLOATS: (math.nan,), A: math.nan}, None),
+    (col(FLOATS).list_contains(col(N)), {FLOATS: (2.0**53,), N: 2**53 + 1}, True),
+    (col("list[integer] 1").list_contains(2**53), {"list[integer] 1": (2**53 + 1,)}, False),
+    (col("list[boolean] 1").list_contains(value=True), {"list[boolean] 1": (False, None)}, False),
+    (col(FLOATS).list_element(0), {FLOATS: (-0.0, 1.0)}, -0.0),
+    (col(FLOATS).list_element(-1), {FLOATS: (-0.0, math.nan)}, math.nan),
+    (col(FLOATS).list_element(2), {FLOATS: (1.0, 2.0)}, None),
+    (col(FLOATS).list_element(-3), {FLOATS: (1.0, 2.0)}, None),
 ]
 
 

@@ -179,7 +179,7 @@ def _value(kind: str, value: Any) -> Any:
     if kind == tree.NUMBER and value in ("inf", "-inf", "nan"):
         return float(value)
     wanted = {tree.NULL: type(None), tree.BOOLEAN: bool, tree.NUMBER: float, tree.STRING: str}.get(kind, int)
-    known = kind in (*tree.TYPES, tree.NULL) and kind != tree.OPAQUE
+    known = kind in (*tree.TYPES, tree.NULL) and kind not in (*tree.LISTS, tree.OPAQUE)
     if not known or type(value) is not wanted:
         raise _unreadable(f"a constant of type {kind}", repr(value)[:200])
     if isinstance(value, int) and not tree.INT64_MIN <= value <= tree.INT64_MAX:

@@ -21,16 +21,9 @@ from ninetyfive.features.operation import COLUMNS
 from ninetyfive.features.program import Program, Step, program
 from ninetyfive.features.rows import every_value
 from ninetyfive.hashing import content_hash
+from ninetyfive.schema import dtype
 
-DTYPES: Mapping[str, pl.DataType] = {
-    tree.BOOLEAN: pl.Boolean(),
-    tree.INTEGER: pl.Int64(),
-    tree.NUMBER: pl.Float64(),
-    tree.STRING: pl.String(),
-    tree.TIMESTAMP: pl.Datetime("us"),
-    tree.TIMESTAMP_UTC: pl.Datetime("us", "UTC"),
-    tree.DATE: pl.Date(),
-}
+DTYPES: Mapping[str, pl.DataType] = {kind: dtype(kind) for kind in tree.TYPES if kind != tree.OPAQUE}
 
 
 def lower(node: tree.Node, types: Mapping[str, str], name: str = "expression") -> pl.Expr:
@@ -159,10 +152,17 @@ class FrameFunction:
 
 
 def scalars(frame: pl.DataFrame, types: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The rows of a frame as row scalars of the columns in `types`: times as µs, dates as days, null as None."""
+    """The rows of a frame as row scalars of the columns in `types`: times as µs, dates as days, lists as tuples.
+
+    Null is None.
+    """
     times = (*tree.TIMES, tree.DATE)
     physical = [column(name).to_physical() if kind in times else column(name) for name, kind in types.items()]
-    return frame.select(physical).to_dicts()
+    rows = frame.select(physical).to_dicts()
+    for name in (name for name, kind in types.items() if kind in tree.LISTS):
+        for row in rows:
+            row[name] = None if row[name] is None else tuple(row[name])
+    return rows
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> pl.DataFrame:

@@ -23,6 +23,7 @@ from ninetyfive.errors import DeclarationError, FeatureError
 from ninetyfive.features import tree
 from ninetyfive.features.operation import Argument, Operation, Polars, Site, fail, word_argument
 from ninetyfive.hashing import bytes_hash
+from ninetyfive.schema import dtype
 
 FUNCTION, SOURCE = "feature", "source"
 RETURNS = (tree.NUMBER, tree.INTEGER, tree.BOOLEAN, tree.STRING)
@@ -89,30 +90,18 @@ def _result(types: tuple[str, ...], arguments: Mapping[str, Any]) -> str | None:
     return str(arguments["returns"]) if known else None
 
 
-def _dtypes(pl: Polars) -> Mapping[str, Any]:
-    return {
-        tree.BOOLEAN: pl.Boolean,
-        tree.INTEGER: pl.Int64,
-        tree.NUMBER: pl.Float64,
-        tree.STRING: pl.String,
-        tree.TIMESTAMP: pl.Datetime("us"),
-        tree.TIMESTAMP_UTC: pl.Datetime("us", "UTC"),
-        tree.DATE: pl.Date,
-    }
-
-
 def _called(pl: Polars, site: Site) -> Callable[[list[Any]], Any]:
     """The function on a list of Series of one length, its answer checked and in the dtype that was declared."""
     arguments, returns = site.arguments, site.arguments["returns"]
     scope: dict[str, Any] = {}
     lazily = __future__.annotations.compiler_flag  # hints may name what is not there
     exec(compile(arguments[SOURCE], f"<feature {arguments['name']}>", "exec", lazily), scope)
-    function, dtype = scope[arguments["name"]], _dtypes(pl)[returns]
+    function, declared = scope[arguments["name"]], dtype(returns)
 
     def takes(given: Any) -> bool:
         if returns == tree.NUMBER:
             return bool(given.is_numeric() and not given.is_decimal())
-        return bool(given.is_integer()) if returns == tree.INTEGER else bool(given == dtype)
+        return bool(given.is_integer()) if returns == tree.INTEGER else bool(given == declared)
 
     def call(series: list[Any]) -> Any:
         rows, answer = len(series[0]), function(*series)
@@ -124,7 +113,7 @@ def _called(pl: Polars, site: Site) -> Callable[[list[Any]], Any]:
                 got=f"a Series of {len(answer)} {answer.dtype}" if given else type(answer).__name__,
                 do="return one value for each row, and say with returns= what they are",
             )
-        return answer.cast(dtype)
+        return answer.cast(declared)
 
     return call
 
@@ -133,8 +122,7 @@ def _row(site: Site) -> str:
     """One row by way of Series of one value: what a function makes of frames is what it makes of a row."""
     import polars as pl  # a release with code loads it at start; others never do
 
-    dtypes = _dtypes(pl)
-    call, kinds = _called(pl, site), [dtypes[kind] for kind in site.types]
+    call, kinds = _called(pl, site), [dtype(kind) for kind in site.types]
     physical = {kind: pl.Int32 if kind == pl.Date else pl.Int64 for kind in kinds if kind.is_temporal()}
 
     def one(*values: Any) -> Any:

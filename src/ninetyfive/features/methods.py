@@ -61,6 +61,21 @@ class Methods:
         """The month of a timestamp or date, 1 to 12. Null stays null."""
         return self._method("month")
 
+    def list_length(self) -> Self:
+        """How many elements a list has, null elements too: an integer. Null stays null; an empty list has 0."""
+        return self._method("list_length")
+
+    def list_contains(self, value: Self | Plain) -> Self:
+        """Whether one of a list's elements is `value` (a constant or an expression of their type): a boolean.
+
+        Null where the list or the value is null, or the value NaN. A null or NaN element is no value.
+        """
+        return self._method("list_contains", value)
+
+    def list_element(self, index: int) -> Self:
+        """The element of a list at `index`: 0 is the first, -1 the last. Null where there is none, or it is null."""
+        return self._method("list_element", index=index)
+
     def zscore(self) -> Self:
         """(x - mean) / std as learned from the training rows; 0.0 where std is 0. Null and NaN stay."""
         return self._method("zscore")

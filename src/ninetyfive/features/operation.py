@@ -7,8 +7,8 @@
 A `Site` is one use of an operation as both lowerings are told about it. A learned operation also says which reducer
 it needs (`analyzer`) and how the answer becomes constants (`learn`).
 
-What does not belong here: the operations themselves (`arithmetic`, `missing`, `times`, `texts`, `learned`,
-`categories`; `operations` puts them into one table), and polars, which the lowerings are handed.
+What does not belong here: the operations themselves (`arithmetic`, `missing`, `times`, `texts`, `lists`,
+`learned`, `categories`; `operations` puts them into one table), and polars, which the lowerings are handed.
 """
 
 from __future__ import annotations
@@ -181,9 +181,12 @@ class Operation:
 
 
 def unify(types: tuple[str, ...]) -> str | None:
-    """The one type that all of `types` fit: equal types (null fits all), or number for integers and numbers."""
+    """The one type that all of `types` fit: equal types (null fits all), or number for integers and numbers.
+
+    None for lists: only operations on lists take them.
+    """
     kinds = set(types) - {tree.NULL}
-    if len(kinds) == 1:
+    if len(kinds) == 1 and not kinds & tree.LISTS.keys():
         return kinds.pop()
     return tree.NUMBER if kinds == set(tree.NUMERIC) else None
 

@@ -24,11 +24,13 @@ _TO_NUMBER = {
     tree.TIMESTAMP: "add .hour(), .weekday() or .month(), or subtract another time",
     tree.TIMESTAMP_UTC: "add .hour(), .weekday() or .month(), or subtract another time",
     tree.DATE: "add .weekday() or .month(), or subtract another date",
+    **dict.fromkeys(tree.LISTS, "add .list_length(), .list_contains(...) or .list_element(...)"),
     tree.OPAQUE: "leave the column out: no operation takes an opaque column",
 }
 _TO_OTHER = {
     tree.STRING: 'cast the string, as in .cast("number")',
     tree.BOOLEAN: 'cast the boolean, as in .cast("integer")',
+    **dict.fromkeys(tree.LISTS, "take a list with .list_length(), .list_contains(...) or .list_element(...)"),
     tree.OPAQUE: "use another column: no operation takes an opaque column",
 }
 
