@@ -2,7 +2,7 @@
 
 from ninetyfive.api import System
 from ninetyfive.errors import NinetyfiveError
-from ninetyfive.features.recording import Expr, col, concat, when
+from ninetyfive.features.recording import Expr, coalesce, col, concat, cross, greatest, least, when
 from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet
 from ninetyfive.system import (
     DynamicServing,
@@ -28,11 +28,15 @@ __all__ = [
     "StaticTraining",
     "System",
     "__version__",
+    "coalesce",
     "col",
     "concat",
+    "cross",
     "csv",
     "frame",
+    "greatest",
     "jsonl",
+    "least",
     "parquet",
     "when",
 ]

@@ -11,13 +11,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ninetyfive.features import arithmetic, categories, learned, missing, texts, times
+from ninetyfive.features import (
+    arithmetic,
+    buckets,
+    categories,
+    choices,
+    learned,
+    magnitudes,
+    missing,
+    powers,
+    texts,
+    times,
+    zones,
+)
 from ninetyfive.features.operation import Operation
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         operation.name: operation
-        for module in (arithmetic, missing, texts, times, learned, categories)
+        for module in (
+            arithmetic,
+            magnitudes,
+            powers,
+            missing,
+            choices,
+            texts,
+            times,
+            zones,
+            buckets,
+            learned,
+            categories,
+        )
         for operation in module.OPERATIONS
     }
 )
