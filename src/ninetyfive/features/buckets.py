@@ -31,7 +31,7 @@ from ninetyfive.features.operation import (
 )
 
 MAX_EDGES = 10_000
-MAX_BUCKETS = 1_000_000
+MAX_BUCKETS = 100_000
 _WORDS = (tree.STRING, tree.INTEGER, tree.BOOLEAN)
 
 

@@ -11,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import tzdata
 
 from ninetyfive.errors import near_names
 from ninetyfive.features import tree
 from ninetyfive.features.operation import Argument, Frame, Operation, Polars, Site, fail, over_distinct
 
+_PACKAGE = Path(tzdata.__file__).parent
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # of the years 1 to 9999
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -28,13 +31,13 @@ _CACHED_HOURS = 16_384
 
 @cache
 def _names() -> tuple[str, ...]:
-    return tuple(sorted(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()))
+    return tuple(sorted((_PACKAGE / "zones").read_text(encoding="utf-8").split()))
 
 
 @cache
 def zone(name: str) -> ZoneInfo:
     """A zone of the `tzdata` package."""
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+    with (_PACKAGE / "zoneinfo").joinpath(*name.split("/")).open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
 
 
