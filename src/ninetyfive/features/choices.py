@@ -124,9 +124,9 @@ def _isin_result(types: tuple[str, ...], arguments: Mapping[str, Any]) -> str | 
 
 def _isin_frame(pl: Polars, site: Site) -> Frame:
     dtypes = {tree.STRING: pl.String, tree.INTEGER: pl.Int64, tree.NUMBER: pl.Float64, tree.BOOLEAN: pl.Boolean}
-    (frame,), kind = site.inputs, site.types[0]
-    found = frame.is_in(pl.lit(pl.Series("", _listed(site), dtype=dtypes[kind])).implode())
-    return pl.when(frame.is_not_nan()).then(found) if site.nan[0] else found
+    values = pl.lit(pl.Series("", _listed(site), dtype=dtypes[site.types[0]])).implode()
+    (frame,) = site.inputs
+    return (frame.fill_nan(None) if site.nan[0] else frame).is_in(values)
 
 
 def _isin_row(site: Site) -> str:
