@@ -27,6 +27,7 @@ from ninetyfive.features.operation import (
     Site,
     fail,
     integer_argument,
+    once,
     over_distinct,
 )
 
@@ -91,13 +92,13 @@ def _truth(name: str) -> Any:
 
 
 def _bucketize_frame(pl: Polars, site: Site) -> Frame:
-    (frame,) = site.float_frames(pl)
     edges = pl.lit(pl.Series("", [float(edge) for edge in site.arguments["edges"]], dtype=pl.Float64))
     side = "right" if site.arguments["left_closed"] else "left"
-    index = edges.search_sorted(frame, side=side).cast(pl.Int64)
-    if site.nan[0]:
-        return pl.when(frame.is_not_nan()).then(index)
-    return pl.when(frame.is_not_null()).then(index) if site.nullable[0] else index
+
+    def index(number: Frame) -> Frame:
+        return pl.when(number.is_not_nan()).then(edges.search_sorted(number, side=side).cast(pl.Int64))
+
+    return once(pl, site.float_frames(pl), index, pl.Int64)
 
 
 def _bucketize_row(site: Site) -> str:

@@ -19,6 +19,7 @@ from ninetyfive.features.operation import (
     Site,
     any_nan,
     finite_argument,
+    once,
     unify,
     values_argument,
 )
@@ -124,9 +125,10 @@ def _isin_result(types: tuple[str, ...], arguments: Mapping[str, Any]) -> str | 
 
 def _isin_frame(pl: Polars, site: Site) -> Frame:
     dtypes = {tree.STRING: pl.String, tree.INTEGER: pl.Int64, tree.NUMBER: pl.Float64, tree.BOOLEAN: pl.Boolean}
-    (frame,), kind = site.inputs, site.types[0]
-    found = frame.is_in(pl.lit(pl.Series("", _listed(site), dtype=dtypes[kind])).implode())
-    return pl.when(frame.is_not_nan()).then(found) if site.nan[0] else found
+    values = pl.lit(pl.Series("", _listed(site), dtype=dtypes[site.types[0]])).implode()
+    if not site.nan[0]:
+        return site.inputs[0].is_in(values)
+    return once(pl, site.inputs, lambda number: pl.when(number.is_not_nan()).then(number.is_in(values)), pl.Boolean)
 
 
 def _isin_row(site: Site) -> str:

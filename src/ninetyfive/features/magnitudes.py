@@ -1,7 +1,7 @@
 """Operations that change a number's size and keep its type: abs, sign, round, floor, ceil.
 
-`round` is Python's, which rounds the exact value; Polars multiplies by a power of ten first and gets some wrong. What
-does not belong here: what turns an integer into a number (`powers`).
+`round` is Python's, which rounds the exact value; Polars multiplies by a power of ten first and gets some wrong: only
+what is far from a half goes that way. What does not belong here: what turns an integer into a number (`powers`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from ninetyfive.features.operation import (
     Polars,
     Site,
     any_nan,
+    divided_by,
     integer_argument,
+    once,
     over_each,
 )
 
@@ -48,10 +50,30 @@ def _sign_row(site: Site) -> str:
 
 def _round_frame(pl: Polars, site: Site) -> Frame:
     (frame,), digits = site.inputs, site.arguments["digits"]
-    to_digits = partial(_rounded, digits=digits)
     if site.result == tree.INTEGER:
-        return frame if digits >= 0 else over_each(pl, [frame], to_digits, pl.Int128).cast(pl.Int64)
-    return frame.round(0, mode="half_to_even") if digits == 0 else over_each(pl, [frame], to_digits, pl.Float64)
+        in_python = partial(_rounded, digits=digits)
+        return frame if digits >= 0 else over_each(pl, [frame], in_python, pl.Int128).cast(pl.Int64)
+    if digits == 0:
+        return frame.round(0, mode="half_to_even")
+    return once(pl, [frame], partial(_round_once, pl, digits), pl.Float64)
+
+
+def _round_once(pl: Polars, digits: int, frame: Frame) -> Frame:
+    scaled = frame * 10.0**digits if digits > 0 else divided_by(pl, frame, 10.0**-digits)
+    return once(pl, [frame, scaled], partial(_round_scaled, pl, digits), pl.Float64)
+
+
+def _round_scaled(pl: Polars, digits: int, frame: Frame, scaled: Frame) -> Frame:
+    """Python's round, in Python only where it is needed.
+
+    Below 2^40 the scaled value is wrong by 2^-13 at most, so that one this far from a half has the right neighbour.
+    That and the scale are exact, so that one operation on them gives the float64 nearest to the decimal.
+    """
+    nearest = scaled.round(0, mode="half_to_even")
+    exact = divided_by(pl, nearest, 10.0**digits) if digits > 0 else nearest * 10.0**-digits
+    sure = (scaled.abs() < 2.0**40) & ((scaled - nearest).abs() < 0.499)
+    in_python = over_each(pl, [pl.when(~sure).then(frame)], partial(_rounded, digits=digits), pl.Float64)
+    return pl.when(sure).then(exact).otherwise(in_python)
 
 
 def _rounded(value: float, *, digits: int) -> float:

@@ -225,6 +225,22 @@ def over_distinct(pl: Polars, frame: Frame, function: Callable[[Any], Any], dtyp
     return frame.map_batches(apply, return_dtype=dtype, is_elementwise=True)
 
 
+def once(pl: Polars, frames: Sequence[Frame], function: Callable[..., Frame], dtype: Any) -> Frame:
+    """`function` of `frames`, each computed once: Polars computes an expression as often as it is written down.
+
+    Without it, a lowering that reads its input twice doubles the work of all that is below it.
+    """
+    names = [str(place) for place in range(len(frames))]
+    expression = function(*(pl.col(name) for name in names))
+
+    def apply(series: Sequence[Any]) -> Any:
+        height = 0 if any(not len(one) for one in series) else max(len(one) for one in series)
+        full = [one.new_from_index(0, height) if len(one) == 1 else one for one in series]
+        return pl.DataFrame(dict(zip(names, full, strict=True))).select(expression).to_series()
+
+    return pl.map_batches(list(frames), apply, return_dtype=dtype, is_elementwise=True)
+
+
 def over_each(pl: Polars, frames: Sequence[Frame], function: Callable[..., Any], dtype: Any) -> Frame:
     """`function` of the values of each row, null where one is null. For what Polars computes otherwise than Python.
 

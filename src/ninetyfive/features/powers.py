@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ninetyfive.features import tree
-from ninetyfive.features.operation import Frame, Operation, Polars, Site, any_nan, over_each, unify
+from ninetyfive.features.operation import Frame, Operation, Polars, Site, any_nan, once, over_each, unify
 
 _MAX_EXPONENT = 709.782712893384  # the largest float64 of which exp is one too
 _OUTSIDE = tree.INT64_MAX + 1
@@ -64,11 +64,14 @@ def _power_frame(pl: Polars, site: Site) -> Frame:
     square = site.constant(1) == 2
     if site.result == tree.INTEGER:
         if square:
-            base = site.inputs[0].cast(pl.Int128)
-            return (base * base).cast(pl.Int64)
+            return once(pl, [site.inputs[0].cast(pl.Int128)], _square, pl.Int128).cast(pl.Int64)
         return over_each(pl, site.inputs, integer_power, pl.Int128).cast(pl.Int64)
     base, exponent = site.float_frames(pl)
-    return base * base if square else over_each(pl, (base, exponent), power, pl.Float64)
+    return once(pl, [base], _square, pl.Float64) if square else over_each(pl, (base, exponent), power, pl.Float64)
+
+
+def _square(base: Frame) -> Frame:
+    return base * base
 
 
 def _power_row(site: Site) -> str:

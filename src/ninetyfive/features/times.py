@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 from ninetyfive.features import tree
@@ -21,6 +22,7 @@ from ninetyfive.features.operation import (
     Site,
     divided_by,
     never,
+    once,
     word_argument,
 )
 
@@ -79,20 +81,24 @@ def _since_result(types: tuple[str, ...], arguments: Mapping[str, Any]) -> str |
 
 def _since_frame(pl: Polars, site: Site) -> Frame:
     is_date, unit = site.types[0] == tree.DATE, site.arguments["unit"]
-    left, right = (frame.to_physical().cast(pl.Int64) for frame in site.inputs)
     if unit == YEARS:
-        day = 1 if is_date else _DAY
-        parts = [
-            (
-                frame.dt.year().cast(pl.Int64),
-                (frame.dt.month().cast(pl.Int64) * 32 + frame.dt.day()) * day + number % day,
-            )
-            for frame, number in zip(site.inputs, (left, right), strict=True)
-        ]
-        (later_year, later_day), (earlier_year, earlier_day) = parts
-        return later_year - earlier_year - (later_day < earlier_day).cast(pl.Int64)
+        return once(pl, site.inputs, partial(_whole_years, pl, 1 if is_date else _DAY), pl.Int64)
+    left, right = (frame.to_physical().cast(pl.Int64) for frame in site.inputs)
     difference = (left - right).cast(pl.Float64)
-    return difference * _PER_DAY[unit] if is_date and unit in _PER_DAY else divided_by(pl, difference, _unit(site))
+    if is_date and unit in _PER_DAY:
+        return difference * _PER_DAY[unit]
+    return once(pl, [difference], lambda number: divided_by(pl, number, _unit(site)), pl.Float64)
+
+
+def _whole_years(pl: Polars, day: int, later: Frame, earlier: Frame) -> Frame:
+    (later_year, later_day), (earlier_year, earlier_day) = (
+        (
+            frame.dt.year().cast(pl.Int64),
+            (frame.dt.month().cast(pl.Int64) * 32 + frame.dt.day()) * day + frame.to_physical().cast(pl.Int64) % day,
+        )
+        for frame in (later, earlier)
+    )
+    return later_year - earlier_year - (later_day < earlier_day).cast(pl.Int64)
 
 
 def _since_row(site: Site) -> str:

@@ -9,6 +9,7 @@ which ends in 2100 or so. What leaves the years 1 to 9999 is null. What does not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,14 +20,14 @@ import tzdata
 
 from ninetyfive.errors import near_names
 from ninetyfive.features import tree
-from ninetyfive.features.operation import Argument, Frame, Operation, Polars, Site, fail, over_distinct
+from ninetyfive.features.operation import Argument, Frame, Operation, Polars, Site, fail, once, over_distinct
 
 _PACKAGE = Path(tzdata.__file__).parent
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # of the years 1 to 9999
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
-_HOUR = 3_600_000_000
-_CACHED_HOURS = 16_384
+_DAY = 86_400_000_000
+_CACHED_DAYS = 16_384
 
 
 @cache
@@ -58,41 +59,56 @@ def _offset(moment: datetime) -> int:
     return offset // _MICROSECOND
 
 
-@cache
-def to_clock(name: str) -> Callable[[int], int | None]:
-    """The function from a moment (µs in UTC) to what the clock in the zone shows then (µs), or None.
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A way between moments and a clock: µs → µs or None by `of`, which adds `sign` times an offset.
 
-    >>> to_clock("Europe/Paris")(0), to_clock("Europe/Paris")(-62_135_596_800_000_000)
+    `of_day` is the offset of a whole day (counted from 1970), or None where it changes within it.
+    """
+
+    sign: int
+    of_day: Callable[[int], int | None]
+    of: Callable[[int], int | None]
+
+
+@cache
+def to_clock(name: str) -> Shift:
+    """From a moment (µs in UTC) to what the clock in the zone shows then.
+
+    >>> to_clock("Europe/Paris").of(0), to_clock("Europe/Paris").of(-62_135_596_800_000_000)
     (3600000000, -62135596239000000)
     """
     return _shift(zone(name), _at_moment, 1)
 
 
 @cache
-def to_moment(name: str) -> Callable[[int], int | None]:
-    """The function from what the clock in the zone shows (µs) to the moment when it first does (µs in UTC), or None.
+def to_moment(name: str) -> Shift:
+    """From what the clock in the zone shows (µs) to the moment when it first does (µs in UTC).
 
     A time that the clock leaves out counts on with the offset of before: 02:30 means an hour after 01:30.
 
-    >>> to_moment("Europe/Paris")(3_600_000_000)
+    >>> to_moment("Europe/Paris").of(3_600_000_000)
     0
     """
     return _shift(zone(name), _at_clock, -1)
 
 
-def _shift(place: ZoneInfo, offset: Callable[[ZoneInfo, int], int], sign: int) -> Callable[[int], int | None]:
-    """µs → µs by an offset; that of an hour is asked for once, where it is the same at both ends."""
+def _shift(place: ZoneInfo, offset: Callable[[ZoneInfo, int], int], sign: int) -> Shift:
+    """The offset of a day is asked for once, where it is the same at both ends.
 
-    @lru_cache(maxsize=_CACHED_HOURS)
-    def of_hour(hour: int) -> int | None:
+    No clock changes there and back within a day: in the tz database of 2026 changes are a week apart at least.
+    """
+
+    @lru_cache(maxsize=_CACHED_DAYS)
+    def of_day(day: int) -> int | None:
         try:
-            first, last = offset(place, hour * _HOUR), offset(place, hour * _HOUR + _HOUR - 1)
+            first, last = offset(place, day * _DAY), offset(place, day * _DAY + _DAY - 1)
         except OverflowError:
             return None
         return first if first == last else None
 
-    def shifted(micros: int) -> int | None:
-        by = of_hour(micros // _HOUR)
+    def of(micros: int) -> int | None:
+        by = of_day(micros // _DAY)
         if by is None:
             try:
                 by = offset(place, micros)
@@ -101,7 +117,7 @@ def _shift(place: ZoneInfo, offset: Callable[[ZoneInfo, int], int], sign: int) -
         moved = micros + sign * by
         return moved if _FIRST <= moved <= _LAST else None
 
-    return shifted
+    return Shift(sign, of_day, of)
 
 
 def _zone_name(value: Any, where: str) -> str:
@@ -112,17 +128,26 @@ def _zone_name(value: Any, where: str) -> str:
     return str(value)
 
 
-def _row(made: Callable[[str], Callable[[int], int | None]], prefix: str) -> Callable[[Site], str]:
+def _row(made: Callable[[str], Shift], prefix: str) -> Callable[[Site], str]:
     def row(site: Site) -> str:
-        return site.strict(f"{site.bind(f'{prefix}_{site.step}', made(site.arguments['zone']))}({site.inputs[0]})")
+        return site.strict(f"{site.bind(f'{prefix}_{site.step}', made(site.arguments['zone']).of)}({site.inputs[0]})")
 
     return row
 
 
-def _frame(made: Callable[[str], Callable[[int], int | None]], utc: str | None) -> Callable[[Polars, Site], Frame]:
+def _frame(made: Callable[[str], Shift], utc: str | None) -> Callable[[Polars, Site], Frame]:
     def frame(pl: Polars, site: Site) -> Frame:
-        moved = over_distinct(pl, site.inputs[0].to_physical(), made(site.arguments["zone"]), pl.Int64)
-        return moved.cast(pl.Datetime("us", utc))
+        shift = made(site.arguments["zone"])
+
+        def by_day(micros: Frame) -> Frame:
+            return once(pl, [micros, over_distinct(pl, micros // _DAY, shift.of_day, pl.Int64)], moved, pl.Int64)
+
+        def moved(micros: Frame, by: Frame) -> Frame:
+            plain, odd = micros + by * shift.sign, by.is_null()
+            exact = over_distinct(pl, pl.when(odd).then(micros), shift.of, pl.Int64)
+            return pl.when(odd).then(exact).when(plain.is_between(_FIRST, _LAST)).then(plain)
+
+        return once(pl, [site.inputs[0].to_physical()], by_day, pl.Int64).cast(pl.Datetime("us", utc))
 
     return frame
 
