@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -51,7 +52,8 @@ def test_a_damaged_catalog_says_so(tmp_path: Path) -> None:
     ("url", "words"),
     [
         ("memory://bucket/x", None),
-        ("memory://bucket/x", "postgresql://ada:secret@host/db"),
+        ("memory://bucket/x", "mysql://ada:secret@host/db"),
+        ("memory://bucket/x", "postgresql://ada:sec:ret@host:port/db"),
         ("nosuchcloud://x", "sqlite:///{}/c.sqlite"),
         ("s3://x", "sqlite:///"),
     ],
@@ -59,7 +61,7 @@ def test_a_damaged_catalog_says_so(tmp_path: Path) -> None:
 def test_urls_that_cannot_be_are_settings_errors(tmp_path: Path, url: str, words: str | None) -> None:
     with pytest.raises(SettingsError) as caught:
         open_store(url, words and words.format(tmp_path))
-    assert "secret" not in str(caught.value)
+    assert "sec" not in str(caught.value)
 
 
 def test_names_with_signs_of_urls_are_only_names(tmp_path: Path) -> None:
@@ -95,9 +97,9 @@ print([name for name in ("fsspec", "polars", "pyarrow", "numpy", "sklearn", "sql
 
 
 @pytest.mark.slow
-def test_many_processes_create_one_store_at_once(tmp_path: Path) -> None:
-    code = "import sys; from ninetyfive.store.opening import open_store; open_store(sys.argv[1]).close()"
-    workers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "store")]) for _ in range(4)]
+def test_many_processes_create_one_store_at_once(backend: Any) -> None:
+    code = "import sys; from ninetyfive.store.opening import open_store; open_store(*sys.argv[1:3]).close()"
+    workers = [subprocess.Popen([sys.executable, "-c", code, *backend.words]) for _ in range(4)]
     assert [worker.wait(60) for worker in workers] == [0, 0, 0, 0]
-    with open_store(tmp_path / "store", create=False) as store:
+    with backend.open(create=False) as store:
         assert store.doctor() == [] or {finding.kind for finding in store.doctor()} == {"disk space"}
