@@ -134,7 +134,7 @@ def bucket() -> Iterator[str]:
     threading.Thread(target=lambda: [None for _ in said], daemon=True).start()  # unread, it fills and stops the server
     fsspec.filesystem("gs", use_listings_cache=False).mkdir("tests")
     yield "gs://tests"
-    server._process.terminate()
+    server._process.kill()  # in order it would wait for connections that stay open
     server._process.wait()
     said.close()
     server.stop()
@@ -162,12 +162,6 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     return make_backend(request, tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=["postgres-folder", "postgres-bucket"])
-def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
-    """A backend whose catalog is on the server."""
-    return make_backend(request, tmp_path, monkeypatch)
-
-
 def make_backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
     database, files = request.param.split("-")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -179,6 +173,12 @@ def make_backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: py
         server = request.getfixturevalue("postgres")
         catalog = server.url(server.new_schema())
     return Backend(request.param, url, catalog)
+
+
+@pytest.fixture
+def shared(postgres: PostgresServer, tmp_path: Path) -> Backend:
+    """A catalog on the server, for what has to do with it alone; the files are in a folder."""
+    return Backend("postgres-folder", str(tmp_path / "store"), postgres.url(postgres.new_schema()))
 
 
 @pytest.fixture

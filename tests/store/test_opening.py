@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
 from ninetyfive.errors import IntegrityError, SettingsError, StoreError
-from ninetyfive.store import catalog
 from ninetyfive.store.opening import actor_name, open_store
 
 
@@ -25,13 +23,6 @@ def test_a_command_that_reads_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"nothing there\. To do: run ninetyfive run"):
         open_store(tmp_path / "store", create=False)
     assert not (tmp_path / "store").exists()
-
-
-def test_a_catalog_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    with open_store(tmp_path) as store, store.catalog.write() as connection:
-        connection.execute(update(catalog.version).values(number=99))
-    with pytest.raises(StoreError, match=r"version 99\. To do: upgrade ninetyfive"):
-        open_store(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])

@@ -103,6 +103,7 @@ class FileLease:
 
     def acquire(self, command: str, actor: str, wait: float) -> None:
         with disk_errors(str(self._lock)):
+            self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + wait
         tries = 0

@@ -59,7 +59,9 @@ class RowLease:
         self._token, self._holder = token, holder
         self._catalog.fence = self._check
         self._over = threading.Event()
-        self._renewer = threading.Thread(target=self._renew, args=(token, self._over), daemon=True)
+        self._renewer = threading.Thread(
+            target=self._renew, args=(token, self._over), name="ninetyfive lease", daemon=True
+        )
         self._renewer.start()
 
     def name_run(self, run: str) -> None:

@@ -73,17 +73,13 @@ _STEPS = (_add_pins_and_leases,)  # the first one from version 1 to 2, and so on
 
 def _refused(catalog: Catalog, number: int | None) -> StoreError:
     expected = f"a catalog of version {VERSION}"
-    do = "name the place of a ninetyfive store"
-    if number is None and not catalog.database.exists():
-        expected, got, do = "a store", "nothing there", "run ninetyfive run, which creates it"
-    elif number is None:
-        got = "no catalog in it"
-        do += "; a new one, or one whose making was cut short, is made whole by ninetyfive run"
-    elif number > VERSION:
-        got, do = f"version {number}", "upgrade ninetyfive: a newer one wrote this store"
-    else:
-        got, do = (
-            f"version {number}",
-            "run ninetyfive run, promote or rollback: what writes migrates it, after a copy",
+    if number is None:
+        got = "no catalog in it" if catalog.database.exists() else "nothing there"
+        return StoreError(
+            catalog.where, expected="a store", got=got, do="run ninetyfive run, which creates it, or correct the place"
         )
-    return StoreError(catalog.where, expected=expected, got=got, do=do)
+    if number > VERSION:
+        do = "upgrade ninetyfive: a newer one wrote this store"
+    else:
+        do = "run ninetyfive run, promote or rollback: a command that writes migrates it, after a backup"
+    return StoreError(catalog.where, expected=expected, got=f"version {number}", do=do)
