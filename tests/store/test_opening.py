@@ -88,6 +88,7 @@ print([name for name in ("fsspec", "polars", "pyarrow", "numpy", "sklearn", "sql
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["sqlite-folder", "postgres-folder"], indirect=True)
 def test_many_processes_create_one_store_at_once(backend: Any) -> None:
     code = "import sys; from ninetyfive.store.opening import open_store; open_store(*sys.argv[1:3]).close()"
     workers = [subprocess.Popen([sys.executable, "-c", code, *backend.words]) for _ in range(4)]

@@ -139,7 +139,7 @@ def test_a_server_that_crashes_in_a_transaction_and_comes_back_lost_nothing(shar
         def write() -> None:
             with store.catalog.write() as connection:
                 connection.execute(catalog.states.delete())
-                postgres.stop(signal.SIGQUIT)
+                postgres.crash()
                 connection.execute(catalog.states.select())
 
         with pytest.raises(StoreError, match="check that the server runs"):
@@ -157,7 +157,7 @@ def test_a_lease_outlives_a_restart_of_the_server(shared: Any, postgres: Any, mo
     monkeypatch.setattr(row_leases, "SECONDS", 3.0)
     with shared.open() as store, shared.open() as other, store.lease("run"):
         run = store.begin_run("run", "key")
-        postgres.stop(signal.SIGQUIT)
+        postgres.crash()
         time.sleep(1.2)  # a renewal fails meanwhile
         postgres.start()
         time.sleep(3.0)

@@ -171,6 +171,7 @@ with open_store(sys.argv[1], sys.argv[2], create=False) as store:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["sqlite-folder", "postgres-bucket"], indirect=True)
 def test_of_processes_at_once_one_wins(backend: Any, tmp_path: Path) -> None:
     with backend.open() as store:
         register(store, tmp_path, A, B, C)
