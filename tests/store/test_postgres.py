@@ -306,7 +306,7 @@ def test_the_lease_of_a_killed_holder_is_taken_once_it_expires(shared: Any) -> N
         holder = begin(HOLD, shared)
         holder.kill()
         holder.communicate()
-        with pytest.raises(BusyError), store.lease("at once"):
+        with pytest.raises(BusyError, match="free 30 s after its last sign"), store.lease("at once"):
             pass
         forward(store)
         with store.lease("later"):

@@ -231,5 +231,5 @@ def bucket_errors(where: str) -> Iterator[None]:
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
-    known = [getattr(sys.modules[module], name) for module, name in _FAULTS if module in sys.modules]
+    known = [getattr(sys.modules.get(module), name, OSError) for module, name in _FAULTS]
     return (OSError, ValueError, *known)

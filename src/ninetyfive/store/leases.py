@@ -77,14 +77,14 @@ def this_process(command: str, actor: str) -> Holder:
     )
 
 
-def busy(where: str, holder: Holder, waited: float) -> BusyError:
-    """The error of a lease that another holds, after `waited` seconds."""
+def busy(where: str, holder: Holder, waited: float, killed: str = "") -> BusyError:
+    """The error of a lease that another holds, after `waited` seconds; `killed` says when that of a dead one is free."""
     stop = f", or stop it (kill {holder.pid} on {holder.host})" if holder.pid else ""
     return BusyError(
         where,
         expected="a store that no other run holds" + (f", waited {waited:g} s" if waited else ""),
         got=str(holder),
-        do=f"wait until it ends{stop}, then run again",
+        do=f"wait until it ends{stop}{killed}, then run again",
     )
 
 

@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, Double, Row, cast, extract, func, insert, select, update
 
 from ninetyfive.errors import StoreError
-from ninetyfive.store.catalog import Catalog, from_json, leases, to_json
+from ninetyfive.store.catalog import Catalog, leases, to_json
 from ninetyfive.store.leases import Holder, busy, this_process
 
 SECONDS = 30.0
@@ -55,7 +55,8 @@ class RowLease:
             elif time.monotonic() < deadline:
                 time.sleep(_PAUSE)
             else:
-                raise busy(self._catalog.where, other, wait)
+                killed = f" (what a killed process held is free {SECONDS:g} s after its last sign)"
+                raise busy(self._catalog.where, other, wait, killed)
         self._token, self._holder = token, holder
         self._catalog.fence = self._check
         self._over = threading.Event()
@@ -68,7 +69,7 @@ class RowLease:
         if self._holder is not None:
             self._holder = msgspec.structs.replace(self._holder, run=run)
             with self._catalog.write() as connection:
-                connection.execute(update(leases).where(leases.c.name == _NAME).values(holder=_card(self._holder)))
+                connection.execute(update(leases).where(leases.c.name == _NAME).values(holder=to_json(self._holder)))
 
     def release(self) -> None:
         """A server that cannot be told frees it by itself."""
@@ -94,7 +95,7 @@ class RowLease:
             if row is not None and row.held:
                 return None
             token: int = row.token + 1 if row else 1
-            values = {"token": token, "holder": _card(holder), "expires": _NOW + SECONDS}
+            values = {"token": token, "holder": to_json(holder), "expires": _NOW + SECONDS}
             if row is None:
                 connection.execute(insert(leases).values(name=_NAME, **values))
             else:
@@ -131,12 +132,8 @@ def _row(connection: Connection) -> Row[int, str, bool] | None:
     return connection.execute(columns.where(leases.c.name == _NAME)).one_or_none()
 
 
-def _card(holder: Holder) -> str:
-    return to_json(holder)
-
-
 def _holder(card: str) -> Holder:
-    return msgspec.convert(from_json(card), Holder)
+    return msgspec.json.decode(card, type=Holder)
 
 
 def _unfenced(connection: Connection) -> None:
