@@ -78,7 +78,7 @@ def this_process(command: str, actor: str) -> Holder:
 
 
 def busy(where: str, holder: Holder, waited: float, killed: str = "") -> BusyError:
-    """The error of a lease that another holds, after `waited` seconds; `killed` says when that of a dead one is free."""
+    """The error of a lease that another holds, after `waited` seconds; `killed`: when that of a dead one is free."""
     stop = f", or stop it (kill {holder.pid} on {holder.host})" if holder.pid else ""
     return BusyError(
         where,
