@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ninetyfive.errors import IntegrityError, SettingsError, StoreError
+from ninetyfive.store import sqlite
 from ninetyfive.store.opening import actor_name, open_store
 
 
@@ -85,6 +86,18 @@ print([name for name in ("fsspec", "polars", "pyarrow", "numpy", "sklearn", "sql
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_new_catalog_whose_name_may_not_last_is_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "sync", broken)
+        with pytest.raises(StoreError, match="check the disk"):
+            open_store(tmp_path / "store")
+    assert list((tmp_path / "store").iterdir()) == []
+    open_store(tmp_path / "store").close()
 
 
 @pytest.mark.slow

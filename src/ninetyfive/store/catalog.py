@@ -181,6 +181,10 @@ class Database(Protocol):
         """Make the place for the tables, where that is ours to make."""
         ...
 
+    def settle(self) -> None:
+        """Make the place last, once the tables are in it."""
+        ...
+
     def begin_read(self, connection: Connection) -> None:
         """Begin to look at one snapshot, waiting for no writer that is at work."""
         ...

@@ -92,6 +92,9 @@ class Postgres:
     def make(self) -> None:
         """Nothing: who runs the server makes the database."""
 
+    def settle(self) -> None:
+        """Nothing: it has kept what it acknowledged."""
+
     def begin_read(self, connection: Connection) -> None:
         """Nothing: the isolation of `reader` says it."""
 

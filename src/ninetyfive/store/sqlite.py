@@ -32,21 +32,35 @@ class Sqlite:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.where = str(path)
+        self._fresh = False
         self.reader = self.writer = create_engine("sqlite://", creator=self._connect, poolclass=NullPool)
 
     def exists(self) -> bool:
         return self.path.is_file()
 
     def make(self) -> None:
-        """An empty file, in a private folder where that is new too; both names last."""
-        if self.path.is_file():
-            return
-        with disk_errors(self.where):
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.path.touch()
-            sync(self.path.parent)
-            with suppress(PermissionError):
-                sync(self.path.parent.parent)
+        """An empty file, in a private folder where that is new too."""
+        self._fresh = not self.path.is_file()
+        if self._fresh:
+            with disk_errors(self.where):
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.path.touch()
+
+    def settle(self) -> None:
+        """The names of file, journal and folder; where that fails, what was made is thrown away.
+
+        SQLite syncs the folder too, but does not look whether that failed.
+        """
+        try:
+            with disk_errors(self.where):
+                sync(self.path.parent)
+                with suppress(PermissionError):
+                    sync(self.path.parent.parent)
+        except StoreError:
+            if self._fresh:
+                for path in (self.path, self.path.with_name(self.path.name + "-journal")):
+                    path.unlink(missing_ok=True)
+            raise
 
     def begin_read(self, connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")

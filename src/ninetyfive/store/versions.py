@@ -25,6 +25,7 @@ def prepare(catalog: Catalog, actor: str, *, create: bool, migrate: bool) -> Non
     number = _number(catalog) if catalog.database.exists() else None
     if number is None and create:
         _create(catalog)
+        catalog.database.settle()
     elif number is not None and number < VERSION and migrate:
         _migrate(catalog, actor)
     elif number != VERSION:
