@@ -175,7 +175,7 @@ class System(Declaration):
         """Make a release (a hash or its beginning) the champion; every byte of it is checked first."""
         import msgspec
 
-        with self._store(self.settings) as store:
+        with self._store(self.settings, migrate=True) as store:
             champion = store.champion()
             pointer = store.promote(store.release(release).release, champion.epoch if champion else 0, reason)
             return dict(msgspec.to_builtins(pointer))
@@ -184,7 +184,7 @@ class System(Declaration):
         """Make the champion before this one the champion again; again: the one before that."""
         import msgspec
 
-        with self._store(self.settings) as store:
+        with self._store(self.settings, migrate=True) as store:
             champion = store.champion()
             pointer = store.rollback(champion.epoch if champion else 0, reason)
             return dict(msgspec.to_builtins(pointer))
@@ -248,10 +248,10 @@ class System(Declaration):
             findings = msgspec.to_builtins(store.audit_verify())
             return {"whole": not findings, "records": len(store.audit_records()), "findings": findings}
 
-    def _store(self, settings: Settings, *, create: bool = False) -> Store:
+    def _store(self, settings: Settings, *, create: bool = False, migrate: bool = False) -> Store:
         from ninetyfive.store.opening import open_store
 
-        return open_store(settings.store_url, settings.catalog, create=create)
+        return open_store(settings.store_url, settings.catalog, create=create, migrate=migrate)
 
     def _exists(self, settings: Settings) -> bool:
         from ninetyfive.store.opening import store_exists

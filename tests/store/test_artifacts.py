@@ -1,9 +1,10 @@
-"""Files and folders, in a folder and in a bucket alike."""
+"""Files and folders, in a folder and in a bucket alike; `local` is a store in a folder."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -32,83 +33,83 @@ def release_folder(root: Path) -> Path:
     return folder
 
 
-def test_the_same_bytes_are_one_file(any_store: Store, tmp_path: Path) -> None:
+def test_the_same_bytes_are_one_file(store: Store, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"data")
-    blob = any_store.put_bytes(b"data")
-    assert blob == any_store.put_bytes(b"data") == any_store.put_file(file) == bytes_hash(b"data")
-    assert any_store.read(blob) == b"data"
-    with any_store.open(blob) as stream:
+    blob = store.put_bytes(b"data")
+    assert blob == store.put_bytes(b"data") == store.put_file(file) == bytes_hash(b"data")
+    assert store.read(blob) == b"data"
+    with store.open(blob) as stream:
         assert stream.read() == b"data"
-    assert any_store.path(blob).read_bytes() == b"data"
-    assert list(any_store.artifacts.listed()) == [blob]
+    assert store.path(blob).read_bytes() == b"data"
+    assert list(store.artifacts.listed()) == [blob]
     assert file.exists()
 
 
-def test_a_file_taken_is_moved(any_store: Store) -> None:
-    with any_store.attempt() as attempt:
+def test_a_file_taken_is_moved(store: Store) -> None:
+    with store.attempt() as attempt:
         (attempt / "part").write_bytes(b"rows")
-        blob = any_store.put_file(attempt / "part", take=True, sha256=bytes_hash(b"rows"))
+        blob = store.put_file(attempt / "part", take=True, sha256=bytes_hash(b"rows"))
         assert not (attempt / "part").exists()
         (attempt / "again").write_bytes(b"rows")
-        assert any_store.put_file(attempt / "again", take=True) == blob
+        assert store.put_file(attempt / "again", take=True) == blob
         assert not (attempt / "again").exists()
-    assert any_store.read(blob) == b"rows"
+    assert store.read(blob) == b"rows"
 
 
-def test_an_empty_file_is_a_file(any_store: Store) -> None:
-    assert any_store.read(any_store.put_bytes(b"")) == b""
+def test_an_empty_file_is_a_file(store: Store) -> None:
+    assert store.read(store.put_bytes(b"")) == b""
 
 
-def test_a_file_counts_once_the_catalog_names_it(any_store: Store) -> None:
-    blob = any_store.put_bytes(b"x")
-    assert any_store.artifact(blob) is None
-    assert not any_store.present(blob)
-    name(any_store, blob)
-    named = any_store.artifact(blob)
+def test_a_file_counts_once_the_catalog_names_it(store: Store) -> None:
+    blob = store.put_bytes(b"x")
+    assert store.artifact(blob) is None
+    assert not store.present(blob)
+    name(store, blob)
+    named = store.artifact(blob)
     assert named is not None
     assert (named.sha256, named.size, named.files) == (blob, 1, None)
-    assert any_store.present(blob)
-    any_store.verify(blob)
+    assert store.present(blob)
+    store.verify(blob)
 
 
-def test_what_is_not_there_cannot_be_named(any_store: Store) -> None:
+def test_what_is_not_there_cannot_be_named(store: Store) -> None:
     with pytest.raises(IntegrityError, match="no file"):
-        name(any_store, "0" * 64)
-    with any_store.catalog.read() as connection:
+        name(store, "0" * 64)
+    with store.catalog.read() as connection:
         assert connection.scalar(select(func.count()).select_from(catalog.artifacts)) == 0
 
 
-def test_a_folder_is_stored_whole_with_its_manifest(any_store: Store, tmp_path: Path) -> None:
-    folder = any_store.put_folder(release_folder(tmp_path), "release-1")
-    name(any_store, folder)
-    path = any_store.path(folder)
+def test_a_folder_is_stored_whole_with_its_manifest(store: Store, tmp_path: Path) -> None:
+    folder = store.put_folder(release_folder(tmp_path), "release-1")
+    name(store, folder)
+    path = store.path(folder)
     manifest = check_folder(path)
     assert list(manifest.files) == ["deep/rows.json", "model.onnx"]
     assert manifest.files["model.onnx"].size == 5
-    named = any_store.artifact(folder)
+    named = store.artifact(folder)
     assert named is not None
     assert named.sha256 == manifest.sha256 == bytes_hash((path / MANIFEST).read_bytes())
     assert named.files == manifest.files
-    any_store.verify(folder)
-    assert any_store.present(folder)
+    store.verify(folder)
+    assert store.present(folder)
 
 
-def test_a_folder_that_is_there_stays_as_it_is(any_store: Store, tmp_path: Path) -> None:
-    made = release_folder(tmp_path)
-    any_store.put_folder(made, "release-1")
-    name(any_store, "release-1")
-    (made / "evidence.json").write_bytes(b"another host")
-    any_store.put_folder(made, "release-1")
-    assert "evidence.json" not in check_folder(any_store.path("release-1")).files
-    any_store.verify("release-1")
-
-
-def test_a_damaged_folder_is_healed_by_putting_it_again(store: Store, tmp_path: Path) -> None:
+def test_a_folder_that_is_there_stays_as_it_is(store: Store, tmp_path: Path) -> None:
     made = release_folder(tmp_path)
     store.put_folder(made, "release-1")
     name(store, "release-1")
-    (store.path("release-1") / "model.onnx").write_bytes(b"MODEL")
+    (made / "evidence.json").write_bytes(b"another host")
+    store.put_folder(made, "release-1")
+    assert "evidence.json" not in check_folder(store.path("release-1")).files
+    store.verify("release-1")
+
+
+def test_a_damaged_folder_is_healed_by_putting_it_again(store: Store, tmp_path: Path, damage: Any) -> None:
+    made = release_folder(tmp_path)
+    store.put_folder(made, "release-1")
+    name(store, "release-1")
+    damage.alter(store, "release-1", b"MODEL", "model.onnx")
     with pytest.raises(IntegrityError):
         store.verify("release-1")
     (made / "evidence.json").write_bytes(b"another host")
@@ -118,15 +119,15 @@ def test_a_damaged_folder_is_healed_by_putting_it_again(store: Store, tmp_path: 
     assert store.audit_verify() == []
 
 
-def test_an_altered_file_is_found_and_healed_by_putting_it_again(store: Store) -> None:
+def test_an_altered_file_is_found_and_healed_by_putting_it_again(store: Store, damage: Any) -> None:
     blob = store.put_bytes(b"good")
     name(store, blob)
-    store.path(blob).write_bytes(b"evil")
+    where = damage.alter(store, blob, b"evil")
     with pytest.raises(IntegrityError) as caught:
         store.verify(blob)
     assert blob in caught.value.expected
     assert bytes_hash(b"evil") in caught.value.got
-    assert str(store.path(blob)) == caught.value.where
+    assert caught.value.where == where
     with pytest.raises(IntegrityError):
         store.read(blob)
     store.put_bytes(b"good")
@@ -134,10 +135,10 @@ def test_an_altered_file_is_found_and_healed_by_putting_it_again(store: Store) -
 
 
 @pytest.mark.parametrize("damage", ["alter", "truncate", "delete", "add", "manifest", "no manifest"])
-def test_every_damage_of_a_folder_is_found(store: Store, tmp_path: Path, damage: str) -> None:
-    store.put_folder(release_folder(tmp_path), "release-1")
-    name(store, "release-1")
-    path = store.path("release-1")
+def test_every_damage_of_a_folder_is_found(local: Store, tmp_path: Path, damage: str) -> None:
+    local.put_folder(release_folder(tmp_path), "release-1")
+    name(local, "release-1")
+    path = local.path("release-1")
     if damage == "alter":
         (path / "model.onnx").write_bytes(b"lodem")
     elif damage == "truncate":
@@ -151,54 +152,54 @@ def test_every_damage_of_a_folder_is_found(store: Store, tmp_path: Path, damage:
     else:
         (path / MANIFEST).unlink()
     with pytest.raises(IntegrityError) as caught:
-        store.verify("release-1")
+        local.verify("release-1")
     assert caught.value.where.startswith(str(path))
 
 
-def test_a_folder_with_links_or_its_own_manifest_is_refused(any_store: Store, tmp_path: Path) -> None:
+def test_a_folder_with_links_or_its_own_manifest_is_refused(store: Store, tmp_path: Path) -> None:
     made = release_folder(tmp_path)
     (made / MANIFEST).write_bytes(b"{}")
     with pytest.raises(StoreError, match="reserved name"):
-        any_store.put_folder(made, "release-1")
+        store.put_folder(made, "release-1")
     (made / MANIFEST).unlink()
     (made / "link").symlink_to("/etc/passwd")
     with pytest.raises(StoreError, match="a link"):
-        any_store.put_folder(made, "release-1")
-    assert list(any_store.artifacts.listed()) == []
+        store.put_folder(made, "release-1")
+    assert list(store.artifacts.listed()) == []
 
 
 @pytest.mark.parametrize("words", ["", "../../etc/passwd", "release-../x", "a b-c", "release", "A" * 64, "é-1", "-x"])
-def test_no_id_leads_out_of_the_store(any_store: Store, tmp_path: Path, words: str) -> None:
+def test_no_id_leads_out_of_the_store(store: Store, tmp_path: Path, words: str) -> None:
     with pytest.raises(StoreError):
         is_folder(words)
     with pytest.raises(StoreError):
-        any_store.path(words)
+        store.path(words)
     with pytest.raises(StoreError):
-        any_store.put_folder(tmp_path, words)
+        store.put_folder(tmp_path, words)
 
 
-def test_bytes_last_before_the_name_does(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_last_before_the_name_does(local: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The order of a publish: sync the file, rename, sync the folder; of a folder every file first."""
     calls: list[tuple[str, str]] = []
     sync, rename = artifacts.sync, os.rename
     monkeypatch.setattr(artifacts, "sync", lambda path: (calls.append(("sync", path.name)), sync(path)))
     monkeypatch.setattr(os, "rename", lambda old, new: (calls.append(("rename", Path(new).name)), rename(old, new)))
-    blob = store.put_bytes(b"x")
+    blob = local.put_bytes(b"x")
     assert calls[:3] == [("sync", blob), ("rename", blob), ("sync", "artifacts")]
     calls.clear()
-    store.put_folder(release_folder(tmp_path), "release-1")
+    local.put_folder(release_folder(tmp_path), "release-1")
     at = calls.index(("rename", "release-1"))
     assert {name for _, name in calls[:at]} == {"model.onnx", "rows.json", "deep", MANIFEST, "release-1"}
     assert ("sync", "folders") in calls[at:]
 
 
-def test_a_failing_sync_is_not_trusted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_sync_is_not_trusted(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(path: Path) -> None:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
         patch.setattr(artifacts, "sync", broken)
         with pytest.raises(StoreError, match="check the disk"):
-            store.put_bytes(b"x")
-    assert list(store.artifacts.listed()) == []
-    assert store.read(store.put_bytes(b"x")) == b"x"
+            local.put_bytes(b"x")
+    assert list(local.artifacts.listed()) == []
+    assert local.read(local.put_bytes(b"x")) == b"x"

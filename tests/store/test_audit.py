@@ -1,19 +1,21 @@
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select, text
 
 from ninetyfive.hashing import content_hash
 from ninetyfive.store import catalog
 from ninetyfive.store.opening import Store
 
-COLUMNS = ("seq", "time", "actor", "action", "subject", "details", "previous")
+Write = Callable[[str], None]
 
 
-def five_records(store: Store) -> sqlite3.Connection:
+@pytest.fixture
+def write(store: Store) -> Write:
+    """Five records, and the way to change the catalog by hand."""
     with store.lease("test"):
         for key in ("a", "b"):
             run = store.begin_run("run", key)
@@ -21,15 +23,19 @@ def five_records(store: Store) -> sqlite3.Connection:
         store.begin_run("run", "c")
     assert len(store.audit_records()) == 5
     assert store.audit_verify() == []
-    return sqlite3.connect(store.catalog.path, isolation_level=None)
+
+    def by_hand(words: str) -> None:
+        with store.catalog.write() as connection:
+            connection.execute(text(words))
+
+    return by_hand
 
 
 def subjects(store: Store) -> list[str]:
     return [finding.subject for finding in store.audit_verify()]
 
 
-def test_records_say_who_did_what(store: Store) -> None:
-    five_records(store).close()
+def test_records_say_who_did_what(store: Store, write: Write) -> None:
     first, second = store.audit_records()[:2]
     assert (first.seq, first.actor, first.action, first.subject) == (1, "ada", "run.begin", "run-1")
     assert first.details == {"key": "a", "words": "run"}
@@ -38,63 +44,48 @@ def test_records_say_who_did_what(store: Store) -> None:
 
 
 @pytest.mark.parametrize("column", ["time", "actor", "action", "subject", "details", "previous", "hash"])
-def test_an_altered_record_is_named(store: Store, column: str) -> None:
-    database = five_records(store)
-    database.execute(f"UPDATE audit SET {column} = 'x' || substr({column}, 2) WHERE seq = 3")
-    database.close()
+def test_an_altered_record_is_named(store: Store, write: Write, column: str) -> None:
+    write(f"UPDATE audit SET {column} = 'x' || substr({column}, 2) WHERE seq = 3")
     assert subjects(store)[0] == "record 3"
 
 
-def test_a_missing_record_is_named(store: Store) -> None:
-    database = five_records(store)
-    database.execute("DELETE FROM audit WHERE seq = 3")
-    database.close()
+def test_a_missing_record_is_named(store: Store, write: Write) -> None:
+    write("DELETE FROM audit WHERE seq = 3")
     assert subjects(store) == ["record 3"]
     assert "missing" in store.audit_verify()[0].problem
 
 
-def test_missing_first_and_last_records_are_named(store: Store) -> None:
-    database = five_records(store)
-    database.execute("DELETE FROM audit WHERE seq IN (1, 2, 4, 5)")
-    database.close()
+def test_missing_first_and_last_records_are_named(store: Store, write: Write) -> None:
+    write("DELETE FROM audit WHERE seq IN (1, 2, 4, 5)")
     assert subjects(store) == ["record 1 to 2", "record 4 to 5"]
 
 
-def test_all_gone_is_noticed(store: Store) -> None:
-    database = five_records(store)
-    database.execute("DELETE FROM audit")
+def test_all_gone_is_noticed(store: Store, write: Write) -> None:
+    write("DELETE FROM audit")
     assert subjects(store) == ["record 1 to 5"]
-    database.execute("DELETE FROM audit_head")
-    database.close()
+    write("DELETE FROM audit_head")
     assert subjects(store) == ["record 1 to the head"]
 
 
-def test_reordered_records_are_named(store: Store) -> None:
-    database = five_records(store)
+def test_reordered_records_are_named(store: Store, write: Write) -> None:
     for old, new in ((2, 99), (3, 2), (99, 3)):
-        database.execute("UPDATE audit SET seq = ? WHERE seq = ?", (new, old))
-    database.close()
+        write(f"UPDATE audit SET seq = {new} WHERE seq = {old}")
     assert subjects(store)[:2] == ["record 2", "record 3"]
 
 
-def test_a_record_rewritten_with_a_fitting_hash_breaks_the_next(store: Store) -> None:
-    database = five_records(store)
-    row = dict(
-        zip(COLUMNS, database.execute(f"SELECT {', '.join(COLUMNS)} FROM audit WHERE seq = 3").fetchone(), strict=True)
-    )
-    row["actor"] = "mallory"
-    database.execute("UPDATE audit SET actor = 'mallory', hash = ? WHERE seq = 3", (content_hash(row),))
-    database.close()
+def test_a_record_rewritten_with_a_fitting_hash_breaks_the_next(store: Store, write: Write) -> None:
+    with store.catalog.read() as connection:
+        row = dict(connection.execute(select(catalog.audit).where(catalog.audit.c.seq == 3)).mappings().one())
+    del row["hash"]
+    write(f"UPDATE audit SET actor = 'mallory', hash = '{content_hash(row | {'actor': 'mallory'})}' WHERE seq = 3")
     assert subjects(store) == ["record 4"]
 
 
-def test_a_record_added_behind_the_head_is_named(store: Store) -> None:
-    database = five_records(store)
+def test_a_record_added_behind_the_head_is_named(store: Store, write: Write) -> None:
     last = store.audit_records()[-1]
     row = {"seq": 6, "time": "t", "actor": "m", "action": "a", "subject": "s", "details": "{}", "previous": last.hash}
-    names = ", ".join([*COLUMNS, "hash"])
-    database.execute(f"INSERT INTO audit ({names}) VALUES (?,?,?,?,?,?,?,?)", (*row.values(), content_hash(row)))
-    database.close()
+    with store.catalog.write() as connection:
+        connection.execute(insert(catalog.audit).values(**row, hash=content_hash(row)))
     assert subjects(store) == ["record 6 and later"]
 
 

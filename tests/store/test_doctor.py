@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,17 +16,17 @@ def found(store: Store) -> list[Finding]:
 
 
 @pytest.fixture
-def filled(any_store: Store, tmp_path: Path) -> Store:
-    with any_store.lease("test"):
-        run = any_store.begin_run("run", "key")
-        blob = any_store.put_bytes(b"model")
-        any_store.record(run.id, "train", "k", {}, artifacts=[blob], seconds=0.0)
+def filled(store: Store, tmp_path: Path) -> Store:
+    with store.lease("test"):
+        run = store.begin_run("run", "key")
+        blob = store.put_bytes(b"model")
+        store.record(run.id, "train", "k", {}, artifacts=[blob], seconds=0.0)
         (tmp_path / "made").mkdir()
         (tmp_path / "made" / "model").write_bytes(b"a model")
-        any_store.add_release("1" * 64, any_store.put_folder(tmp_path / "made", "release-1"), {}, run.id)
-        any_store.finish_run(run.id, "done")
-    any_store.promote("1" * 64, 0, "first")
-    return any_store
+        store.add_release("1" * 64, store.put_folder(tmp_path / "made", "release-1"), {}, run.id)
+        store.finish_run(run.id, "done")
+    store.promote("1" * 64, 0, "first")
+    return store
 
 
 def test_a_whole_store_has_no_findings(filled: Store) -> None:
@@ -44,8 +46,10 @@ def test_what_a_living_run_has_put_is_no_orphan(filled: Store) -> None:
         assert found(filled) == []
 
 
-@pytest.mark.parametrize("damage", ["missing file", "altered file"])
-def test_missing_and_altered_files_are_named_and_come_first(store: Store, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("kind", ["missing file", "altered file"])
+def test_missing_and_altered_files_are_named_and_come_first(
+    store: Store, tmp_path: Path, kind: str, damage: Any
+) -> None:
     with store.lease("test"):
         run = store.begin_run("run", "key")
         blob = store.put_bytes(b"model")
@@ -55,22 +59,22 @@ def test_missing_and_altered_files_are_named_and_come_first(store: Store, tmp_pa
         store.add_release("1" * 64, store.put_folder(tmp_path / "made", "release-1"), {}, run.id)
         store.finish_run(run.id, "done")
     store.put_bytes(b"orphan")
-    for path in (store.path(blob), store.path("release-1") / "model"):
-        if damage == "missing file":
-            path.unlink()
+    places = [(blob, ""), ("release-1", "model")]
+    for name, file in places:
+        if kind == "missing file":
+            damage.remove(store, name, file)
         else:
-            path.write_bytes(b"evil")
+            damage.alter(store, name, b"evil", file)
     first, second, third = found(store)
-    assert [first.kind, second.kind, third.kind] == [damage, damage, "orphan file"]
-    assert blob in first.subject
-    assert second.subject.endswith("release-1/model")
-    assert "promote another release" in second.do
+    assert [first.kind, second.kind, third.kind] == [kind, kind, "orphan file"]
+    assert {first.subject, second.subject} == {damage.where(store, name, file) for name, file in places}
+    assert [words for words in (first.do, second.do) if "promote another release" in words] == [second.do]
 
 
-def test_a_stranger_in_the_store_is_an_orphan(store: Store, tmp_path: Path) -> None:
-    store.put_bytes(b"x")
+def test_a_stranger_in_the_store_is_an_orphan(local: Store, tmp_path: Path) -> None:
+    local.put_bytes(b"x")
     (tmp_path / "store" / "artifacts" / "notes.txt").write_text("mine")
-    assert "notes.txt" in [finding.subject for finding in found(store)]
+    assert "notes.txt" in [finding.subject for finding in found(local)]
 
 
 def test_a_broken_catalog_is_found(filled: Store) -> None:
@@ -80,19 +84,22 @@ def test_a_broken_catalog_is_found(filled: Store) -> None:
 
 
 def test_a_row_that_names_nothing_is_found(filled: Store) -> None:
-    import sqlite3
-
-    database = sqlite3.connect(filled.catalog.path)
-    database.execute("UPDATE pointers SET release = 'gone'")
-    database.commit()
-    database.close()
+    if filled.catalog.database.where.startswith("postgresql"):
+        with filled.catalog.write() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = 'replica'")  # looks at no reference
+            connection.exec_driver_sql("UPDATE pointers SET release = 'gone'")
+    else:
+        database = sqlite3.connect(filled.catalog.where)
+        database.execute("UPDATE pointers SET release = 'gone'")
+        database.commit()
+        database.close()
     kinds = {finding.kind for finding in found(filled)}
     assert kinds == {"catalog", "audit"}
 
 
-def test_little_room_is_a_warning(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_room_is_a_warning(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
-    (finding,) = store.doctor()
+    (finding,) = local.doctor()
     assert (finding.kind, finding.level) == ("disk space", "warning")

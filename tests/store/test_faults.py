@@ -147,18 +147,18 @@ def test_a_store_in_a_place_that_is_a_file_says_so(tmp_path: Path) -> None:
         open_store(tmp_path / "file" / "store")
 
 
-def test_a_locked_catalog_is_busy_not_a_database_word(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_catalog_is_busy_not_a_database_word(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "BUSY_SECONDS", 0.05)
-    other = sqlite3.connect(store.catalog.path, isolation_level=None)
+    other = sqlite3.connect(local.catalog.where, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(BusyError, match="still writing") as caught:
-        store.put_states({("s", "k"): b"x"})
+        local.put_states({("s", "k"): b"x"})
     assert "database is locked" not in str(caught.value)
     with pytest.raises(BusyError):
-        store.champion()
+        local.champion()
     other.execute("ROLLBACK")
     other.close()
-    store.put_states({("s", "k"): b"x"})
+    local.put_states({("s", "k"): b"x"})
 
 
 EVERY_ACT = '''

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from ninetyfive.store.opening import Store, open_store
 HOLD = """
 import sys, time
 from ninetyfive.store.opening import open_store
-with open_store(sys.argv[1], actor="bob") as store, store.lease("ninetyfive run"), store.attempt() as attempt:
+with open_store(*sys.argv[1:3], actor="bob") as store, store.lease("ninetyfive run"), store.attempt() as attempt:
     (attempt / "half").write_bytes(b"half")
     run = store.begin_run("run", "key")
     print(run.id, run.resumes, flush=True)
@@ -24,8 +25,8 @@ with open_store(sys.argv[1], actor="bob") as store, store.lease("ninetyfive run"
 """
 
 
-def hold(path: Path) -> subprocess.Popen[str]:
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+def hold(backend: Any) -> subprocess.Popen[str]:
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, *backend.words], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline().startswith("run-")
     return holder
@@ -38,8 +39,8 @@ def end(holder: subprocess.Popen[str]) -> None:
     holder.stdout.close()
 
 
-def test_a_second_one_is_told_who_holds_it(tmp_path: Path) -> None:
-    with open_store(tmp_path) as one, open_store(tmp_path) as two:
+def test_a_second_one_is_told_who_holds_it(backend: Any) -> None:
+    with backend.open() as one, backend.open() as two:
         with one.lease("the first command"):
             with pytest.raises(BusyError) as caught, two.lease("another"):
                 pass
@@ -53,8 +54,8 @@ def test_a_second_one_is_told_who_holds_it(tmp_path: Path) -> None:
             assert holder.command == "another"
 
 
-def test_waiting_gets_it_once_it_is_free(tmp_path: Path) -> None:
-    with open_store(tmp_path) as one, open_store(tmp_path) as two:
+def test_waiting_gets_it_once_it_is_free(backend: Any) -> None:
+    with backend.open() as one, backend.open() as two:
         held = threading.Event()
 
         def first() -> None:
@@ -77,18 +78,19 @@ def test_a_lost_card_hides_the_holder_and_frees_nothing(tmp_path: Path) -> None:
             pass
 
 
-def test_the_wall_clock_ends_no_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wall_clock_ends_no_lease(store: Store, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NINETYFIVE_CLOCK", "2020-01-01")
     with store.lease("long"):
         monkeypatch.setenv("NINETYFIVE_CLOCK", "2099-01-01")
-        with open_store(store.url) as other, pytest.raises(BusyError, match="2020-01-01"), other.lease("late"):
+        with backend.open() as other, pytest.raises(BusyError, match="2020-01-01"), other.lease("late"):
             pass
 
 
 @pytest.mark.slow
-def test_kill_9_frees_the_lease_and_the_run_is_resumed(tmp_path: Path) -> None:
-    holder = hold(tmp_path)
-    with open_store(tmp_path) as store:
+@pytest.mark.parametrize("backend", ["sqlite-folder", "sqlite-bucket"], indirect=True)
+def test_kill_9_frees_the_lease_and_the_run_is_resumed(backend: Any) -> None:
+    holder = hold(backend)
+    with backend.open() as store:
         with pytest.raises(BusyError, match=f"process {holder.pid} on .* ninetyfive run, run-1"), store.lease("mine"):
             pass
         assert [run.status for run in store.runs()] == ["running"]
@@ -105,9 +107,10 @@ def test_kill_9_frees_the_lease_and_the_run_is_resumed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_holder_keeps_it(tmp_path: Path) -> None:
-    holder = hold(tmp_path)
+@pytest.mark.parametrize("backend", ["sqlite-folder", "sqlite-bucket"], indirect=True)
+def test_a_stopped_holder_keeps_it(backend: Any) -> None:
+    holder = hold(backend)
     holder.send_signal(signal.SIGSTOP)
-    with open_store(tmp_path) as store, pytest.raises(BusyError), store.lease("mine"):
+    with backend.open() as store, pytest.raises(BusyError), store.lease("mine"):
         pass
     end(holder)

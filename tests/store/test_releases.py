@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -47,17 +48,17 @@ def check_history(store: Store) -> None:
     assert store.audit_verify() == []
 
 
-def test_a_release_is_added_and_found(any_store: Store, tmp_path: Path) -> None:
-    register(any_store, tmp_path, A, B)
-    newest, first = any_store.releases()
+def test_a_release_is_added_and_found(store: Store, tmp_path: Path) -> None:
+    register(store, tmp_path, A, B)
+    newest, first = store.releases()
     assert (newest.release, newest.number, newest.run) == (B, 2, "run-2")
-    assert any_store.release(A[:8]) == first
+    assert store.release(A[:8]) == first
     assert first.document == {"metric": 1}
-    assert any_store.runs()[0].release == B
+    assert store.runs()[0].release == B
     with pytest.raises(UsageError, match="no such release"):
-        any_store.release("zz")
+        store.release("zz")
     with pytest.raises(UsageError):
-        any_store.release("")
+        store.release("")
 
 
 def test_a_run_registers_one_release_and_once(store: Store, tmp_path: Path) -> None:
@@ -99,14 +100,14 @@ def test_there_is_nothing_to_roll_back_at_first(store: Store) -> None:
         store.rollback(0, "worse")
 
 
-def test_an_unknown_or_damaged_release_is_not_promoted(store: Store, tmp_path: Path) -> None:
+def test_an_unknown_or_damaged_release_is_not_promoted(store: Store, tmp_path: Path, damage: Any) -> None:
     register(store, tmp_path, A, B)
     with pytest.raises(UsageError, match="no such release"):
         store.promote("f" * 64, 0, "x")
     store.promote(A, 0, "x")
     store.promote(B, 1, "x")
     for release in (A, B):
-        (store.path(f"release-{release}") / "model").write_text("evil")
+        damage.alter(store, f"release-{release}", b"evil", "model")
     with pytest.raises(IntegrityError):
         store.promote(A, 2, "x")
     with pytest.raises(IntegrityError):
@@ -124,8 +125,8 @@ def test_the_loser_is_told_who_won(store: Store, tmp_path: Path) -> None:
     assert "epoch 1: promote to " + A[:12] + " by ada" in caught.value.got
 
 
-def test_threads_that_promote_and_roll_back_make_a_linear_history(tmp_path: Path) -> None:
-    with open_store(tmp_path / "store", actor="ada") as store:
+def test_threads_that_promote_and_roll_back_make_a_linear_history(backend: Any, tmp_path: Path) -> None:
+    with backend.open(actor="ada") as store:
         register(store, tmp_path, A, B, C)
         store.promote(A, 0, "start")
         won: list[int] = []
@@ -158,8 +159,8 @@ RACE = """
 import sys, time
 from ninetyfive.errors import BusyError
 from ninetyfive.store.opening import open_store
-with open_store(sys.argv[1], create=False) as store:
-    release = sys.argv[2]
+with open_store(sys.argv[1], sys.argv[2], create=False) as store:
+    release = sys.argv[3]
     print("ready", flush=True)
     sys.stdin.readline()
     try:
@@ -170,14 +171,15 @@ with open_store(sys.argv[1], create=False) as store:
 
 
 @pytest.mark.slow
-def test_of_processes_at_once_one_wins(tmp_path: Path) -> None:
-    with open_store(tmp_path / "store") as store:
+@pytest.mark.parametrize("backend", ["sqlite-folder", "postgres-bucket"], indirect=True)
+def test_of_processes_at_once_one_wins(backend: Any, tmp_path: Path) -> None:
+    with backend.open() as store:
         register(store, tmp_path, A, B, C)
         store.promote(A, 0, "start")
         store.promote(B, 1, "start")
         racers = [
             subprocess.Popen(
-                [sys.executable, "-c", RACE, str(tmp_path / "store"), words],
+                [sys.executable, "-c", RACE, *backend.words, words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

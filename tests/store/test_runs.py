@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ninetyfive.errors import IntegrityError, StoreError
-from ninetyfive.store.opening import Store, open_store
+from ninetyfive.store.opening import Store
 
 
 def test_a_run_begins_and_ends(store: Store) -> None:
@@ -53,25 +55,25 @@ def test_an_ended_run_ends_once(store: Store) -> None:
             store.finish_run(words, "failed")
 
 
-def test_steps_are_recorded_with_what_they_made(any_store: Store) -> None:
-    with any_store.lease("run"):
-        run = any_store.begin_run("run", "a")
-        blob = any_store.put_bytes(b"model")
-        assert any_store.recorded("k") is None
-        any_store.record(run.id, "train", "k", {"model": blob, "rows": 3}, artifacts=[blob, blob], seconds=1.5)
-        assert any_store.recorded("k") == {"model": blob, "rows": 3}
-        any_store.record(run.id, "train", "k", {"model": blob, "rows": 4}, artifacts=[blob], seconds=1.5)
-        assert any_store.recorded("k") == {"model": blob, "rows": 4}
-    with open_store(any_store.url, f"sqlite:///{any_store.catalog.path}") as other:
+def test_steps_are_recorded_with_what_they_made(store: Store, backend: Any) -> None:
+    with store.lease("run"):
+        run = store.begin_run("run", "a")
+        blob = store.put_bytes(b"model")
+        assert store.recorded("k") is None
+        store.record(run.id, "train", "k", {"model": blob, "rows": 3}, artifacts=[blob, blob], seconds=1.5)
+        assert store.recorded("k") == {"model": blob, "rows": 3}
+        store.record(run.id, "train", "k", {"model": blob, "rows": 4}, artifacts=[blob], seconds=1.5)
+        assert store.recorded("k") == {"model": blob, "rows": 4}
+    with backend.open() as other:
         assert other.recorded("k") == {"model": blob, "rows": 4}
 
 
-def test_a_step_whose_file_is_gone_is_not_recorded_until_it_is_made_again(store: Store) -> None:
+def test_a_step_whose_file_is_gone_is_not_recorded_until_it_is_made_again(store: Store, damage: Any) -> None:
     with store.lease("run"):
         run = store.begin_run("run", "a")
         blob = store.put_bytes(b"model")
         store.record(run.id, "train", "k", {}, artifacts=[blob], seconds=0.0)
-        store.path(blob).unlink()
+        damage.remove(store, blob)
         assert store.recorded("k") is None
         with pytest.raises(IntegrityError):
             store.record(run.id, "train", "k", {}, artifacts=[blob], seconds=0.0)

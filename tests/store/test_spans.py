@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from ninetyfive.errors import IntegrityError
 from ninetyfive.hashing import bytes_hash
+from ninetyfive.store import catalog
 from ninetyfive.store.opening import Store
 from ninetyfive.store.records import SpanRecord
 
@@ -27,14 +31,14 @@ def span_of(store: Store, data: bytes, ingest_key: str = "k") -> SpanRecord:
     )
 
 
-def test_spans_are_numbered_and_come_back_as_they_went(any_store: Store) -> None:
-    one, two = span_of(any_store, b"1"), span_of(any_store, b"2")
-    added = any_store.add_spans([two, one])
+def test_spans_are_numbered_and_come_back_as_they_went(store: Store) -> None:
+    one, two = span_of(store, b"1"), span_of(store, b"2")
+    added = store.add_spans([two, one])
     assert added == [msgspec.structs.replace(two, sequence=1), msgspec.structs.replace(one, sequence=2)]
-    assert any_store.spans("k") == added
-    assert any_store.spans("other") == []
-    assert any_store.known_spans("k") == {one.span, two.span}
-    assert [record.action for record in any_store.audit_records()] == ["spans.add"]
+    assert store.spans("k") == added
+    assert store.spans("other") == []
+    assert store.known_spans("k") == {one.span, two.span}
+    assert [record.action for record in store.audit_records()] == ["spans.add"]
 
 
 def test_the_same_content_again_adds_nothing(store: Store) -> None:
@@ -51,11 +55,11 @@ def test_a_span_without_good_rows(store: Store) -> None:
     assert store.known_spans("k") == {"s"}
 
 
-def test_a_span_whose_file_is_gone_is_read_again_and_healed(store: Store) -> None:
+def test_a_span_whose_file_is_gone_is_read_again_and_healed(store: Store, damage: Any) -> None:
     one = span_of(store, b"1")
     store.add_spans([one, span_of(store, b"2")])
     assert one.artifact is not None
-    store.path(one.artifact).unlink()
+    damage.remove(store, one.artifact)
     assert store.known_spans("k") == {bytes_hash(b"2")}
     other = msgspec.structs.replace(one, artifact=store.put_bytes(b"other good"))
     assert [span.sequence for span in store.add_spans([other])] == [1]
@@ -70,12 +74,12 @@ def test_a_span_that_names_a_missing_file_adds_nothing_at_all(store: Store) -> N
     assert store.audit_records() == []
 
 
-def test_states_small_and_large_are_kept_per_span(any_store: Store) -> None:
+def test_states_small_and_large_are_kept_per_span(store: Store) -> None:
     large = bytes(range(256)) * 1024
-    any_store.put_states({("s1", "k"): b"small", ("s2", "k"): large, ("s1", "other"): b""})
-    assert any_store.states("k", ["s2", "s1", "s3"]) == {"s1": b"small", "s2": large}
-    assert any_store.states("other", ["s1"]) == {"s1": b""}
-    assert any_store.states("k", []) == {}
+    store.put_states({("s1", "k"): b"small", ("s2", "k"): large, ("s1", "other"): b""})
+    assert store.states("k", ["s2", "s1", "s3"]) == {"s1": b"small", "s2": large}
+    assert store.states("other", ["s1"]) == {"s1": b""}
+    assert store.states("k", []) == {}
 
 
 def test_a_state_is_replaced_and_the_same_one_changes_nothing(store: Store) -> None:
@@ -96,17 +100,17 @@ def test_states_come_with_their_spans_in_one_record(store: Store) -> None:
     assert len(store.audit_records()) == 1
 
 
-def test_a_lost_state_is_left_out_and_an_altered_one_is_an_error(store: Store) -> None:
+def test_a_lost_state_is_left_out_and_an_altered_one_is_an_error(store: Store, damage: Any) -> None:
     large = b"x" * 100_000
     store.put_states({("s", "k"): large})
-    store.path(bytes_hash(large)).write_bytes(b"y" * 100_000)
+    damage.alter(store, bytes_hash(large), b"y" * 100_000)
     with pytest.raises(IntegrityError):
         store.states("k", ["s"])
-    store.path(bytes_hash(large)).unlink()
+    damage.remove(store, bytes_hash(large))
     assert store.states("k", ["s"]) == {}
     store.put_states({("s", "k"): b"small"})
     with store.catalog.write() as connection:
-        connection.exec_driver_sql("UPDATE states SET blob = x'00'")
+        connection.execute(update(catalog.states).values(blob=b"\x00"))
     with pytest.raises(IntegrityError, match="state k of span s"):
         store.states("k", ["s"])
 

@@ -1,11 +1,12 @@
 """The store: a catalog that says what is true, and artifacts that never change.
 
     put file ─▶ artifacts/<sha256>        nobody counts it yet
-    one transaction ─▶ catalog.sqlite     names it, changes a state, appends to the audit
+    one transaction ─▶ catalog            names it, changes a state, appends to the audit
 
-    opening.py  open_store, Store         leases.py     one at a time, freed by kill -9
-    catalog.py  tables, transactions      audit.py      the hash chain
-    artifacts.py, buckets.py  files       doctor.py     what is wrong, and what to do
+    opening.py  open_store, Store         leases.py, row_leases.py   one at a time, freed by kill -9
+    catalog.py  tables, transactions      sqlite.py, postgres.py     the databases that keep them
+    versions.py  made, migrated           audit.py                   the hash chain
+    artifacts.py, buckets.py  files       doctor.py                  what is wrong, and what to do
 
 The rule: every change is one transaction, which names only files that are there and holds its own audit record.
 

@@ -11,14 +11,16 @@ What does not belong here: credentials (the cloud's own way), and what is named 
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ninetyfive.hashing import bytes_hash
+from ninetyfive.errors import IntegrityError, StoreError
+from ninetyfive.hashing import bytes_hash, file_hash
 from ninetyfive.store.artifacts import check_file, is_folder
-from ninetyfive.store.failures import disk_errors
+from ninetyfive.store.failures import disk_errors, store_error
 from ninetyfive.store.manifests import (
     MANIFEST,
     Manifest,
@@ -30,6 +32,18 @@ from ninetyfive.store.manifests import (
     missing_file,
 )
 from ninetyfive.store.scratch import Scratch
+
+# What clients of buckets raise beside OSError: a client that is not loaded raises nothing.
+_FAULTS = (
+    ("aiohttp", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+    ("gcsfs.retry", "ChecksumError"),
+    ("gcsfs.retry", "NonRetryableError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("google.api_core.exceptions", "GoogleAPIError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+)
 
 
 class BucketArtifacts:
@@ -43,14 +57,14 @@ class BucketArtifacts:
 
     def put_bytes(self, data: bytes) -> str:
         sha256 = bytes_hash(data)
-        self._put(self._file(sha256), len(data), partial(self._system.pipe_file, value=data))
+        self._put(sha256, len(data), lambda url, mode: self._system.pipe_file(url, data, mode=mode))
         return sha256
 
     def put_file(self, path: Path, take: bool = False, sha256: str | None = None) -> str:
         with disk_errors(str(path)):
             sha256 = sha256 or hash_file(path).sha256
             size = path.stat().st_size
-        self._put(self._file(sha256), size, lambda target, mode: self._system.put_file(str(path), target, mode=mode))
+        self._put(sha256, size, lambda url, mode: self._system.put_file(str(path), url, mode=mode))
         if take:
             with disk_errors(str(path)):
                 path.unlink(missing_ok=True)
@@ -63,7 +77,7 @@ class BucketArtifacts:
         manifest = describe_folder(folder)
         for file, entry in manifest.files.items():
             self.put_file(folder / file, False, entry.sha256)
-        with disk_errors(self.where(name)):
+        with bucket_errors(self.where(name)):
             self._system.pipe_file(self._manifest(name), manifest.data)
         return name
 
@@ -83,8 +97,11 @@ class BucketArtifacts:
             else:
                 self._fetch(artifact, draft)
             self._cache.mkdir(parents=True, exist_ok=True)
-            if not copy.exists():
+            try:
                 draft.rename(copy)
+            except OSError:
+                if not copy.is_dir():
+                    raise  # else somebody fetched the same folder a moment before
         return copy
 
     def size(self, artifact: str) -> int | None:
@@ -98,7 +115,7 @@ class BucketArtifacts:
 
     def manifest(self, name: str) -> Manifest:
         url = self._manifest(name)
-        with disk_errors(url):
+        with bucket_errors(url):
             if not self._system.exists(url):
                 raise missing_file(url, "any sha256")
             return decode_manifest(self._system.cat_file(url), url)
@@ -114,14 +131,13 @@ class BucketArtifacts:
             for entry in manifest.files.values():
                 self._verify_file(entry.sha256)
         copy = self._cache / artifact
-        if copy.is_dir():
-            check_folder(copy, expected)
-        elif copy.exists():
-            check_file(copy, expected)
+        if not _is_copy(copy, expected):
+            with disk_errors(str(copy)):
+                shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
 
     def listed(self) -> Iterator[str]:
         parts: set[str] = set()
-        with disk_errors(self._root):
+        with bucket_errors(self._root):
             for folder in ("folders", "artifacts"):
                 if not self._system.isdir(f"{self._root}/{folder}"):
                     continue
@@ -143,17 +159,18 @@ class BucketArtifacts:
         return f"{self._root}/folders/{name}/{MANIFEST}"
 
     def _size(self, url: str) -> int | None:
-        with disk_errors(url):
+        with bucket_errors(url):
             try:
                 return int(self._system.info(url)["size"])
             except FileNotFoundError:
                 return None
 
-    def _put(self, url: str, size: int, upload: Callable[..., None]) -> None:
-        """Upload unless it is there in its size."""
-        with disk_errors(url):
+    def _put(self, sha256: str, size: int, upload: Callable[..., None]) -> None:
+        """Upload unless it is there unaltered (it is read)."""
+        url = self._file(sha256)
+        with bucket_errors(url):
             held = self._size(url)
-            if held == size:
+            if held == size and self._hash(url) == sha256:
                 return
             try:
                 upload(url, mode="create" if held is None else "overwrite")
@@ -162,13 +179,57 @@ class BucketArtifacts:
 
     def _fetch(self, sha256: str, target: Path) -> None:
         url = self._file(sha256)
-        with disk_errors(url):
+        with bucket_errors(url):
             if not self._system.exists(url):
                 raise missing_file(url, sha256)
             with self._system.open(url, "rb") as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
-        check_file(target, sha256)
+        got = hash_file(target).sha256
+        if got != sha256:
+            raise altered_file(url, sha256, got)
 
     def _verify_file(self, sha256: str) -> None:
-        with self._scratch.attempt() as attempt:
-            self._fetch(sha256, attempt / sha256)
+        url = self._file(sha256)
+        if self._size(url) is None:
+            raise missing_file(url, sha256)
+        with bucket_errors(url):
+            got = self._hash(url)
+        if got != sha256:
+            raise altered_file(url, sha256, got)
+
+    def _hash(self, url: str) -> str:
+        with self._system.open(url, "rb") as stream:
+            return file_hash(stream)
+
+
+def _is_copy(copy: Path, expected: str) -> bool:
+    """Whether a copy, where there is one, has the bytes that were asked for."""
+    try:
+        if copy.is_dir():
+            check_folder(copy, expected)
+        elif copy.exists():
+            check_file(copy, expected)
+    except IntegrityError:
+        return False
+    return True
+
+
+@contextmanager
+def bucket_errors(where: str) -> Iterator[None]:
+    """Raise `StoreError` at `where` for what a bucket, its client or the local disk refuses inside the block."""
+    try:
+        yield
+    except _client_errors() as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise store_error(where, error) from error
+        raise StoreError(
+            where,
+            expected="a bucket that answers",
+            got=f"{type(error).__name__}: {error}",
+            do="check that the bucket is there, the network and the credentials, then run again",
+        ) from error
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    known = [getattr(sys.modules.get(module), name, OSError) for module, name in _FAULTS]
+    return (OSError, ValueError, *known)

@@ -1,30 +1,28 @@
 """The catalog: the tables that say what is true, and the two ways to look at them.
 
     with catalog.read() as connection:    one snapshot
-    with catalog.write() as connection:   one transaction, alone (BEGIN IMMEDIATE): all of it or nothing
+    with catalog.write() as connection:   one transaction, alone: all of it or nothing
 
-SQLite with a rollback journal and synchronous FULL. The journal is truncated and not deleted: the end of a transaction
-is then an fsync of the journal file, while a deletion is only safe from a power cut once its folder was synced, which
-SQLite leaves out under FULL. Each transaction opens its own connection (0.2 ms), so threads and forks share none.
-SQL is kept to what PostgreSQL speaks too: no upsert, JSON as text, numbers given by us under the write lock.
+A database does the rest, and there are two: `sqlite` (a file, of one machine) and `postgres` (a server, of many). Each
+transaction opens its own connection, so threads and forks share none, and a server that was restarted is met anew.
+SQL is kept to what both speak: no upsert, JSON as text, numbers given by us under the write lock.
 
-What does not belong here: what the tables mean (`spans`, `runs`, `releases`), and files (`artifacts`).
+What does not belong here: what the tables mean (`spans`, `runs`, `releases`), their versions (`versions`), files
+(`artifacts`).
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Double,
     Engine,
     Float,
     ForeignKey,
@@ -35,18 +33,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
-    insert,
-    inspect,
     select,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
-from ninetyfive.errors import BusyError, IntegrityError, StoreError
-from ninetyfive.store.failures import closed, disk_errors, full, sync
+from ninetyfive.errors import StoreError
 
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 20.0
 
 METADATA = MetaData()
@@ -155,127 +148,120 @@ audit_head = Table(
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("hash", String(64), nullable=False),
 )
+pins = Table(
+    "pins",
+    METADATA,
+    Column("release", ForeignKey("releases.release"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("since", String(40), nullable=False),
+)
+leases = Table(
+    "leases",  # of a shared database; a store of one machine is held by a lock of its kernel
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("token", BigInteger, nullable=False),  # grows with each holder
+    Column("holder", Text, nullable=False),  # JSON; of the last one, where it is free
+    Column("expires", Double, nullable=False),  # seconds of the server's clock since 1970; past: free
+)
+
+
+class Database(Protocol):
+    """What a kind of database does in its own way; `where` names it for people, without a password."""
+
+    where: str
+    reader: Engine
+    writer: Engine
+
+    def exists(self) -> bool:
+        """Whether there is a database that may hold a catalog."""
+        ...
+
+    def make(self) -> None:
+        """Make the place for the tables, where that is ours to make."""
+        ...
+
+    def settle(self) -> None:
+        """Make the place last, once the tables are in it."""
+        ...
+
+    def begin_read(self, connection: Connection) -> None:
+        """Begin to look at one snapshot, waiting for no writer that is at work."""
+        ...
+
+    def begin_write(self, connection: Connection) -> None:
+        """Become the only writer, waiting for the one before up to `BUSY_SECONDS`."""
+        ...
+
+    def faults(self, connection: Connection) -> list[str]:
+        """What the database finds wrong with its own pages."""
+        ...
+
+    def backup(self, connection: Connection, number: int) -> str:
+        """Copy the catalog of version `number` aside, inside the transaction that migrates it; returns where to."""
+        ...
+
+    def explain(self, error: DBAPIError) -> StoreError:
+        """What the database said, as an error that says what to do."""
+        ...
 
 
 class Catalog:
-    """The catalog in the SQLite file `path`; `create` makes it where it is missing."""
+    """The catalog in a database; `versions.prepare` makes, migrates or refuses it before anybody reads it."""
 
-    def __init__(self, path: Path, create: bool) -> None:
-        self.path = path
-        self.where = str(path)
-        if not create and not path.is_file():
-            raise StoreError(
-                self.where, expected="a store", got="nothing there", do="run ninetyfive run, which creates it"
-            )
-        self._engine: Engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool)
-        self._prepare(create)
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.where = database.where
+        self.fence: Callable[[Connection], None] = _open
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent snapshot of the tables."""
-        with self._errors(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+        with self._errors(), self.database.reader.connect() as connection:
+            self.database.begin_read(connection)
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction, the only writer; committed when the block ends well, else nothing of it happened."""
-        with self._errors(), self._engine.begin() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        """One transaction, the only writer; committed when the block ends well, else nothing of it happened.
+
+        `fence`, set by a lease while it is held, refuses a holder who lost it.
+        """
+        with self._errors(), self.database.writer.begin() as connection:
+            self.database.begin_write(connection)
+            self.fence(connection)
+            yield connection
+
+    @contextmanager
+    def beside(self) -> Iterator[Connection]:
+        """One transaction that waits for no writer: to prolong a lease, which only its holder does."""
+        with self._errors(), self.database.writer.begin() as connection:
             yield connection
 
     def faults(self) -> list[str]:
-        """What the database finds wrong with itself (pages, indexes, references), one text each."""
+        """What is wrong with the database: its pages, and rows that name others that are not there; one text each."""
         with self.read() as connection:
-            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
-            found = [] if found == ["ok"] else found
-            for row in connection.exec_driver_sql("PRAGMA foreign_key_check"):
-                found.append(f"table {row[0]}, row {row[1]} names a row of {row[2]} that is not there")
+            found = self.database.faults(connection)
+            for table in METADATA.sorted_tables:
+                for key in table.foreign_keys:
+                    here, there = key.parent, key.column
+                    lost = select(here).where(here.is_not(None), ~select(there).where(there == here).exists())
+                    found += [
+                        f"table {table.name} names a row of {there.table.name} that is not there: {value}"
+                        for value in connection.scalars(lost)
+                    ]
             return found
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{quote(str(self.path.absolute()))}?mode={'rwc' if self._creating else 'rw'}",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        with ExitStack() as unless_set:
-            unless_set.callback(connection.close)
-            for pragma in ("journal_mode=TRUNCATE", "synchronous=FULL", "fullfsync=1", "foreign_keys=1"):
-                connection.execute(f"PRAGMA {pragma}")
-            unless_set.pop_all()
-        return connection
-
-    def _prepare(self, create: bool) -> None:
-        self._creating = create and not self.path.is_file()
-        if self._creating:
-            with disk_errors(self.where):
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.read() as connection:
-            known = inspect(connection).has_table("version")
-            number = connection.scalar(select(version.c.number)) if known else None
-        if number is None and create:
-            self._create()
-            with disk_errors(self.where), suppress(PermissionError):
-                sync(self.path.parent.parent)
-        elif number != VERSION:
-            raise self._wrong_version(number)
-        self._creating = False
-
-    def _create(self) -> None:
-        """Make all tables in one transaction; who comes second finds them made."""
-        with self.write() as connection:
-            METADATA.create_all(connection)
-            if connection.scalar(select(version.c.number)) is None:
-                connection.execute(insert(version).values(number=VERSION))
-                connection.execute(insert(audit_head).values(seq=0, hash=""))
-
-    def _wrong_version(self, number: int | None) -> StoreError:
-        do = "name the folder of a ninetyfive store"
-        if number is None:
-            do += "; one whose making was cut short is made whole by ninetyfive run"
-        elif number > VERSION:
-            do = "upgrade ninetyfive: a newer one wrote this store"
-        got = "no catalog in that file" if number is None else f"version {number}"
-        return StoreError(self.where, expected=f"a catalog of version {VERSION}", got=got, do=do)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:
-            raise self._explain(error) from error
+            raise self.database.explain(error) from error
 
-    def _explain(self, error: DBAPIError) -> StoreError:
-        """What the database said, as a `StoreError` that says what to do."""
-        code = str(getattr(error.orig, "sqlite_errorname", ""))
-        said = str(error.orig)
-        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return BusyError(
-                self.where,
-                expected=f"the catalog within {BUSY_SECONDS:g} s",
-                got="another process that is still writing to it",
-                do="find what holds the file (fuser), let it end, then try again",
-            )
-        if code == "SQLITE_FULL":
-            return full(self.where, said)
-        if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-            return closed(self.where, said)
-        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return IntegrityError(
-                self.where,
-                expected="a catalog that can be read",
-                got=said,
-                do="keep the file, restore it from a backup, then run ninetyfive doctor",
-            )
-        return StoreError(
-            self.where,
-            expected="a catalog that reads and writes",
-            got=f"{said} ({code or 'no code'})",
-            do="check the disk and its free space, then run ninetyfive doctor",
-        )
+
+def _open(connection: Connection) -> None:
+    """The fence of a store whose lease nobody can lose."""
 
 
 def to_json(value: Any) -> str:

@@ -21,7 +21,7 @@ _LEAST_FREE = 1 << 30
 _AGAIN = "restore it from a backup, or delete it and run again: what can be computed anew is"
 
 
-def examine(store: Runs, scratch: Scratch, home: Path) -> list[Finding]:
+def examine(store: Runs, scratch: Scratch) -> list[Finding]:
     """All that is wrong with a store, errors first; every file that the catalog names is read whole."""
     found = [
         *_catalog(store),
@@ -29,7 +29,7 @@ def examine(store: Runs, scratch: Scratch, home: Path) -> list[Finding]:
         *_orphans(store),
         *_runs(store),
         *_leftovers(scratch),
-        *_space(home),
+        *_space(scratch.root.parent),
     ]
     return sorted(found, key=lambda finding: finding.level)
 
@@ -96,7 +96,8 @@ def _leftovers(scratch: Scratch) -> Iterator[Finding]:
 
 
 def _space(home: Path) -> Iterator[Finding]:
-    free = shutil.disk_usage(home).free
+    there = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
     if free < _LEAST_FREE:
         problem = f"{free >> 20} MiB are free, less than {_LEAST_FREE >> 20}"
         yield Finding("disk space", str(home), problem, "free space there before the next run", "warning")

@@ -1,10 +1,11 @@
-"""A lease: who may change the store by a run, one process at a time.
+"""A lease: who may change the store by a run, one process at a time; and the lease of a store of one machine.
 
     lease  ◀─ flock ─ the holder     the kernel frees it when the holder ends, by kill -9 too
     lease.json                       who that is: pid, host, since, command, run; for people, trusted by nobody
 
 Waiting is measured on the monotonic clock: no jump of the wall clock ends or lengthens it.
-What does not belong here: leases of a shared database, and single changes (each is a transaction: it needs none).
+What does not belong here: the lease of a shared database (`row_leases`), and single changes (each is a transaction: it
+needs none).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import fcntl
 import os
 import time
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -39,8 +41,55 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
         return f"process {self.pid} on {self.host} ({self.actor}), since {self.since}: {self.command}{run}"
 
 
-class Lease:
-    """The lease of the store whose local folder is `home`; held between `acquire` and `release`."""
+class Lease(Protocol):
+    """The lease of a store; held between `acquire` and `release`."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        ...
+
+    def acquire(self, command: str, actor: str, wait: float) -> None:
+        """Take the lease, waiting up to `wait` seconds; `BusyError` names who has it."""
+        ...
+
+    def name_run(self, run: str) -> None:
+        """Say which run the holder works on."""
+        ...
+
+    def release(self) -> None:
+        """Give the lease back; nothing where it is not held."""
+        ...
+
+    def holder(self) -> Holder | None:
+        """Who holds the lease now, here or elsewhere; None where nobody does."""
+        ...
+
+
+def this_process(command: str, actor: str) -> Holder:
+    """The holder that this process is."""
+    return Holder(
+        pid=os.getpid(),
+        host=os.uname().nodename,
+        since=clock.now().isoformat(timespec="seconds"),
+        command=command,
+        actor=actor,
+    )
+
+
+def busy(where: str, holder: Holder, waited: float, killed: str = "") -> BusyError:
+    """The error of a lease that another holds, after `waited` seconds; `killed`: when that of a dead one is free."""
+    stop = f", or stop it (kill {holder.pid} on {holder.host})" if holder.pid else ""
+    return BusyError(
+        where,
+        expected="a store that no other run holds" + (f", waited {waited:g} s" if waited else ""),
+        got=str(holder),
+        do=f"wait until it ends{stop}{killed}, then run again",
+    )
+
+
+class FileLease:
+    """The lease of a store that one machine uses, in its local folder `home`."""
 
     def __init__(self, home: Path) -> None:
         self._lock = home / "lease"
@@ -50,12 +99,11 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether this object holds it."""
         return self._descriptor is not None
 
     def acquire(self, command: str, actor: str, wait: float) -> None:
-        """Take the lease, waiting up to `wait` seconds; `BusyError` names who has it."""
         with disk_errors(str(self._lock)):
+            self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + wait
         tries = 0
@@ -63,16 +111,10 @@ class Lease:
             tries += 1
             if time.monotonic() >= deadline and tries >= _LEAST_TRIES:
                 os.close(descriptor)
-                raise self._busy(wait)
+                raise busy(str(self._lock.parent), self._read(), wait)
             time.sleep(_PAUSE)
         try:
-            holder = Holder(
-                pid=os.getpid(),
-                host=os.uname().nodename,
-                since=clock.now().isoformat(timespec="seconds"),
-                command=command,
-                actor=actor,
-            )
+            holder = this_process(command, actor)
             self._write(holder)
         except BaseException:  # a clock that is none, a full disk, Ctrl-C: whatever it is, the lock is given back
             os.close(descriptor)
@@ -80,19 +122,16 @@ class Lease:
         self._descriptor, self._holder = descriptor, holder
 
     def name_run(self, run: str) -> None:
-        """Say which run the holder works on."""
         if self._holder is not None:
             self._holder = msgspec.structs.replace(self._holder, run=run)
             self._write(self._holder)
 
     def release(self) -> None:
-        """Give the lease back; nothing where it is not held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = self._holder = None
 
     def holder(self) -> Holder | None:
-        """Who holds the lease now, here or elsewhere; None where nobody does."""
         if self._holder is not None:
             return self._holder
         if not self._lock.is_file():
@@ -103,16 +142,6 @@ class Lease:
                 return None if _try_lock(descriptor, fcntl.LOCK_SH) else self._read()
             finally:
                 os.close(descriptor)
-
-    def _busy(self, waited: float) -> BusyError:
-        holder = self._read()
-        stop = f", or stop it (kill {holder.pid} on {holder.host})" if holder.pid else ""
-        return BusyError(
-            str(self._lock.parent),
-            expected="a store that no other run holds" + (f", waited {waited:g} s" if waited else ""),
-            got=str(holder),
-            do=f"wait until it ends{stop}, then run again",
-        )
 
     def _read(self) -> Holder:
         """What the card says; it may lag behind the lock for a moment, or be empty."""

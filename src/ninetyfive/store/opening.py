@@ -1,7 +1,9 @@
 """Open a store: where its parts are, and who opens it.
 
-    /path or file:///path            /path/catalog.sqlite, /path/artifacts, /path/folders, /path/tmp, /path/lease
-    memory://x, gs://…, s3://…       artifacts in the bucket; catalog and local work beside the catalog's own url
+    /path or file:///path        /path/catalog.sqlite, /path/artifacts, /path/folders, /path/tmp, /path/lease
+    gs://…, s3://…, memory://…   artifacts in the bucket; the catalog where `catalog` says
+    catalog sqlite:////path      that file; of a bucket's store /path.work holds copies and temporary files
+    catalog postgresql://…       the server, the lease too; of a bucket's store such work stands in ~/.cache/ninetyfive
 
 What does not belong here: the verbs themselves (`shelf`, `spans`, `runs`, `releases`).
 """
@@ -15,18 +17,22 @@ from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
 from ninetyfive.errors import SettingsError
-from ninetyfive.store import audit
+from ninetyfive.hashing import bytes_hash
+from ninetyfive.store import audit, versions
 from ninetyfive.store.artifacts import LocalArtifacts
 from ninetyfive.store.buckets import BucketArtifacts
 from ninetyfive.store.catalog import Catalog
 from ninetyfive.store.doctor import examine
 from ninetyfive.store.failures import disk_errors
-from ninetyfive.store.leases import Lease
+from ninetyfive.store.leases import FileLease
+from ninetyfive.store.postgres import Postgres
 from ninetyfive.store.records import AuditRecord, Finding
 from ninetyfive.store.releases import Releases
+from ninetyfive.store.row_leases import RowLease
 from ninetyfive.store.runs import Runs
 from ninetyfive.store.scratch import Scratch
 from ninetyfive.store.spans import Spans
+from ninetyfive.store.sqlite import Sqlite
 
 _CATALOG = "catalog.sqlite"
 
@@ -57,7 +63,7 @@ class Store(Spans, Runs, Releases):
 
     def doctor(self) -> list[Finding]:
         """All that is wrong with the store, errors first, each with what to do; reads every file that is named."""
-        return examine(self, self._scratch, self.catalog.path.parent)
+        return examine(self, self._scratch)
 
     def close(self) -> None:
         """Remove temporary folders and give the lease back."""
@@ -73,30 +79,36 @@ class Store(Spans, Runs, Releases):
         self.close()
 
 
-def open_store(url: str | Path, catalog: str | None = None, *, actor: str | None = None, create: bool = True) -> Store:
+def open_store(
+    url: str | Path, catalog: str | None = None, *, actor: str | None = None, create: bool = True, migrate: bool = False
+) -> Store:
     """Open the store at a path or an fsspec url; `create` makes it on first use, a command that only reads says False.
 
-    `catalog` is an SQLAlchemy url (default: SQLite inside a local store); `actor` stands in the audit (default:
-    NINETYFIVE_ACTOR, else user@host). Raises `StoreError` where there is no store, or it cannot be read or written, and
-    `SettingsError` where the urls cannot be.
+    `catalog` is the url of a SQLite file or a PostgreSQL database (default: SQLite inside a local store). `create` or
+    `migrate`, for a command that writes, turns a catalog of an older version into one of this. `actor` stands in the
+    audit (default: NINETYFIVE_ACTOR, else user@host). Raises `StoreError` where there is no store, it is of another
+    version, or it cannot be read or written, and `SettingsError` where the urls cannot be.
     """
     root = _local_path(str(url))
-    path = _catalog_path(str(url), root, catalog)
-    home = root if root is not None else path.with_name(path.name + ".work")
-    opened = Catalog(path, create)
+    database = _database(str(url), root, catalog)
+    home = root if root is not None else _work(str(url), database)
+    opened = Catalog(database)
+    named = actor or actor_name()
+    versions.prepare(opened, named, create=create, migrate=create or migrate)
     if create:
         with disk_errors(str(home)):
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = Scratch(home / "tmp")
     artifacts = LocalArtifacts(root, scratch) if root is not None else _bucket(str(url), home, scratch)
-    store = Store(str(url), opened, artifacts, scratch, Lease(home))
-    store.actor = actor or actor_name()
+    lease = RowLease(opened) if isinstance(database, Postgres) else FileLease(home)
+    store = Store(str(url), opened, artifacts, scratch, lease)
+    store.actor = named
     return store
 
 
 def store_exists(url: str, catalog: str | None = None) -> bool:
     """Whether `open_store` of these urls finds a store that was made before; `SettingsError` where they cannot be."""
-    return _catalog_path(url, _local_path(url), catalog).exists()
+    return versions.made(Catalog(_database(url, _local_path(url), catalog)))
 
 
 def actor_name() -> str:
@@ -119,29 +131,41 @@ def _local_path(url: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
-def _catalog_path(url: str, root: Path | None, catalog: str | None) -> Path:
-    if catalog is None and root is not None:
-        return root / _CATALOG
-    if catalog is None or not catalog.startswith("sqlite:///") or len(catalog) == len("sqlite:///"):
+def _database(url: str, root: Path | None, catalog: str | None) -> Sqlite | Postgres:
+    if not catalog and root is not None:
+        return Sqlite(root / _CATALOG)
+    kind, _, rest = (catalog or "").partition("://")
+    if catalog and kind.startswith("postgres"):
+        return Postgres(catalog)
+    if kind != "sqlite" or len(rest) < len("/x"):
         raise SettingsError(
             f"store {url}",
-            expected="a catalog in a SQLite file" + ("" if root else ", since a bucket holds no database"),
-            got=f"a catalog at {catalog.split(':')[0]}:…" if catalog else "no catalog",
-            do='set catalog = "sqlite:////folder/catalog.sqlite" beside the store in ninetyfive.toml',
+            expected="a catalog in a SQLite file or on a PostgreSQL server"
+            + ("" if root else ", since a bucket holds no database"),
+            got=f"a catalog at {kind.split(':')[0]}:…" if catalog else "no catalog",
+            do='set catalog = "sqlite:////folder/catalog.sqlite" or "postgresql://host/database" in ninetyfive.toml',
         )
-    return Path(catalog.removeprefix("sqlite:///")).absolute()
+    return Sqlite(Path(rest.removeprefix("/")).absolute())
+
+
+def _work(url: str, database: Sqlite | Postgres) -> Path:
+    """The local folder of a store whose files are in a bucket: copies of what is read, temporary files."""
+    if isinstance(database, Sqlite):
+        return database.path.with_name(database.path.name + ".work")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return cache / "ninetyfive" / bytes_hash(f"{url} {database.where}".encode())[:16]
 
 
 def _bucket(url: str, home: Path, scratch: Scratch) -> BucketArtifacts:
     import fsspec  # only a bucket needs it
 
     try:
-        system, root = fsspec.core.url_to_fs(url)
+        system, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         raise SettingsError(
             f"store {url}",
             expected="a path, or an url that fsspec knows",
             got=str(error),
-            do="install what the message names, or correct the url in ninetyfive.toml",
+            do="install what the message names (gs:// is in ninetyfive[gcp]), or correct the url in ninetyfive.toml",
         ) from None
     return BucketArtifacts(system, str(root), home / "cache", scratch)

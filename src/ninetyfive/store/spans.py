@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
 from sqlalchemy.engine import RowMapping
 
 from ninetyfive.errors import IntegrityError
@@ -118,18 +118,23 @@ class Spans(Shelf):
         """Whether any state is new or other than before."""
         table = catalog.states
         self._name(connection, stored.values())
-        changed = False
+        rows: list[dict[str, object]] = []
         for (span, key), data in states.items():
-            here = (table.c.key == key) & (table.c.span == span)
             artifact = stored.get((span, key))
-            values = {"sha256": bytes_hash(data), "blob": None if artifact else data, "artifact": artifact}
-            old = connection.execute(select(table.c.sha256, table.c.blob, table.c.artifact).where(here)).one_or_none()
-            if old is not None and tuple(old) == tuple(values.values()):
-                continue
-            connection.execute(delete(table).where(here))
-            connection.execute(insert(table).values(key=key, span=span, **values))
-            changed = True
-        return changed
+            blob = None if artifact else data
+            rows.append({"key": key, "span": span, "sha256": bytes_hash(data), "blob": blob, "artifact": artifact})
+        changed: list[dict[str, object]] = []
+        for start in range(0, len(rows), 500):
+            some = rows[start : start + 500]
+            same = table.c.key.in_({row["key"] for row in some}) & table.c.span.in_({row["span"] for row in some})
+            old = [dict(row) for row in connection.execute(select(table).where(same)).mappings()]
+            changed += [row for row in some if row not in old]
+        if changed:
+            here = (table.c.key == bindparam("_key")) & (table.c.span == bindparam("_span"))
+            places = [{"_key": row["key"], "_span": row["span"]} for row in changed]
+            connection.execute(delete(table).where(here), places)
+            connection.execute(insert(table), changed)
+        return bool(changed)
 
     def _checked(self, where: str, sha256: str, data: bytes) -> bytes:
         if bytes_hash(data) == sha256:
