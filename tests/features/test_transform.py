@@ -15,7 +15,7 @@ import pytest
 from ninetyfive.errors import FeatureError
 from ninetyfive.features.document import VERSION
 from ninetyfive.features.fitting import Fitting
-from ninetyfive.features.frames import FrameFunction, lower, scalars
+from ninetyfive.features.frames import FrameFunction, scalars
 from ninetyfive.features.recording import Expr, col, concat, when
 from ninetyfive.features.transform import TraceStep, Transform
 
@@ -200,16 +200,6 @@ def test_a_transform_and_its_function_cross_a_process_border() -> None:
     assert other(FRAME).equals(function(FRAME))
     assert len({function, other, transform.frames()}) == 2
     assert function.identity == other.identity == transform.frames().identity
-
-
-def test_lower_gives_the_label_in_its_own_type() -> None:
-    frame = FRAME.select(lower((col("a") > 2).node, TYPES).alias("late"), lower(col("s").node, TYPES).alias("word"))
-    assert frame["late"].to_list() == [False, None, None, True]
-    assert frame["word"].dtype == pl.String
-    with pytest.raises(FeatureError, match=r"remove \.one_hot"):
-        lower(col("b").one_hot().node, TYPES)
-    with pytest.raises(FeatureError, match="label: expected"):
-        lower(col("b").one_hot().node, TYPES, "label")
 
 
 def test_json_is_data_and_comes_back() -> None:

@@ -2,8 +2,11 @@
 
     frame ─ with_columns(what several steps read) ─ select(features) ─▶ frame
 
-What several outputs share is computed once, in a stage before the others. Expressions are built once per function and
-process, and are never pickled. What does not belong here: the meaning of an operation (`operations`).
+What several outputs share is computed once, in a stage before the others. So is what may refuse a row: Polars leaves
+out a branch of `when` that no row of the frame takes, and a row would be refused or not by its neighbours. Expressions
+are built once per function and process, and are never pickled.
+
+What does not belong here: the meaning of an operation (`operations`).
 """
 
 from __future__ import annotations
@@ -32,28 +35,6 @@ DTYPES: Mapping[str, pl.DataType] = {
     tree.TIMESTAMP_UTC: pl.Datetime("us", "UTC"),
     tree.DATE: pl.Date(),
 }
-
-
-def lower(node: tree.Node, types: Mapping[str, str], name: str = "expression") -> pl.Expr:
-    """The Polars expression of a node over columns of the logical `types`, of the dtype of its own logical type.
-
-    `name` is what an error calls it. Columns that are missing, types that do not fit, one_hot and operations that have
-    not learned yet raise `FeatureError`. An int64 overflow raises polars' `InvalidOperationError` when it is computed;
-    `FrameFunction` turns it into a `FeatureError` that names the row's values.
-
-    >>> frame = pl.DataFrame({"arr_delay": [20.0, 3.0, None]})
-    >>> frame.select(late=lower(tree.Call("greater", (tree.Column("arr_delay"), tree.Constant("integer", 15))),
-    ...                         {"arr_delay": "number"}))["late"].to_list()
-    [True, False, None]
-    """
-    made = program({name: node}, types)
-    _refuse_unfitted(made)
-    index = made.outputs[0][1]
-    if made.steps[index].type == ONE_HOT:
-        raise FeatureError(name, expected="one column", got="one_hot", do="remove .one_hot()")
-    expression = _expressions(made, shared={})[index]
-    assert isinstance(expression, pl.Expr)
-    return expression
 
 
 @dataclass(frozen=True)
@@ -206,20 +187,25 @@ def _constant(node: tree.Constant) -> pl.Expr:
 
 
 def _shared(made: Program) -> dict[int, int]:
-    """The calls that are read more than once, with their stage: 1 more than the latest that they depend on."""
+    """The calls that get a column of their own, with their stage: 1 more than the latest that they depend on.
+
+    They are read more than once, or may refuse a row and are read at all.
+    """
     uses = [0] * len(made.steps)
     for step in made.steps:
         for i in step.inputs:
             uses[i] += 1
         if step.type == ONE_HOT:
             uses[step.inputs[0]] += 1
+    read = tuple(uses)
     for _, index in made.outputs:
         uses[index] += 1
     stages: dict[int, int] = {}
     depends: list[int] = []
     for index, step in enumerate(made.steps):
         before = max((depends[i] for i in step.inputs), default=0)
-        shared = step.operation is not None and step.type != ONE_HOT and uses[index] > 1
+        alone = uses[index] > 1 or (step.refuses and read[index] > 0)
+        shared = step.operation is not None and step.type != ONE_HOT and alone
         if shared:
             stages[index] = before
         depends.append(before + 1 if shared else before)

@@ -99,8 +99,13 @@ def any_nan(site: Site) -> bool:
 
 
 def never(_: Site) -> bool:
-    """Not null, or not NaN, whatever the inputs are."""
+    """Not null, not NaN or not refused, whatever the inputs are."""
     return False
+
+
+def integral(site: Site) -> bool:
+    """Where the result is an integer."""
+    return site.result == tree.INTEGER
 
 
 def _always(_: Site) -> bool:
@@ -113,7 +118,10 @@ def _no_outcomes(_: Site) -> tuple[Outcome, ...] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One entry of the table. `meaning` changes whenever the same input would give another output."""
+    """One entry of the table. `meaning` changes whenever the same input would give another output.
+
+    `refuses` says where a row may be refused: an integer that leaves int64.
+    """
 
     name: str
     example: str
@@ -133,6 +141,7 @@ class Operation:
     row: Callable[[Site], str]
     nullable: Callable[[Site], bool] = _any_null
     nan: Callable[[Site], bool] = _always
+    refuses: Callable[[Site], bool] = never
     outcomes: Callable[[Site], tuple[Outcome, ...] | None] = _no_outcomes
     constants: tuple[Argument, ...] = ()
     analyzer: Callable[[Mapping[str, Any]], tuple[str, tuple[int, ...]]] | None = None

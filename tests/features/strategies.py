@@ -1,0 +1,209 @@
+"""Random features and rows: what Hypothesis draws for each operation of the table.
+
+An operation with arguments needs its entry in ARGUMENTS, a learned one in CONSTANTS; tests fail until it has them.
+`samples` are a few drawn arguments that are always the same. What does not belong here: comparing what comes out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import cache
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from tests.features.value_classes import CLASSES, DAY, KINDS, LISTS, TYPES, YEAR_1, YEAR_10000, values_of
+
+from ninetyfive.features import tree
+from ninetyfive.features.operation import Operation
+from ninetyfive.features.operations import OPERATIONS
+from ninetyfive.features.recording import Expr, record
+
+NULLS = {tree.NULL}
+ALL = list(HealthCheck)
+
+
+def _of_classes(kind: str) -> st.SearchStrategy[Any]:
+    return st.sampled_from([value for value in values_of(kind, large=False) if value is not None])
+
+
+integers = _of_classes(tree.INTEGER) | st.integers(-50, 50)
+floats = _of_classes(tree.NUMBER) | st.floats() | st.floats(-10, 10)
+strings = _of_classes(tree.STRING) | st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+times = st.integers(YEAR_1, YEAR_10000 - 1)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    tree.BOOLEAN: st.booleans(),
+    tree.INTEGER: integers,
+    tree.NUMBER: floats,
+    tree.STRING: strings,
+    tree.TIMESTAMP: _of_classes(tree.TIMESTAMP) | times,
+    tree.TIMESTAMP_UTC: _of_classes(tree.TIMESTAMP_UTC) | times,
+    tree.DATE: _of_classes(tree.DATE) | times.map(lambda value: value // DAY),
+}
+for _kind in LISTS:
+    _elements = VALUES[_kind[len("list[") : -1]]
+    VALUES[_kind] = _of_classes(_kind) | st.lists(st.none() | _elements, max_size=3).map(tuple)
+finite = floats.filter(math.isfinite)
+bounds = st.none() | finite | integers
+
+ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "clip": st.tuples(bounds, bounds)
+    .filter(lambda pair: pair != (None, None))
+    .map(lambda pair: sorted(pair) if None not in pair else pair)
+    .map(lambda pair: {"low": pair[0], "high": pair[1]}),
+    "cast": st.fixed_dictionaries({"to": st.sampled_from(["integer", "number", "string", "date", "timestamp"])}),
+    "quantile_bins": st.fixed_dictionaries({"n": st.integers(2, 5)}),
+    "vocabulary": st.fixed_dictionaries({"top": st.none() | st.integers(1, 5), "min_count": st.integers(1, 2)}),
+    "one_hot": st.none().map(lambda values: {"values": values})
+    | st.sampled_from([strings, integers, st.booleans()])
+    .flatmap(lambda values: st.lists(values, min_size=1, max_size=4, unique_by=repr))
+    .map(lambda values: {"values": values}),
+}
+CONSTANTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "zscore": st.fixed_dictionaries({"mean": finite, "std": st.just(0.0) | finite.map(abs)}),
+    "fill_mean": st.fixed_dictionaries({"mean": finite}),
+    "quantile_bins": st.lists(finite.map(lambda x: x + 0.0), max_size=5, unique=True).map(
+        lambda x: {"edges": tuple(sorted(x))}
+    ),
+}
+OF_THEIR_INPUT = {"vocabulary"}
+"""Learned operations whose constants have the type of their input: see `constants`."""
+
+
+@st.composite
+def constants(draw: st.DrawFn, operation: Operation, kind: str) -> Any:
+    """What a learned operation on an input of type `kind` may have learned."""
+    if operation.name == "vocabulary":
+        return (("values", tuple(draw(st.lists(VALUES[kind], max_size=4, unique_by=repr)))),)
+    return operation.checked_constants(draw(CONSTANTS[operation.name]), "test")
+
+
+rows_of_all = st.lists(
+    st.fixed_dictionaries(
+        {name: st.none() if name.endswith(" 3") else st.none() | VALUES[kind] for name, kind in TYPES.items()}
+    ),
+    max_size=6,
+)
+"""Rows of the columns that `trees` read; the third of each type, which they do not, is null."""
+
+
+@cache
+def _fitting(name: str, arity: int, written: str, arguments: Any) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """The types of inputs that an operation takes, each with its result; `written` tells arguments apart."""
+    operation = OPERATIONS[name]
+    choices = [*KINDS, tree.NULL] if name == "if_else" else KINDS
+    found = []
+    for kinds in itertools.product(choices, repeat=arity) if arity <= 3 else [(kind,) * arity for kind in KINDS]:
+        result = None if set(kinds[1:]) == NULLS else operation.result(kinds, dict(arguments.value))
+        if result is not None:
+            found.append((kinds, result))
+    return tuple(found)
+
+
+class _Arguments:
+    """Arguments for the cache of `_fitting`: all are equal, since their text stands beside them."""
+
+    def __init__(self, value: tuple[tuple[str, Any], ...]) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def fitting_types(operation: Operation, arity: int, arguments: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    """The types of `arity` inputs that an operation takes with these arguments, each with the type it gives."""
+    checked = operation.checked_arguments(arguments, "test")
+    return list(_fitting(operation.name, arity, repr(checked), _Arguments(checked)))
+
+
+def call(operation: Operation, inputs: list[Any], arguments: dict[str, Any], learned: Any) -> Expr:
+    """A recorded call, with the constants `learned` where the operation learns."""
+    node = record(operation.name, inputs, arguments).node
+    if operation.learned:
+        assert isinstance(node, tree.Call)
+        node = tree.Call(node.operation, node.inputs, node.arguments, learned)
+    return Expr(node)
+
+
+@st.composite
+def calls(draw: st.DrawFn, operation: Operation, depth: int, wanted: str | None = None) -> Expr:
+    """A call of `operation` (of result type `wanted`), learned constants drawn; one input is of `depth - 1`."""
+    least, most = operation.inputs
+    arity = draw(st.integers(least, most or 4))
+    arguments = draw(ARGUMENTS[operation.name]) if operation.arguments else {}
+    fits = [kinds for kinds, result in fitting_types(operation, arity, arguments) if wanted in (None, result)]
+    if not fits:  # this operation gives the wanted type with other arguments only
+        assert wanted is not None
+        return call(
+            OPERATIONS["fill_null"], [Expr(tree.Column(f"{wanted} 1")), draw(trees(wanted, depth - 1))], {}, None
+        )
+    kinds = draw(st.sampled_from(fits))
+    deep = draw(st.integers(0, arity - 1))
+    inputs: list[Any] = []
+    for index, kind in enumerate(kinds):
+        below = depth - 1 if index == deep else min(depth - 1, draw(st.integers(0, 2)))
+        inputs.append(draw(trees(kind, below)) if kind != tree.NULL else None)
+    if all(not isinstance(item, Expr) or isinstance(item.node, tree.Constant) for item in inputs):
+        inputs[0] = Expr(tree.Column(f"{kinds[0]} 1"))
+    if operation.name == "one_hot" and arguments["values"] is None and "boolean" not in kinds:
+        arguments = {"values": [draw(VALUES[kinds[0]])]}
+    learned = draw(constants(operation, kinds[0])) if operation.learned else None
+    return call(operation, inputs, arguments, learned)
+
+
+@st.composite
+def trees(draw: st.DrawFn, kind: str, depth: int) -> Expr:
+    """A random tree of logical type `kind`: `depth` operations above one another, where the type has any."""
+    if depth <= 0:
+        if kind not in LISTS and draw(st.integers(0, 3)) == 0:
+            return Expr(tree.Constant(kind, draw(VALUES[kind])))
+        return Expr(tree.Column(f"{kind} {draw(st.integers(1, 2))}"))
+    return draw(calls(OPERATIONS[draw(st.sampled_from(_giving(kind)))], depth, kind))
+
+
+@cache
+def _giving(kind: str) -> list[str]:
+    """The operations that may give a type: with some of their sampled arguments."""
+    found = []
+    for name, operation in OPERATIONS.items():
+        least, _ = operation.inputs
+        given_types = {
+            result for arguments in samples(name, 12) for _, result in fitting_types(operation, least, arguments)
+        }
+        found += [name] if kind in given_types else []
+    return found
+
+
+@cache
+def samples(name: str, most: int) -> tuple[dict[str, Any], ...]:
+    """At most `most` different arguments of an operation, drawn the same way each time; `({},)` where it has none."""
+    operation = OPERATIONS[name]
+    if not operation.arguments:
+        return ({},)
+    return tuple(_drawn(ARGUMENTS[name], most))
+
+
+def drawn_constants(name: str, kind: str, most: int) -> tuple[Any, ...]:
+    """At most `most` different constants that a learned operation may have on an input of type `kind`; else None."""
+    operation = OPERATIONS[name]
+    return tuple(_drawn(constants(operation, kind), most)) if operation.learned else (None,)
+
+
+def _drawn(strategy: st.SearchStrategy[Any], most: int) -> list[Any]:
+    found: dict[str, Any] = {}
+
+    @seed(95)
+    @settings(max_examples=4 * most, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=ALL)
+    @given(strategy)
+    def collect(value: Any) -> None:
+        found.setdefault(repr(value), value)
+
+    collect()
+    return list(found.values())[:most]
+
+
+assert set(VALUES) == set(CLASSES)
