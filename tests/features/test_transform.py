@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
+import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
@@ -207,7 +209,7 @@ def test_json_is_data_and_comes_back() -> None:
     text = transform.to_json()
     document = json.loads(text)
     assert document["version"] == VERSION
-    assert document["tzdata"]
+    assert document["depends"] == {}
     assert document["operations"]["zscore"] == 1
     again = Transform.from_json(text)
     assert again == transform
@@ -224,7 +226,7 @@ def _call(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 ALTERED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
-    (lambda d: d.update(version=2), r"version 1, got version 2.*fit again"),
+    (lambda d: d.update(version=3), r"version 2, got version 3.*fit again"),
     (lambda d: d.pop("version"), r"missing required field"),
     (lambda d: d.update(extra=1), r"unknown field"),
     (lambda d: d["operations"].update(zscore=2), r"meaning 1 of operation zscore, got meaning 2"),
@@ -264,6 +266,24 @@ def test_an_altered_document_is_refused(alter: Callable[[dict[str, Any]], object
     alter(document)
     with pytest.raises(FeatureError, match=message):
         Transform.from_json(json.dumps(document))
+
+
+def test_what_a_transform_depends_on_stands_in_it_and_must_be_the_same() -> None:
+    plain, document = fit({"s": col("s").vocabulary()}), json.loads(fit({"s": col("s").lower().vocabulary()}).to_json())
+    here = unicodedata.unidata_version
+    assert document["depends"] == {"unicode": here}
+    assert json.loads(plain.to_json())["depends"] == {}
+    said = (
+        rf"operation lower: expected the Unicode tables of 1\.2\.3, with which it was fitted, got {re.escape(here)}\."
+    )
+    for depends, message in (
+        ({"unicode": "1.2.3"}, said + " To do: run it on a Python of the minor version that fitted it, or fit"),
+        ({}, f"Unicode tables of no version, with which it was fitted, got {re.escape(here)}"),
+        ({"unicode": here, "tzdata": "2026a"}, r"time zone data \(tzdata\) of 2026a.* got no operation that depends"),
+        ({"unicode": here, "moon": "full"}, "the moon of full"),
+    ):
+        with pytest.raises(FeatureError, match=message):
+            Transform.from_json(json.dumps(document | {"depends": depends}))
 
 
 def test_a_document_too_deep_is_refused() -> None:

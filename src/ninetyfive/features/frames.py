@@ -90,7 +90,7 @@ class FrameFunction:
     @cached_property
     def identity(self) -> str:
         """A hash (64 hex digits) of what the function computes, for keys of what is stored; not of what it keeps."""
-        return content_hash([document.encode(self.outputs, self.types, ""), self.model])
+        return content_hash([document.encode(self.outputs, self.types), self.model])
 
     @cached_property
     def stages(self) -> tuple[tuple[pl.Expr, ...], ...]:

@@ -23,6 +23,7 @@ from ninetyfive.features import tree
 
 Frame: TypeAlias = Any  # a polars.Expr: this file is on the path of `import ninetyfive`, which loads no polars
 Polars: TypeAlias = Any  # the module polars
+Dependence: TypeAlias = Literal["unicode", "tzdata"]
 Outcome: TypeAlias = tuple[Any, str]  # a value that can come out, and its name in a one-hot column
 
 ONE_HOT = "one_hot"
@@ -120,7 +121,8 @@ def _no_outcomes(_: Site) -> tuple[Outcome, ...] | None:
 class Operation:
     """One entry of the table. `meaning` changes whenever the same input would give another output.
 
-    `refuses` says where a row may be refused: an integer that leaves int64.
+    `refuses` says where a row may be refused: an integer that leaves int64. `depends` names what of the machine a value
+    depends on (`machine`): "unicode" for Python's tables of letters, "tzdata" for the rules of time zones.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Operation:
     nulls: str
     hint: str = ""
     meaning: int = 1
+    depends: tuple[Dependence, ...] = ()
     arguments: tuple[Argument, ...] = ()
     check: Callable[[Mapping[str, Any], str], None] | None = None
     result: Callable[[tuple[str, ...], Mapping[str, Any]], str | None]

@@ -39,6 +39,7 @@ OPERATIONS = (
         gives="string, as Python's str.lower gives it",
         nulls="null stays null",
         hint='cast it first: .cast("string")',
+        depends=("unicode",),
         result=_strings,
         frame=_lower_frame,
         row=lambda site: site.strict(f"{site.inputs[0]}.lower()"),

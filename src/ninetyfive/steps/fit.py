@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ninetyfive.features.fitting import Fitting, Phase
+from ninetyfive.features.machine import stated
 from ninetyfive.hashing import content_hash
 from ninetyfive.plan import Map, Part, Plan, Read, Reduce, merge_states, result_of
 from ninetyfive.reducers.counts import Counts
@@ -31,9 +32,10 @@ ROWS = "__rows"
 
 
 def fit_depends(context: Context) -> Any:
-    """What decides the transform beside spans and borders: the features, and which rows train."""
-    features = [[name, str(feature)] for name, feature in context.declaration.features.items()]
-    return [features, labelled_depends(context)]
+    """What decides the transform beside spans and borders: the features, what they depend on, which rows train."""
+    declared = context.declaration.features
+    features = [[name, str(feature)] for name, feature in declared.items()]
+    return [features, stated(feature.node for feature in declared.values()), labelled_depends(context)]
 
 
 def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +101,7 @@ def _trains_whole(context: Context, given: Ingested, cut: Cut, part: Part) -> bo
 def _state_key(context: Context, part: Part, phase: Phase) -> str:
     system = context.declaration
     program = [[name, repr(node)] for name, node in phase.function.outputs]
+    depends = stated([system.label.node, *(node for _, node in phase.function.outputs)])
     return content_hash(
-        ["fit", part.without, dict(part.options)["checks"], str(system.label), system.source.time, program]
+        ["fit", part.without, dict(part.options)["checks"], str(system.label), system.source.time, program, depends]
     )
