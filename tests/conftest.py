@@ -1,6 +1,7 @@
 """What holds for every test: reproducible Hypothesis, in CI no test that skips itself; a small project to run.
 
-A test tells what it counted, `record_property("counted", ["random trees", 150])`; the end of a session has the sums.
+A test tells what it counted, `record_property("counted", ["random trees", 150])`, or a line, `("told", "a line")`; the
+end of a session has the sums and the lines.
 """
 
 from __future__ import annotations
@@ -47,11 +48,13 @@ def pytest_report_header() -> str:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What tests counted, summed over the session and its workers."""
+    """What tests told and counted, summed over the session and its workers."""
     counted: dict[str, int] = {}
     for report in terminalreporter.stats.get("passed", []):
         for kind, value in report.user_properties:
-            if kind == "counted":
+            if kind == "told":
+                terminalreporter.write_line(value)
+            elif kind == "counted":
                 counted[value[0]] = counted.get(value[0], 0) + value[1]
     if counted:
         told = ", ".join(f"{number:,} {name}" for name, number in sorted(counted.items()))

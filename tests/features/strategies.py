@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.features.value_classes import CLASSES, DAY, KINDS, LISTS, TYPES, YEAR_1, YEAR_10000, values_of
 
 from ninetyfive.features import tree
-from ninetyfive.features.operation import Operation
+from ninetyfive.features.operation import ONE_HOT, Operation
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.recording import Expr, record
 
@@ -204,6 +204,35 @@ def _drawn(strategy: st.SearchStrategy[Any], most: int) -> list[Any]:
 
     collect()
     return list(found.values())[:most]
+
+
+def combinations(operation: Operation, arguments: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The types of inputs to try: all that fit, for each number of inputs from the least to three."""
+    least, most = operation.inputs
+    arities = range(least, 1 + (max(least, 3) if most is None else most))
+    return [kinds for arity in arities for kinds, _ in fitting_types(operation, arity, arguments)]
+
+
+def columns(kinds: tuple[str, ...]) -> list[Any]:
+    """A column of its own for each input."""
+    return [None if kind == tree.NULL else Expr(tree.Column(f"{kind} {place}")) for place, kind in enumerate(kinds, 1)]
+
+
+def known_outcomes(kinds: tuple[str, ...], arguments: dict[str, Any]) -> bool:
+    """Whether one_hot knows its columns: it is told the values, or reads a boolean."""
+    return arguments.get("values") is not None or kinds[0] == tree.BOOLEAN
+
+
+def expressions(name: str, most: int) -> list[tuple[tuple[str, ...], Expr]]:
+    """An operation on columns of each combination of types, with at most `most` arguments and constants."""
+    operation, made = OPERATIONS[name], []
+    for arguments in samples(name, most):
+        for kinds in combinations(operation, arguments):
+            if name == ONE_HOT and not known_outcomes(kinds, arguments):
+                continue
+            for learned in drawn_constants(name, kinds[0], most):
+                made.append((kinds, call(operation, columns(kinds), arguments, learned)))
+    return made
 
 
 assert set(VALUES) == set(CLASSES)

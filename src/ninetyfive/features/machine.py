@@ -39,10 +39,9 @@ def stated(roots: Iterable[tree.Node]) -> dict[str, str]:
     >>> stated([tree.Call("log1p", (tree.Column("a"),))])
     {}
     """
-    used = {node.operation for node in tree.distinct(roots) if isinstance(node, tree.Call)}
-    return {
-        name: here() for name, here in sorted(_HERE.items()) if any(name in OPERATIONS[one].depends for one in used)
-    }
+    calls = [node for node in tree.distinct(roots) if isinstance(node, tree.Call)]
+    needed = {name for node in calls for name in OPERATIONS[node.operation].depends}
+    return {name: _HERE[name]() for name in sorted(needed)}
 
 
 def check(written: Mapping[str, str], roots: Iterable[tree.Node]) -> None:
