@@ -1,10 +1,13 @@
 """Fit: the constants of learned operations, from training rows only; one job a phase. Spans are not read twice.
 
-A state is kept per span where every labelled row of the span trains, and found again by the next run.
+A state is kept per span where every labelled row of the span trains, and found again by the next run. States are merged
+in the order of what they hold: the canonical one is that of the hashes of whole files, which rows that do not train
+decide too, and in another order a mean may have another last bit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -72,12 +75,18 @@ def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[s
                 kept[span, f"{whole[span]}:{name}"] = reducer.encode(found[name][span])
         if kept:
             context.store.put_states(kept)
-    merged = {name: merge_states(reducers[name], states) for name, states in known.items()}
+    merged = {name: _merged(reducers[name], states) for name, states in known.items()}
     if not merged.pop(ROWS).rows:
         counting = count_parts(context, given, cut)
         found = context.engine.run({"parts": counting})["parts"]
         raise no_rows(cut, result_of(counting.reducer, found), "train")
     return merged
+
+
+def _merged(reducer: Reducer[Any, Any], states: Mapping[str, Any]) -> Any:
+    """The states of all spans merged, in the order of their bytes."""
+    ordered = sorted(states.values(), key=reducer.encode)
+    return merge_states(reducer, {f"{place:09}": state for place, state in enumerate(ordered)})
 
 
 def _plans(context: Context, given: Ingested, cut: Cut, phase: Phase, parts: tuple[Part, ...]) -> dict[str, Plan]:
