@@ -36,7 +36,8 @@ def conform(raw: pl.DataFrame, *columns: ColumnSchema, text: Text = "typed") -> 
 
 
 def physical(column: pl.Series) -> list[Any]:
-    return column.to_physical().to_list()
+    values = column.to_physical().to_list()
+    return [tuple(value) if isinstance(value, list) else value for value in values]
 
 
 # --- one value: frames and rows agree ---
@@ -72,6 +73,10 @@ JSON = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
     st.lists(st.integers(0, 3), max_size=2),
+    st.lists(
+        st.sampled_from([None, 1, 2.0, 2.5, True, "a", '\\"é,]', 2**63, 10**400, 1e300, [1], {"a": 1}, "2013-01-01"]),
+        max_size=3,
+    ),
     st.dictionaries(st.text(max_size=2), st.booleans(), max_size=2),
 )
 BOUNDED = {
@@ -128,6 +133,11 @@ TYPED: dict[pl.DataType, st.SearchStrategy[Any]] = {
     pl.Date(): st.dates(),
     pl.Binary(): st.binary(max_size=3),
 }
+LISTED = (pl.Boolean, pl.Int64, pl.Int8, pl.UInt64, pl.Float64, pl.Float32, pl.String, pl.Categorical, pl.Date)
+TYPED |= {pl.List(kind): st.lists(st.none() | TYPED[kind()], max_size=3) for kind in LISTED}
+TYPED[pl.Array(pl.Int8, 2)] = st.lists(st.none() | st.integers(-128, 127), min_size=2, max_size=2)
+TYPED[pl.List(pl.Null)] = st.lists(st.none(), max_size=2)
+TYPED[pl.List(pl.List(pl.Int64))] = st.lists(st.lists(st.integers(0, 2), max_size=1), max_size=2)
 
 
 @pytest.mark.parametrize("type", TYPES)
@@ -251,6 +261,30 @@ def test_json_rows_keep_their_json() -> None:
     raw = pl.DataFrame({"a": ['"x"', "7"], "b": ['{"c":1}', None]})
     _, rejected = conform(raw, ColumnSchema("a", "integer"), text="json")
     assert rejected.rows() == [("type", "a", '"x"', '{"a":"x","b":{"c":1}}')]
+
+
+def test_a_list_that_does_not_fit_tells_its_first_element_that_does_not() -> None:
+    column = ColumnSchema("tags", "list[integer]", nullable=False)
+    fields = ["[1, null, 2.0]", "[]", '[1, "a", true]', "[99999999999999999999]", "7", None, "[[1]]", '["\\ud800"]']
+    accepted, rejected = conform(pl.DataFrame({"tags": fields}), column, text="json")
+    assert accepted["tags"].to_list() == [[1, None, 2], []]
+    assert rejected.rows()[0] == ("type", "tags", 'tags[1]: "a"', '{"tags":[1, "a", true]}')
+    assert rejected.select("rule", "value").rows()[1:] == [
+        ("overflow", "tags[0]: 99999999999999999999"),
+        ("type", "7"),
+        ("null", None),
+        ("type", "tags[0]: [1]"),
+        ("type", '["\\ud800"]'),
+    ]
+    typed = pl.DataFrame({"tags": [[1.0, math.nan], [2.0, None], None, [0.5]]})
+    accepted, rejected = conform(typed, column)
+    assert accepted["tags"].to_list() == [[2, None]]
+    assert rejected["value"].to_list() == ['tags[1]: "nan"', None, "tags[0]: 0.5"]
+    assert rejected["row"][0] == '{"tags":[1.0,"nan"]}'
+    money = pl.DataFrame({"tags": pl.Series([[Decimal(1), Decimal(10**20)]], dtype=pl.List(pl.Decimal(30, 0)))})
+    assert conform(money, column)[1]["value"].to_list() == ["tags[1]: 100000000000000000000"]
+    accepted, rejected = conform(pl.DataFrame({"tags": ["", "[1]"]}), column, text="csv")
+    assert rejected["rule"].to_list() == ["type", "type"]
 
 
 def test_a_rule_is_the_first_one_in_order() -> None:

@@ -67,7 +67,18 @@ def test_other_types_hash_by_their_text() -> None:
     assert one(Decimal("1.50"), pl.Decimal(10, 2)) == one("1.50")
     assert one([1, 2]) == one([1, 2], pl.List(pl.Int8)) != one([2, 1])
     assert one({"x": 1}) != one({"x": 2})
+    assert one([[1]]) != one([[2]])
     assert one(object(), pl.Object) != 0
+
+
+def test_lists_hash_by_their_elements_in_order() -> None:
+    assert one([0.0, math.nan]) == one([-0.0, -math.nan])
+    assert one(["a"]) == one(["a"], pl.List(pl.Categorical))
+    lists = [[], [None], [None, None], ["a"], ["a", None], [None, "a"], ["a", "b"], ["b", "a"], ["ab"], [""]]
+    series = pl.Series([*lists, None], dtype=pl.List(pl.String))
+    assert len(set(series_hash(series).tolist())) == len(lists) + 1
+    assert series_hash(series[3:]).tolist() == series_hash(series)[3:].tolist()
+    assert hex(one([1, 2])) == "0xa2e54c2ffbfb5d11"
 
 
 def test_null_is_0_and_nothing_else_is() -> None:

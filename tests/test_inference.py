@@ -22,6 +22,11 @@ from ninetyfive.schema import ColumnSchema
         ({"string": 99, "opaque": 1}, "json", ("string", 1)),
         ({"date": 5, "string": 5}, "json", ("string", 0)),
         ({"opaque": 1}, "json", ("opaque", 0)),
+        ({"list[]": 5}, "json", ("opaque", 0)),
+        ({"list[]": 5, "list[boolean]": 1}, "json", ("list[boolean]", 0)),
+        ({"list[integer]": 5, "list[number]": 1}, "json", ("list[number]", 0)),
+        ({"list[string]": 99, "opaque": 1}, "json", ("list[string]", 1)),
+        ({"list[string]": 5, "string": 5}, "json", ("opaque", 0)),
         ({}, "json", (None, 0)),
     ],
 )

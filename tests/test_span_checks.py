@@ -51,6 +51,13 @@ def test_times_without_a_zone_are_said_plainly() -> None:
     assert "write the file again" in check_columns(naive, {"at": "boolean"}, "b")[0].do
 
 
+def test_lists_meet_as_their_elements_do() -> None:
+    lists = Schema((ColumnSchema("l", "list[integer]"), ColumnSchema("m", "list[string]")))
+    assert check_columns(lists, {"l": "list[number]", "m": None}, "a") == []
+    found = check_columns(lists, {"l": "list[string]", "m": "opaque"}, "a")
+    assert [(one.rule, one.column, one.blocking) for one in found] == [("type", "l", True), ("type", "m", True)]
+
+
 def test_shares_that_block_and_shares_that_do_not() -> None:
     whole = SpanCounts(1_000, 1_000, 0)
     assert rules(SCHEMA, {"distance": 100}, whole) == []

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ninetyfive.errors import DataError, DeclarationError
-from ninetyfive.values import DECODERS, INTEGER_MAX, TYPES, cell, micros_of, plain, scalar, shown
+from ninetyfive.values import DECODERS, INTEGER_MAX, TYPES, cell, micros_of, misfit, plain, scalar, shown
 
 WHERE = "row 3, column 'x'"
 HOUR = 3_600_000_000
@@ -39,6 +39,10 @@ TAKEN: list[tuple[str, Any, Any]] = [
     ("timestamp[UTC]", datetime(1970, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))), 0),
     ("date", "1970-01-02", 1),
     ("date", date(1969, 12, 31), -1),
+    ("list[boolean]", [True, None], (True, None)),
+    ("list[integer]", [5.0, 7], (5, 7)),
+    ("list[number]", (5, 0.5), (5.0, 0.5)),
+    ("list[string]", [], ()),
     ("opaque", b"\xff", b"\xff"),
     ("opaque", {"a": [1]}, b'{"a":[1]}'),
 ]
@@ -80,7 +84,20 @@ REFUSED: list[tuple[str, Any]] = [
     ("date", "1970-01-02T00:00"),
     ("date", datetime(1970, 1, 1)),
     ("date", 0),
+    ("list[string]", "a"),
+    ("list[string]", {"a": 1}),
+    ("list[integer]", 5),
     ("opaque", object()),
+]
+
+MISFITS: list[tuple[str, list[Any], int, str]] = [
+    ("list[boolean]", [True, 1], 1, "a boolean"),
+    ("list[integer]", [None, 1, "2"], 2, "an integer"),
+    ("list[integer]", [2**63], 0, "64 bits"),
+    ("list[integer]", [1, [2]], 1, "an integer"),
+    ("list[number]", [0.5, "NaN", True], 1, "a number"),
+    ("list[string]", ["a", "\ud800"], 1, "valid Unicode"),
+    ("list[string]", ["2013-01-01", {}], 1, "a string"),
 ]
 
 
@@ -137,6 +154,16 @@ def test_times_come_back(moment: datetime) -> None:
         micros = scalar(zoned, type, WHERE)
         assert micros == micros_of(zoned)
         assert scalar(plain(micros, type), type, WHERE) == micros
+
+
+@pytest.mark.parametrize(("type", "value", "place", "expected"), MISFITS)
+def test_an_element_of_a_list_is_refused_at_its_place(type: str, value: list[Any], place: int, expected: str) -> None:
+    with pytest.raises(DataError) as caught:
+        scalar(value, type, WHERE)
+    assert caught.value.where == f"row 3, column 'x[{place}]'"
+    assert expected in caught.value.expected
+    assert misfit(value, type) == place
+    assert plain((1, None), "list[integer]") == [1, None]
 
 
 @given(st.dates())

@@ -2,7 +2,7 @@
 
 from ninetyfive.api import System
 from ninetyfive.errors import NinetyfiveError
-from ninetyfive.features.recording import Expr, col, concat, when
+from ninetyfive.features.recording import Expr, col, concat, feature, pca, when
 from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet
 from ninetyfive.system import (
     DynamicServing,
@@ -31,8 +31,10 @@ __all__ = [
     "col",
     "concat",
     "csv",
+    "feature",
     "frame",
     "jsonl",
     "parquet",
+    "pca",
     "when",
 ]

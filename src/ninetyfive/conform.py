@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -31,7 +32,8 @@ class Conform:
 
     Accepted: `schema.dtypes`. Rejected: `REJECTED` (`Conform.rejected`), preceded by `__span` and `__position` where
     the raw frame has them: `rule` (type, overflow, time, null, range, values), `column` and `value` of the first
-    column in the schema's order that breaks one, `row` all raw columns as one JSON object. Raw columns that the schema
+    column in the schema's order that breaks one (of a list its first misfit, as in `tags[2]: 7`, counted from 0), `row`
+    all raw columns as one JSON object. Raw columns that the schema
     does not know are left out. A column that is missing and not optional raises `SchemaError` (typed and CSV).
 
     >>> schema = Schema((ColumnSchema("hour", "integer", maximum=23),))
@@ -98,10 +100,21 @@ class Conform:
         records = []
         for number, row in zip(first, rows, strict=True):
             rule, column, _ = firsts[number]
-            records.append((rule, column, self._shown(row.get(column)), self._shown(row)))
+            records.append((rule, column, self._broken(column, row.get(column)), self._shown(row)))
         rejected = pl.DataFrame(records, schema=[name for name, _ in REJECTED], orient="row")
         rejected = rejected.cast(dict(REJECTED))
         return pl.concat([places, rejected], how="horizontal") if kept else rejected
+
+    def _broken(self, column: str, value: Any) -> str | None:
+        """The value that breaks a rule; of a list its first element that does not fit, with its place."""
+        type = self.schema.types[column]
+        if value is None or type not in values.ELEMENTS:
+            return self._shown(value)
+        whole = _from_json(value) if self.text == "json" else _undecimal(value)
+        place = values.misfit(whole, type)
+        if place is None:
+            return self._shown(value)
+        return f"{values.element_of(column, place)}: {_as_json(whole[place])}"
 
     def _shown(self, value: object) -> str | None:
         """A raw value or row as text: text as it is, everything else as JSON."""
@@ -109,7 +122,7 @@ class Conform:
             return value
         if isinstance(value, dict) and self.text == "json":
             value = {name: None if part is None else msgspec.Raw(part.encode()) for name, part in value.items()}
-        return msgspec.json.encode(_nan_as_text(value), enc_hook=str).decode()
+        return _as_json(value)
 
 
 REJECTED: tuple[tuple[str, pl.DataType], ...] = (
@@ -159,7 +172,28 @@ def _nan_as_text(value: object) -> object:
         return str(value)
     if isinstance(value, dict):
         return {name: _nan_as_text(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_nan_as_text(part) for part in value]
     return value
+
+
+def _undecimal(value: Any) -> Any:
+    """A list with its decimals as the integers and floats that they are read as."""
+    if not isinstance(value, list):
+        return value
+    return [(float(one) if one % 1 else int(one)) if isinstance(one, Decimal) else one for one in value]
+
+
+def _as_json(value: object) -> str:
+    return msgspec.json.encode(_nan_as_text(value), enc_hook=str).decode()
+
+
+def _from_json(text: str) -> Any:
+    """The value of a JSON text; None where the decoder does not take it."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
 
 
 def _rules(column: ColumnSchema, value: pl.Expr) -> list[tuple[str, pl.Expr]]:

@@ -103,7 +103,8 @@ def series_hash(series: pl.Series) -> np.ndarray:
     Numbers hash by value of their float64 form where that is exact, so that 1, 1.0 and true agree; −0.0 equals 0.0
     and every NaN equals every NaN. Strings hash by XXH64 of their UTF-8 bytes, computed once per distinct value.
     Times and durations hash by their microseconds, dates by their days, bytes as strings do, decimals, categories by
-    their text, lists, arrays and structs by the text of their Python value.
+    their text, lists of these by their elements in order, arrays, structs and lists of them by the text of their
+    Python value.
     """
     import numpy as np
     import polars as pl
@@ -127,9 +128,27 @@ def series_hash(series: pl.Series) -> np.ndarray:
             floats = np.where(np.isnan(floats), np.nan, floats)
             bits = floats.view(np.uint64)
         hashes = mix(bits)
+    elif isinstance(dtype, pl.List) and not dtype.inner.is_nested():
+        hashes = _list_hashes(series)
     else:
         hashes = _string_hashes(_text(series))
     return np.where(null, np.uint64(0), hashes)
+
+
+def _list_hashes(series: pl.Series) -> np.ndarray:
+    """The hash of each list, from its length and the hashes of its elements, each mixed with its place."""
+    import numpy as np
+    import polars as pl
+
+    lengths = series.list.len().fill_null(0).cast(pl.Int64).to_numpy()
+    hashes = lengths.astype(np.uint64)
+    full = lengths > 0
+    if full.any():
+        starts = np.cumsum(lengths[full]) - lengths[full]
+        places = np.arange(lengths.sum()) - np.repeat(starts, lengths[full])
+        elements = series_hash(series.filter(pl.Series(full)).explode())
+        hashes[full] += np.add.reduceat(mix(elements ^ mix(places.astype(np.uint64))), starts)
+    return mix(hashes)
 
 
 def _text(series: pl.Series) -> pl.Series:

@@ -19,6 +19,9 @@ from ninetyfive.schema import ColumnSchema, Schema
 MISFITS = 0.01
 """The share of values that may not have the inferred type."""
 
+EMPTY_LIST = "list[]"
+"""The kind of JSON arrays without an element that is not null: they fit any list, and tell no type."""
+
 _COVERS: tuple[tuple[str, frozenset[str]], ...] = (
     ("boolean", frozenset({"boolean"})),
     ("integer", frozenset({"integer"})),
@@ -26,6 +29,10 @@ _COVERS: tuple[tuple[str, frozenset[str]], ...] = (
     ("date", frozenset({"date"})),
     ("timestamp", frozenset({"date", "timestamp"})),
     ("timestamp[UTC]", frozenset({"timestamp[UTC]"})),
+    ("list[boolean]", frozenset({EMPTY_LIST, "list[boolean]"})),
+    ("list[integer]", frozenset({EMPTY_LIST, "list[integer]"})),
+    ("list[number]", frozenset({EMPTY_LIST, "list[integer]", "list[number]"})),
+    ("list[string]", frozenset({EMPTY_LIST, "list[string]"})),
 )
 """The types that are inferred from values, and the kinds of values each takes, in the order they are tried."""
 
@@ -64,6 +71,8 @@ def chosen(kinds: Mapping[str, int], text: str) -> tuple[str | None, int]:
     values = sum(kinds.values())
     if not values:
         return None, 0
+    if set(kinds) == {EMPTY_LIST}:
+        return "opaque", 0
     covers = dict(_COVERS)
     covers["string"] = frozenset(
         {"string", "date", "timestamp", "timestamp[UTC]"} | (set(kinds) if text == "csv" else set())
@@ -187,7 +196,7 @@ def _joined(left: str | None, right: str | None) -> str | None:
     """The type that takes the values of both, None where there is none (or neither has one)."""
     if left is None or right is None or left == right:
         return left or right
-    for pair in (("integer", "number"), ("date", "timestamp")):
+    for pair in (("integer", "number"), ("date", "timestamp"), ("list[integer]", "list[number]")):
         if {left, right} == set(pair):
             return pair[1]
     return None

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from ninetyfive import values
 from ninetyfive.schema import dtype, logical_type
@@ -28,6 +29,7 @@ _ISO = "0000-00-00T00:00:00.000000000"
 _ISO_LENGTHS = (10, 16, 19, *range(21, 30))
 _BLOCK = 1 << 14
 _MICROS_A_DAY = 86_400_000_000
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NARROW = (pl.Int8(), pl.Int16(), pl.Int32(), pl.UInt8(), pl.UInt16(), pl.UInt32())
 
 
@@ -38,7 +40,7 @@ def parse(raw: pl.Series, type: str, text: Text) -> Parsed:
     >>> value.to_list(), [(rule, mask.to_list()) for rule, mask in faults]
     ([7, None, None], [('type', [False, True, False])])
     """
-    if logical_type(raw.dtype) is None:
+    if raw.dtype == pl.Null():
         return _nothing(raw, type), []
     if text == "csv":
         return _from_csv(raw, type)
@@ -75,6 +77,11 @@ def _from_typed(raw: pl.Series, type: str) -> Parsed:
         raw = raw.cast(pl.String)
     if type == "opaque":
         return (raw if kind == target else _json_bytes(raw)), []
+    if type in values.ELEMENTS and isinstance(kind, (pl.List, pl.Array)):
+        lists = raw if isinstance(kind, pl.List) else raw.arr.to_list()
+        full = lists.filter(lists.list.len() > 0)
+        elements = full.explode() if len(full) else pl.Series([], dtype=lists.dtype.inner)  # type: ignore[attr-defined]
+        return _listed(raw, lists.list.len(), parse(elements, values.ELEMENTS[type], "typed"))
     if found == type == "date":
         return _within(raw, values.DAYS_MIN, values.DAYS_MAX)
     if found == type and isinstance(kind, pl.Datetime):
@@ -135,6 +142,20 @@ def _times(raw: pl.Series, kind: pl.Datetime) -> Parsed:
     return (raw.dt.convert_time_zone("UTC") if kind.time_zone not in (None, "UTC") else raw), faults
 
 
+def _listed(raw: pl.Series, lengths: pl.Series, elements: Parsed) -> Parsed:
+    """Lists of these lengths (null: null) from all their elements in a row; a list breaks what an element breaks."""
+    ends = lengths.fill_null(0).cast(pl.Int64).cum_sum().to_numpy()
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), ends])
+    flat, faults = elements
+    arrow = pa.LargeListArray.from_arrays(offsets, flat.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    value = _where(lengths.is_not_null(), pl.Series(raw.name, pl.from_arrow(arrow)))
+    broken = []
+    for rule, mask in faults:
+        before = np.concatenate([np.zeros(1, dtype=np.int64), mask.cast(pl.Int64).cum_sum().to_numpy()])
+        broken.append((rule, pl.Series(before[offsets[1:]] > before[offsets[:-1]])))
+    return value, broken
+
+
 def _json_bytes(raw: pl.Series) -> pl.Series:
     """Each value as the bytes of its JSON text."""
     encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -149,6 +170,8 @@ def _from_csv(raw: pl.Series, type: str) -> Parsed:
     """CSV fields as `type`. Blanks around numbers, words and times do not count; `MISSING_WORDS` are null there."""
     if type in ("string", "opaque"):
         return raw.cast(dtype(type)), []
+    if type in values.ELEMENTS:  # a CSV file holds no lists
+        return _nothing(raw, type), _broken(type=raw.is_not_null())
     careful = {"boolean": _from_words, "integer": _from_digits, "number": _from_digits}.get(type, _from_iso)
     return _carefully(raw, _quick(raw, type), lambda rest: careful(_cleaned(rest), type))
 
@@ -199,6 +222,8 @@ def _from_json(raw: pl.Series, type: str) -> Parsed:
     if type == "boolean":
         known = raw.is_in(("true", "false"))
         return _where(known, raw == "true"), _broken(type=~known)
+    if type in values.ELEMENTS:
+        return _from_arrays(raw, type)
     if type in ("integer", "number"):
         return _carefully(raw, _quick(raw, type), lambda rest: _from_digits(rest, type))
     inner = _where(raw.str.starts_with('"'), raw).str.strip_prefix('"').str.strip_suffix('"')
@@ -208,6 +233,23 @@ def _from_json(raw: pl.Series, type: str) -> Parsed:
         return text, strange
     value, faults = _from_iso(text, type)
     return value, [*strange, *faults]
+
+
+def _from_arrays(raw: pl.Series, type: str) -> Parsed:
+    """JSON arrays as lists, each element as a field of its type; what is no JSON array breaks `type`."""
+    lengths: list[int | None] = []
+    texts: list[bytes | None] = []
+    for text in raw.to_list():
+        try:
+            elements = None if text is None else _ARRAY(text)
+        except msgspec.MsgspecError:
+            elements = None
+        lengths.append(None if elements is None else len(elements))
+        texts += [None if (element := bytes(one)) == b"null" else element for one in elements or ()]
+    known = pl.Series(lengths, dtype=pl.Int64)
+    fields = pl.Series(texts, dtype=pl.Binary).cast(pl.String)
+    value, faults = _listed(raw, known, parse(fields, values.ELEMENTS[type], "json"))
+    return value, [*_broken(type=raw.is_not_null() & known.is_null()), *faults]
 
 
 def _unescaped(inner: pl.Series) -> pl.Series:

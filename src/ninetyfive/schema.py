@@ -220,15 +220,18 @@ def dtype(type: str) -> pl.DataType:
         "date": pl.Date(),
         "opaque": pl.Binary(),
     }
+    if type in values.ELEMENTS:
+        return pl.List(known[values.ELEMENTS[type]])
     if type not in known:
         raise values.unknown_type(type, "column type")
     return known[type]
 
 
 def logical_type(dtype: pl.DataType) -> str | None:
-    """The logical type that a Polars dtype is read as; None for a column of nulls only, which has no type yet.
+    """The logical type that a Polars dtype is read as; None for a column of nulls or empty lists only: no type yet.
 
-    Decimals without a scale are integers, with one numbers (the nearest 64-bit float).
+    Decimals without a scale are integers, with one numbers (the nearest 64-bit float). Lists and arrays of booleans,
+    integers, numbers or strings are lists; of anything else opaque.
     """
     import polars as pl
 
@@ -236,6 +239,10 @@ def logical_type(dtype: pl.DataType) -> str | None:
         return "number" if dtype.scale else "integer"
     if isinstance(dtype, pl.Datetime):
         return "timestamp[UTC]" if dtype.time_zone else "timestamp"
+    if isinstance(dtype, (pl.List, pl.Array)):
+        element = logical_type(dtype.inner)  # type: ignore[arg-type]
+        listed = f"list[{element}]"
+        return listed if listed in values.ELEMENTS else None if element is None else "opaque"
     if isinstance(dtype, (pl.Categorical, pl.Enum, pl.String)):
         return "string"
     if dtype.is_integer():
@@ -300,8 +307,8 @@ def _check_rules(column: ColumnSchema, where: str) -> None:
     """Refuse bounds and allowed values that are not of the column's type, or that exclude everything."""
     if (column.minimum is not None or column.maximum is not None) and column.type not in ORDERED:
         raise _wrong(where, "no minimum or maximum", f"one on a column of type {column.type}", "remove it")
-    if column.values and column.type == "opaque":
-        raise _wrong(where, "no allowed values on an opaque column", "some", "remove values")
+    if column.values and column.type in ("opaque", *values.ELEMENTS):
+        raise _wrong(where, f"no allowed values on a column of type {column.type}", "some", "remove values")
     try:
         low, high = column.bound("minimum"), column.bound("maximum")
         allowed = column.allowed()

@@ -20,8 +20,9 @@ T = TypeVar("T")
 FORMAT = 1
 _HEAD = (
     "# What a row must look like: checked on every span of data and on every request.",
-    "# A column: type (boolean, integer, number, string, timestamp, timestamp[UTC], date, opaque), and where wanted",
-    "# nullable, optional, minimum, maximum, values, max_null_fraction. Docs: docs/schema.md.",
+    "# A column: type (boolean, integer, number, string, timestamp, timestamp[UTC], date, opaque, or a list such as",
+    "# list[string], of one of the first four), and where wanted nullable, optional, minimum, maximum, values,",
+    "# max_null_fraction. Docs: docs/schema.md.",
 )
 UNREVIEWED = "# Inferred, not reviewed: read it, edit it, then run `ninetyfive schema accept`."
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")

@@ -21,6 +21,8 @@ _TAKES: dict[str, frozenset[str]] = {
     "timestamp": frozenset({"timestamp", "date", "string"}),
     "timestamp[UTC]": frozenset({"timestamp[UTC]", "string"}),
     "date": frozenset({"date", "string"}),
+    "list[integer]": frozenset({"list[integer]", "list[number]"}),
+    "list[number]": frozenset({"list[integer]", "list[number]"}),
 }
 _CAUSES = 3
 

@@ -22,7 +22,6 @@ from typing import Any, Literal, TypeGuard, TypeVar
 
 from ninetyfive.durations import duration
 from ninetyfive.errors import DeclarationError, near_names
-from ninetyfive.features.operation import ONE_HOT
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.recording import Expr
 from ninetyfive.features.tree import Call, distinct
@@ -287,12 +286,13 @@ def _check_label(system: Declaration, where: str) -> None:
     if not isinstance(system.label, Expr):
         raise _wrong(f"{where}, label=", "an expression such as col('arr_delay') > 15", system.label)
     for node in distinct([system.label.node]):
-        if isinstance(node, Call) and (OPERATIONS[node.operation].learned or node.operation == ONE_HOT):
+        operation = OPERATIONS[node.operation] if isinstance(node, Call) else None
+        if operation is not None and (operation.learned or operation.many or operation.call is not None):
             raise DeclarationError(
                 f"{where}, label=",
                 expected="operations of one row, that learn nothing from others",
-                got=f"{node.operation!r} in {system.label}",
-                do=f"take .{node.operation}() out of the label",
+                got=f"{operation.name!r} in {system.label}",
+                do=f"take {operation.name} out of the label",
             )
 
 

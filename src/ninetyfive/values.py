@@ -19,7 +19,8 @@ import msgspec
 
 from ninetyfive.errors import DataError, DeclarationError, near_names
 
-Scalar = bool | int | float | str | bytes | None
+Element = bool | int | float | str | None
+Scalar = bool | int | float | str | bytes | tuple[Element, ...] | None
 
 TYPES: dict[str, str] = {
     "boolean": "true or false",
@@ -29,9 +30,16 @@ TYPES: dict[str, str] = {
     "timestamp": "a time without a zone; in rows, µs since 1970-01-01T00:00 on that clock",
     "timestamp[UTC]": "a moment; in rows, µs since 1970-01-01T00:00Z",
     "date": "a day; in rows, days since 1970-01-01",
+    "list[boolean]": "booleans in an order, some of them null; in rows, a tuple",
+    "list[integer]": "integers in an order, some of them null; in rows, a tuple",
+    "list[number]": "numbers in an order, some of them null; in rows, a tuple",
+    "list[string]": "texts in an order, some of them null; in rows, a tuple",
     "opaque": "anything else, as bytes (nested values as their JSON text); passes through, no operation takes it",
 }
 """The logical types of columns, and what a value of each is."""
+
+ELEMENTS = {type: type[5:-1] for type in TYPES if type.startswith("list[")}
+"""The logical types of lists, and the type of their elements. A list of anything else is opaque."""
 
 INTEGER_MIN, INTEGER_MAX = -(1 << 63), (1 << 63) - 1
 MICROS_MIN, MICROS_MAX = -62_135_596_800_000_000, 253_402_300_799_999_999
@@ -72,14 +80,17 @@ def scalar(value: Any, type: str, where: str) -> Scalar:
 
     None stays None. boolean: bool. integer: int, or a float that is whole; number: int or float (NaN stays NaN).
     string: str. timestamp: ISO 8601 text or datetime without zone, a day means its midnight; timestamp[UTC]: the same
-    with a zone, turned to UTC; both µs, finer digits dropped. date: ISO 8601 text or date, days. opaque: bytes as they
-    are, anything else as its JSON text. What does not fit raises `DataError` at `where`; an unknown type raises
-    `DeclarationError`.
+    with a zone, turned to UTC; both µs, finer digits dropped. date: ISO 8601 text or date, days. list[…]: a list or
+    tuple of what its element's type takes or None, as a tuple. opaque: bytes as they are, anything else as its JSON
+    text. What does not fit raises `DataError` at `where`, an element of a list at its place there, counted from 0; an
+    unknown type raises `DeclarationError`.
 
     >>> scalar(5.0, "integer", "row 3, column 'hour'")
     5
     >>> scalar("1970-01-01T01:00:00+01:00", "timestamp[UTC]", "row 3, column 'at'")
     0
+    >>> scalar(["new", None], "list[string]", "row 3, column 'tags'")
+    ('new', None)
     >>> scalar(True, "integer", "row 3, column 'hour'")
     Traceback (most recent call last):
     ninetyfive.errors.DataError: row 3, column 'hour': expected an integer, got the boolean true. To do: send ...
@@ -90,8 +101,10 @@ def scalar(value: Any, type: str, where: str) -> Scalar:
     return None if value is None else decode(value, where)
 
 
-def plain(value: Scalar, type: str) -> bool | int | float | str | None:
+def plain(value: Scalar, type: str) -> Element | list[Element]:
     """The row scalar as people and JSON read it: times and days as ISO 8601 text, bytes as their text or base64.
+
+    A list stays one.
 
     >>> plain(0, "timestamp[UTC]"), plain(0, "date"), plain(None, "date"), plain(2.5, "number")
     ('1970-01-01T00:00:00Z', '1970-01-01', None, 2.5)
@@ -101,6 +114,8 @@ def plain(value: Scalar, type: str) -> bool | int | float | str | None:
             return value.decode()
         except UnicodeDecodeError:
             return base64.b64encode(value).decode()
+    if isinstance(value, (tuple, list)):
+        return list(value)
     if value is None or isinstance(value, (str, bool)):
         return value
     if type == "date":
@@ -108,6 +123,31 @@ def plain(value: Scalar, type: str) -> bool | int | float | str | None:
     if type in ("timestamp", "timestamp[UTC]"):
         return (_EPOCH + timedelta(microseconds=value)).isoformat() + ("Z" if type == "timestamp[UTC]" else "")
     return value
+
+
+def misfit(value: Any, type: str) -> int | None:
+    """The place of the first element of a list that has not its element's type; None where `value` is no list.
+
+    >>> misfit([1, None, "x"], "list[integer]"), misfit(7, "list[integer]")
+    (2, None)
+    """
+    if isinstance(value, (list, tuple)):
+        for place, element in enumerate(value):
+            try:
+                scalar(element, ELEMENTS[type], "")
+            except DataError:
+                return place
+    return None
+
+
+def element_of(where: str, place: int) -> str:
+    """The place of an element of the list at `where`, counted from 0.
+
+    >>> element_of("row 3, column 'tags'", 2)
+    "row 3, column 'tags[2]'"
+    """
+    quote = where[-1:] if where[-1:] in ("'", '"') else ""
+    return f"{where.removesuffix(quote)}[{place}]{quote}"
 
 
 def cell(row: int, column: str) -> str:
@@ -237,6 +277,22 @@ def _opaque(value: Any, where: str) -> bytes:
         _refuse(value, where, "bytes or what JSON can hold", "send bytes")
 
 
+def _list(element: str) -> Callable[[Any, str], tuple[Element, ...]]:
+    """The decoder of lists of one type."""
+    decode = DECODERS[element]
+
+    def decoded(value: Any, where: str) -> tuple[Element, ...]:
+        if not isinstance(value, (list, tuple)):
+            _refuse(value, where, f"a list of {element}s", "send a JSON array, and null where it is missing")
+        try:
+            return tuple(None if one is None else decode(one, where) for one in value)  # type: ignore[misc]
+        except DataError as error:
+            place = element_of(where, misfit(value, f"list[{element}]") or 0)
+            raise DataError(place, expected=error.expected, got=error.got, do=error.do) from None
+
+    return decoded
+
+
 def _parsed(text: str, where: str, expected: str) -> datetime:
     """The datetime of a text that has the right form; a day that does not exist (30 February) is refused."""
     try:
@@ -245,7 +301,7 @@ def _parsed(text: str, where: str, expected: str) -> datetime:
         _refuse(text, where, expected, "send a day that exists, in the years 1 to 9999")
 
 
-DECODERS: dict[str, Callable[[Any, str], bool | int | float | str | bytes]] = {
+DECODERS: dict[str, Callable[[Any, str], bool | int | float | str | bytes | tuple[Element, ...]]] = {
     "boolean": _boolean,
     "integer": _integer,
     "number": _number,
@@ -255,6 +311,7 @@ DECODERS: dict[str, Callable[[Any, str], bool | int | float | str | bytes]] = {
     "date": _date,
     "opaque": _opaque,
 }
+DECODERS |= {type: _list(element) for type, element in ELEMENTS.items()}
 """For each logical type the function (value, where) → row scalar, for values that are not None."""
 
 

@@ -86,7 +86,8 @@ def test_a_proposal_for_another_folder_and_by_date(empty: Project, tmp_path: Pat
             "day": [date(2020, 1, 1) + timedelta(days=day) for day in range(60)],
             "n": range(60),
             "class": ["a", "b"] * 30,
-            "odd name": [[1]] * 60,
+            "tags": [["a", None]] * 60,
+            "odd name": [[[1]]] * 60,
         }
     )
     data = tmp_path / "élan.parquet"
@@ -96,6 +97,7 @@ def test_a_proposal_for_another_folder_and_by_date(empty: Project, tmp_path: Pat
     text = (empty.folder / "sub" / "system.py").read_text(encoding="utf-8")
     assert f'source=nf.parquet("{data}", time="day")' in text
     assert '"day": col("day").weekday(),' in text
+    assert '"tags": col("tags").list_length(),' in text
     assert '# "odd name" is opaque: no operation takes it' in text
     assert "HistGradientBoostingClassifier" in text
     assert empty.command("status", "--system", "sub/system.py", "--json").json["system"] == "lan"

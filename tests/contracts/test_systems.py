@@ -118,14 +118,18 @@ def test_a_store_goes_on_on_another_engine(
 def test_a_frame_in_memory_goes_to_the_workers(
     trips: Trips, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows, made = trips(), {}
+    rows, made = trips().with_columns(tags=pl.concat_list("zone", pl.lit(None))), {}
     for engine in ENGINES:
         monkeypatch.setenv("NINETYFIVE_ENGINE", engine)
         system = nf.System(
             "notebook",
             source=nf.frame(rows, id="trip"),
             label=col("tip") > 3.0,
-            features={"distance": col("distance").fill_mean(), "zone": col("zone").vocabulary()},
+            features={
+                "distance": col("distance").fill_mean(),
+                "zone": col("zone").vocabulary(),
+                "far": col("tags").list_contains("suburb"),
+            },
             split=nf.Split("id", 0.5),
         )
         (tmp_path / engine).mkdir()

@@ -14,12 +14,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.features.value_classes import TYPES, bits, frame_of
+from tests.features.value_classes import TYPES, bits
 
 from ninetyfive.errors import FeatureError
 from ninetyfive.features import tree
-from ninetyfive.features.frames import FrameFunction, scalars
-from ninetyfive.features.operation import ONE_HOT
+from ninetyfive.features.frames import FrameFunction, frame_of, scalars
+from ninetyfive.features.operation import COLUMNS
 from ninetyfive.features.program import program
 from ninetyfive.features.rows import every_value
 from ninetyfive.features.source import source
@@ -34,7 +34,7 @@ def check(features: Mapping[str, tree.Node], rows: Sequence[dict[str, Any]], *, 
 
     `alone` is how many of the rows are also tried as a frame of their own (None: all). Returns how many were refused.
     """
-    frame = frame_of(rows)
+    frame = frame_of(rows, TYPES)
     records = scalars(frame, TYPES)
     assert [{name: bits(value) for name, value in row.items()} for row in records] == [
         {name: bits(value) for name, value in row.items()} for row in rows
@@ -50,7 +50,7 @@ def check(features: Mapping[str, tree.Node], rows: Sequence[dict[str, Any]], *, 
 def refused(features: Mapping[str, tree.Node], frame: pl.DataFrame, records: Sequence[dict[str, Any]]) -> list[int]:
     """The numbers of the rows that rows take; of the others, that frames refuse them with the same error."""
     made = program(features, TYPES)
-    values, hot = every_value(made), any(made.steps[index].type == ONE_HOT for _, index in made.outputs)
+    values, hot = every_value(made), any(made.steps[index].type == COLUMNS for _, index in made.outputs)
     function = FrameFunction(tuple(features.items()), needed(features.values(), TYPES), model=hot)
     good, bad = [], {}
     for index, row in enumerate(records):
@@ -80,7 +80,7 @@ def check_steps(
     steps = {
         f"step {index}": step.node
         for index, step in enumerate(made.steps)
-        if isinstance(step.node, tree.Call) and step.type != ONE_HOT
+        if isinstance(step.node, tree.Call) and step.type != COLUMNS
     }
     if not steps:
         return
@@ -110,7 +110,7 @@ def check_steps(
 def check_inputs(features: Mapping[str, tree.Node], frame: pl.DataFrame, records: Sequence[dict[str, Any]]) -> None:
     """The model's inputs, for the features that can be one, and that the transform's JSON gives them again."""
     made = program(features, TYPES)
-    fits = (*tree.NUMERIC, tree.BOOLEAN, ONE_HOT)
+    fits = (*tree.NUMERIC, tree.BOOLEAN, COLUMNS)
     chosen = {name: features[name] for name, index in made.outputs if made.steps[index].type in fits}
     if not chosen:
         return
@@ -120,6 +120,6 @@ def check_inputs(features: Mapping[str, tree.Node], frame: pl.DataFrame, records
     for got, row in zip(whole.rows(), records, strict=True):
         want = row_of(row)
         assert [bits(value) for value in got] == [bits(value) for value in want], (transform.features, row)
-    restored = Transform.from_json(transform.to_json())
+    restored = Transform.from_json(transform.to_json(), transform.code)
     assert restored == transform
     assert restored.to_json() == transform.to_json()

@@ -19,14 +19,33 @@ import sys
 import types
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 FILE = HERE / "golden.json"
-LONG = 64
+LONG, COLUMNS_SHOWN = 64, 4
 REFUSED = "refused"
+
+
+class Struct:
+    """Stands where a class that rows never make has msgspec's as its base."""
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        """Take what msgspec takes."""
+
+
+class Absent(types.ModuleType):
+    """Stands for a package that is not there, in imports; whoever calls it hears that it is not."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "Struct":
+            return Struct
+
+        def missing(*_: Any, **__: Any) -> Any:
+            raise ModuleNotFoundError(f"No module named {self.__name__!r}")
+
+        return missing
 
 
 def use_package() -> bool:
@@ -35,6 +54,9 @@ def use_package() -> bool:
         if importlib.util.find_spec("ninetyfive") is None:
             sys.path.insert(0, str(HERE.parents[1] / "src"))
         return True
+    for name in ("msgspec", "xxhash"):
+        if importlib.util.find_spec(name) is None:
+            sys.modules[name] = Absent(name)
     package = types.ModuleType("ninetyfive")  # without its __init__, which loads what is not installed
     package.__path__ = [str(HERE.parents[1] / "src" / "ninetyfive")]
     sys.modules["ninetyfive"] = package
@@ -49,6 +71,14 @@ def written(value: Any) -> Any:
         digest = hashlib.sha256(value.encode()).hexdigest()[:16]
         return f"s {value}" if len(value) <= LONG else f"sha256 {digest} of {len(value)}"
     return [written(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def output(value: Any) -> Any:
+    """What came out, as `written`; many columns by the SHA-256 of that."""
+    made = written(value)
+    if isinstance(made, list) and len(made) > COLUMNS_SHOWN:
+        return f"sha256 {hashlib.sha256(json.dumps(made).encode()).hexdigest()[:16]} of {len(made)} columns"
+    return made
 
 
 def read(value: Any) -> Any:
@@ -72,32 +102,36 @@ def rows_of(document: Mapping[str, Any], names: list[str]) -> list[dict[str, Any
 
 
 def node_of(case: Mapping[str, Any]) -> Any:
-    """The tree of a case: its source text, recorded, with what its operation learned."""
-    from ninetyfive.features import recording, tree
+    """The tree of a case: its operation on columns (null: None), with its arguments and what it learned."""
+    from ninetyfive.features import tree
     from ninetyfive.features.operations import OPERATIONS
+    from ninetyfive.features.recording import Expr, record
 
-    names = {name: value for name, value in vars(recording).items() if not name.startswith("_")}
-    known = {**names, "datetime": datetime, "date": date, "timezone": timezone}
-    node = eval(case["text"], known).node
-    if case.get("learned") is None:
+    inputs = [None if name is None else Expr(tree.Column(name)) for name in case["columns"]]
+    arguments = {name: read(value) for name, value in case["arguments"].items()}
+    node = record(case["operation"], inputs, arguments).node
+    if "learned" not in case:
         return node
     learned = {name: read(value) for name, value in case["learned"].items()}
-    checked = OPERATIONS[node.operation].checked_constants(learned, "golden")
-    return tree.Call(node.operation, node.inputs, node.arguments, checked)
+    checked = OPERATIONS[case["operation"]].checked_constants(learned, "golden")
+    return tree.Call(case["operation"], node.inputs, node.arguments, checked)
 
 
 def row_values(node: Any, types: Mapping[str, str], rows: list[dict[str, Any]]) -> list[Any]:
     """What the row execution gives for each row, as `written`."""
     from ninetyfive.errors import FeatureError
+    from ninetyfive.features.operation import COLUMNS
     from ninetyfive.features.program import program
-    from ninetyfive.features.rows import every_value
+    from ninetyfive.features.rows import every_value, model_inputs
 
     made = program({"golden": node}, types)
-    values, index = every_value(made), made.outputs[0][1]
+    values, inputs = every_value(made), None
+    if made.steps[-1].type == COLUMNS:
+        inputs = model_inputs(made)
     found = []
     for row in rows:
         try:
-            found.append(written(values(row)[index]))
+            found.append(output(values(row)[-1] if inputs is None else inputs(row)))
         except FeatureError:
             found.append(REFUSED)
     return found
@@ -105,21 +139,19 @@ def row_values(node: Any, types: Mapping[str, str], rows: list[dict[str, Any]]) 
 
 def frame_values(node: Any, types: Mapping[str, str], rows: list[dict[str, Any]], refused: list[bool]) -> list[Any]:
     """What the frame execution gives for each row, as `written`; rows that were refused are asked one by one."""
-    from value_classes import frame_of
-
     from ninetyfive.errors import FeatureError
-    from ninetyfive.features.frames import FrameFunction, scalars
-    from ninetyfive.features.operation import ONE_HOT
+    from ninetyfive.features.frames import FrameFunction, frame_of, scalars
+    from ninetyfive.features.operation import COLUMNS
     from ninetyfive.features.program import program
 
     kind = program({"golden": node}, types).steps[-1].type
-    function = FrameFunction((("golden", node),), tuple(types.items()), model=kind == ONE_HOT)
+    function = FrameFunction((("golden", node),), tuple(types.items()), model=kind == COLUMNS)
 
     def asked(some: list[dict[str, Any]]) -> list[Any]:
         made = function(frame_of(some, types))
-        if kind == ONE_HOT:
-            return [written(row) for row in made.rows()]
-        return [written(row["golden"]) for row in scalars(made, {"golden": kind})]
+        if kind == COLUMNS:
+            return [output(row) for row in made.rows()]
+        return [output(row["golden"]) for row in scalars(made, {"golden": kind})]
 
     found = iter(asked([row for row, no in zip(rows, refused, strict=True) if not no]))
     answers = []

@@ -16,11 +16,31 @@ from hypothesis import strategies as st
 from tests.features.value_classes import CLASSES, DAY, KINDS, LISTS, TYPES, YEAR_1, YEAR_10000, values_of
 
 from ninetyfive.features import tree
-from ninetyfive.features.operation import ONE_HOT, Operation
+from ninetyfive.features.operation import Operation
 from ninetyfive.features.operations import OPERATIONS
-from ninetyfive.features.recording import Expr, record
+from ninetyfive.features.recording import Expr, col, feature, record
 
+
+def doubled(a: Any, *others: Any) -> Any:
+    """A function of a user's own: what is missing stays missing."""
+    import polars as pl
+
+    return (
+        a.cast(pl.Float64, strict=False) * 2.0 if a.dtype.is_numeric() else pl.Series([None] * len(a), dtype=pl.Float64)
+    )
+
+
+def shouted(a: Any, *others: Any) -> Any:
+    import polars as pl
+
+    if isinstance(a.dtype, pl.List):
+        return pl.Series(["A LIST"] * len(a), dtype=pl.String)
+    return a.cast(pl.String).str.to_uppercase().fill_null("NOTHING")
+
+
+FUNCTIONS = [feature(doubled, [col("x")], returns="number"), feature(shouted, [col("x")], returns="string")]
 NULLS = {tree.NULL}
+MANY = 100
 ALL = list(HealthCheck)
 
 
@@ -42,10 +62,12 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     tree.DATE: _of_classes(tree.DATE) | times.map(lambda value: value // DAY),
 }
 for _kind in LISTS:
-    _elements = VALUES[_kind[len("list[") : -1]]
+    _elements = VALUES[tree.LISTS[_kind]]
     VALUES[_kind] = _of_classes(_kind) | st.lists(st.none() | _elements, max_size=3).map(tuple)
 finite = floats.filter(math.isfinite)
 bounds = st.none() | finite | integers
+
+grams = st.just({"buckets": 4, "shortest": 1, "longest": 2, "of": "characters"})
 
 ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "clip": st.tuples(bounds, bounds)
@@ -53,30 +75,71 @@ ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     .map(lambda pair: sorted(pair) if None not in pair else pair)
     .map(lambda pair: {"low": pair[0], "high": pair[1]}),
     "cast": st.fixed_dictionaries({"to": st.sampled_from(["integer", "number", "string", "date", "timestamp"])}),
+    "list_element": st.fixed_dictionaries({"index": st.integers(-4, 4)}),
     "quantile_bins": st.fixed_dictionaries({"n": st.integers(2, 5)}),
     "vocabulary": st.fixed_dictionaries({"top": st.none() | st.integers(1, 5), "min_count": st.integers(1, 2)}),
+    "winsorize": st.just({"low": 0.1, "high": 0.9}),
+    "quantile_transform": st.fixed_dictionaries(
+        {"n": st.integers(2, 5), "output": st.sampled_from(["uniform", "normal"])}
+    ),
+    "frequency": st.fixed_dictionaries({"top": st.none() | st.integers(1, 5)}),
+    "target_encode": st.fixed_dictionaries({"folds": st.integers(2, 4), "smooth": st.sampled_from([0, 1.5, 20])}),
+    "cyclic": st.fixed_dictionaries({"period": st.sampled_from([24, 7, 0.1, 1e300])}),
+    "pca": st.fixed_dictionaries({"components": st.integers(1, 2)}),
+    "ngram_counts": st.fixed_dictionaries({"buckets": st.integers(1, 9)}) | grams,
+    "tfidf": st.fixed_dictionaries({"top": st.integers(1, 5), "min_count": st.integers(1, 2)}),
+    "feature": st.sampled_from(FUNCTIONS).map(lambda made: dict(made.node.arguments)),
     "one_hot": st.none().map(lambda values: {"values": values})
     | st.sampled_from([strings, integers, st.booleans()])
     .flatmap(lambda values: st.lists(values, min_size=1, max_size=4, unique_by=repr))
     .map(lambda values: {"values": values}),
 }
+ranges = st.lists(finite.map(lambda x: x + 0.0), min_size=2, max_size=2).map(sorted)
 CONSTANTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "zscore": st.fixed_dictionaries({"mean": finite, "std": st.just(0.0) | finite.map(abs)}),
     "fill_mean": st.fixed_dictionaries({"mean": finite}),
     "quantile_bins": st.lists(finite.map(lambda x: x + 0.0), max_size=5, unique=True).map(
         lambda x: {"edges": tuple(sorted(x))}
     ),
+    "minmax": ranges.map(lambda pair: {"low": pair[0], "high": pair[1]}),
+    "winsorize": ranges.map(lambda pair: {"least": pair[0], "most": pair[1]}),
+    "robust_scale": st.fixed_dictionaries({"median": finite, "spread": st.just(0.0) | finite.map(abs)}),
+    "fill_median": st.fixed_dictionaries({"median": finite}),
+    "quantile_transform": st.sets(finite.map(lambda x: x + 0.0), min_size=1, max_size=4).map(
+        lambda x: {"values": tuple(sorted(x)), "shares": tuple(sorted((i + 1) / 8 for i in range(len(x))))}
+    ),
+    "tfidf": st.sampled_from(
+        [
+            {"terms": ("UA", "a", "é"), "documents": (1, 3, 2), "rows": 4},
+            {"terms": ("12",), "documents": (1,), "rows": 1},
+        ]
+    ),
 }
-OF_THEIR_INPUT = {"vocabulary"}
-"""Learned operations whose constants have the type of their input: see `constants`."""
+LEARNED = {*CONSTANTS, "vocabulary", "fill_mode", "frequency", "target_encode", "pca"}
+"""Learned operations; the constants of the latter depend on inputs and arguments: see `constants`."""
 
 
 @st.composite
-def constants(draw: st.DrawFn, operation: Operation, kind: str) -> Any:
-    """What a learned operation on an input of type `kind` may have learned."""
-    if operation.name == "vocabulary":
-        return (("values", tuple(draw(st.lists(VALUES[kind], max_size=4, unique_by=repr)))),)
-    return operation.checked_constants(draw(CONSTANTS[operation.name]), "test")
+def constants(draw: st.DrawFn, operation: Operation, kinds: tuple[str, ...], arguments: dict[str, Any]) -> Any:
+    """What a learned operation on inputs of types `kinds` may have learned."""
+    name, words = operation.name, st.lists(VALUES[kinds[0]], min_size=1, max_size=4, unique_by=repr).map(tuple)
+    if name == "vocabulary":
+        made = {"values": draw(st.just(()) | words)}
+    elif name == "fill_mode":
+        made = {"mode": draw(VALUES[kinds[0]])}
+    elif name == "frequency":
+        values = draw(words)
+        made = {"values": values, "counts": tuple(range(1, len(values) + 1)), "rows": 30}
+    elif name == "target_encode":
+        values, folds = draw(words), arguments["folds"] if len(kinds) == 2 else 1
+        means = draw(st.lists(finite, min_size=len(values) * folds, max_size=len(values) * folds))
+        made = {"values": values, "means": tuple(means), "priors": tuple(draw(finite) for _ in range(folds))}
+    elif name == "pca":
+        size = len(kinds) * arguments["components"]
+        made = {"means": tuple(draw(finite) for _ in kinds), "axes": tuple(draw(finite) for _ in range(size))}
+    else:
+        made = draw(CONSTANTS[name])
+    return operation.checked_constants(made, "test")
 
 
 rows_of_all = st.lists(
@@ -151,7 +214,7 @@ def calls(draw: st.DrawFn, operation: Operation, depth: int, wanted: str | None 
         inputs[0] = Expr(tree.Column(f"{kinds[0]} 1"))
     if operation.name == "one_hot" and arguments["values"] is None and "boolean" not in kinds:
         arguments = {"values": [draw(VALUES[kinds[0]])]}
-    learned = draw(constants(operation, kinds[0])) if operation.learned else None
+    learned = draw(constants(operation, kinds, arguments)) if operation.learned else None
     return call(operation, inputs, arguments, learned)
 
 
@@ -170,6 +233,8 @@ def _giving(kind: str) -> list[str]:
     """The operations that may give a type: with some of their sampled arguments."""
     found = []
     for name, operation in OPERATIONS.items():
+        if operation.many:
+            continue
         least, _ = operation.inputs
         given_types = {
             result for arguments in samples(name, 12) for _, result in fitting_types(operation, least, arguments)
@@ -187,10 +252,10 @@ def samples(name: str, most: int) -> tuple[dict[str, Any], ...]:
     return tuple(_drawn(ARGUMENTS[name], most))
 
 
-def drawn_constants(name: str, kind: str, most: int) -> tuple[Any, ...]:
-    """At most `most` different constants that a learned operation may have on an input of type `kind`; else None."""
+def drawn_constants(name: str, kinds: tuple[str, ...], arguments: dict[str, Any], most: int) -> tuple[Any, ...]:
+    """At most `most` different constants that a learned operation may have on inputs of types `kinds`; else None."""
     operation = OPERATIONS[name]
-    return tuple(_drawn(constants(operation, kind), most)) if operation.learned else (None,)
+    return tuple(_drawn(constants(operation, kinds, arguments), most)) if operation.learned else (None,)
 
 
 def _drawn(strategy: st.SearchStrategy[Any], most: int) -> list[Any]:
@@ -207,10 +272,14 @@ def _drawn(strategy: st.SearchStrategy[Any], most: int) -> list[Any]:
 
 
 def combinations(operation: Operation, arguments: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The types of inputs to try: all that fit, for each number of inputs from the least to three."""
+    """The types of inputs to try: all that fit, for each number of inputs from the least to three.
+
+    An operation that takes anything gets inputs of one type, not all that could stand together.
+    """
     least, most = operation.inputs
     arities = range(least, 1 + (max(least, 3) if most is None else most))
-    return [kinds for arity in arities for kinds, _ in fitting_types(operation, arity, arguments)]
+    found = [kinds for arity in arities for kinds, _ in fitting_types(operation, arity, arguments)]
+    return found if len(found) < MANY else [kinds for kinds in found if len(set(kinds)) == 1]
 
 
 def columns(kinds: tuple[str, ...]) -> list[Any]:
@@ -228,9 +297,9 @@ def expressions(name: str, most: int) -> list[tuple[tuple[str, ...], Expr]]:
     operation, made = OPERATIONS[name], []
     for arguments in samples(name, most):
         for kinds in combinations(operation, arguments):
-            if name == ONE_HOT and not known_outcomes(kinds, arguments):
+            if name == "one_hot" and not known_outcomes(kinds, arguments):
                 continue
-            for learned in drawn_constants(name, kinds[0], most):
+            for learned in drawn_constants(name, kinds, arguments, most):
                 made.append((kinds, call(operation, columns(kinds), arguments, learned)))
     return made
 

@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ninetyfive.errors import DeclarationError, FeatureError, NinetyfiveError, PlanError
-from ninetyfive.features import learned
 from ninetyfive.features.fitting import REDUCERS, Fitting
 from ninetyfive.features.frames import FrameFunction, scalars
 from ninetyfive.features.operations import OPERATIONS
-from ninetyfive.features.recording import Expr, col, when
+from ninetyfive.features.recording import Expr, col, pca, when
 from ninetyfive.features.transform import Transform
 
 TYPES = {
@@ -29,6 +28,7 @@ TYPES = {
     "t": "timestamp",
     "u": "timestamp[UTC]",
     "d": "date",
+    "l": "list[string]",
     "o": "opaque",
 }
 
@@ -157,15 +157,23 @@ def test_no_training_rows_teach_nothing() -> None:
         fit({"z": col("a").zscore()}, pl.DataFrame({"a": []}, schema={"a": pl.Float64}))
 
 
-def test_keep_passes_columns_through_a_phase() -> None:
-    phase = Fitting({"z": col("a").zscore()}, TYPES).phase({"row": "s"})
+def test_label_and_fold_stand_before_what_a_target_encoding_reads() -> None:
+    phase = Fitting({"z": col("s").target_encode(), "a": col("a").zscore()}, TYPES).phase()
     assert phase is not None
-    assert phase.function(pl.DataFrame({"a": [1.0], "s": ["x"]})).columns == ["row", 'col("a")']
+    assert phase.keep == ("__label", "__fold")
+    assert phase.fold
+    assert phase.reads == ("a", "s")
+    frame = pl.DataFrame({"a": [1.0], "s": ["x"], "__label": [True], "__fold": [3]})
+    assert phase.function(frame).columns == ["__label", "__fold", 'col("s")', 'col("a")']
 
 
 def test_each_analyzer_has_its_reducer() -> None:
-    kinds = {operation.analyzer(None)[0] for operation in OPERATIONS.values() if operation.analyzer}  # type: ignore[arg-type]
-    assert kinds == set(REDUCERS) == {learned.MOMENTS, learned.QUANTILES, learned.KEYED_COUNTS}
+    kinds = set()
+    for operation in OPERATIONS.values():
+        if operation.analyzer is not None:
+            example = eval(operation.example, {"col": col, "pca": pca})
+            kinds.add(operation.analyzer(dict(example.node.arguments))[0])
+    assert kinds == set(REDUCERS)
 
 
 def test_steps_out_of_order() -> None:
@@ -199,6 +207,12 @@ WRONG: list[tuple[Any, str]] = [
     (col("s").zscore(), r"operation zscore"),
     (col("s").one_hot(), r"whose outcomes are known.*vocabulary"),
     (col("i").one_hot(["a"]), r"operation one_hot"),
+    (col("l") == col("l"), r"operation equal.*type list\[string\]"),
+    (col("l").fill_null(col("l")), r"operation fill_null.*type list\[string\]"),
+    (col("l").list_contains(1), r"operation list_contains: expected a list and a value.*1 of type integer"),
+    (col("o").list_length(), r"operation list_length.*type = \"list\[string\]\" in schema.toml"),
+    (col("l"), r"of type list\[string\].*add \.list_length\(\)"),
+    (col("l").list_element(0), r"of type string.*add \.vocabulary\(\)"),
     (col("o").is_null(), r"no operation takes an opaque column|anything but opaque"),
     (col("s"), r"feature 'x': expected a number.*of type string.*add \.vocabulary\(\)"),
     (col("t"), r"of type timestamp.*add \.hour\(\)"),

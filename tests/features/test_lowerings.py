@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.features.equality import check
-from tests.features.strategies import ARGUMENTS, CONSTANTS, OF_THEIR_INPUT, calls, rows_of_all
+from tests.features.strategies import ARGUMENTS, LEARNED, calls, rows_of_all
 from tests.features.value_classes import DAY, TYPES, YEAR_1, YEAR_10000, bits
 
 from ninetyfive.features import tree
@@ -21,7 +21,7 @@ from ninetyfive.features.rows import every_value
 
 def test_every_operation_has_its_strategies() -> None:
     assert set(ARGUMENTS) == {name for name, operation in OPERATIONS.items() if operation.arguments}
-    assert {*CONSTANTS, *OF_THEIR_INPUT} == {name for name, operation in OPERATIONS.items() if operation.learned}
+    assert {name for name, operation in OPERATIONS.items() if operation.learned} == LEARNED
 
 
 @pytest.mark.parametrize("name", list(OPERATIONS))
@@ -34,6 +34,7 @@ def test_frames_equal_rows_for_each_operation(name: str, data: st.DataObject) ->
 
 NAN = math.nan
 A, N, S = "number 1", "integer 1", "string 1"
+WORDS, FLOATS = "list[string] 1", "list[number] 1"
 EDGES = [
     (col(A) + 0.0, {A: -0.0}, 0.0),
     (col(A) + col("number 2"), {A: -0.0, "number 2": 0.0}, 0.0),
@@ -78,6 +79,26 @@ EDGES = [
     (col("timestamp 1") - col("timestamp 2"), {"timestamp 1": DAY, "timestamp 2": 1_500_000}, 86_398.5),
     (col("date 1") - col("date 2"), {"date 1": 2, "date 2": 1}, 86_400.0),
     (when(col("boolean 1")).then(1).otherwise(0.5), {"boolean 1": None}, 0.5),
+    (col(WORDS).list_length(), {WORDS: ()}, 0),
+    (col(WORDS).list_length(), {WORDS: (None, "a")}, 2),
+    (col(WORDS).list_length(), {WORDS: None}, None),
+    (col(WORDS).is_null(), {WORDS: ()}, False),
+    (col(WORDS).list_contains("a"), {WORDS: (None, "a")}, True),
+    (col(WORDS).list_contains("a"), {WORDS: (None, "A")}, False),
+    (col(WORDS).list_contains("a"), {WORDS: None}, None),
+    (col(WORDS).list_contains(col(S)), {WORDS: (None, "a"), S: None}, None),
+    (col(FLOATS).list_contains(0.0), {FLOATS: (-0.0,)}, True),
+    (col(FLOATS).list_contains(1), {FLOATS: (math.nan, 1.0)}, True),
+    (col(FLOATS).list_contains(1), {FLOATS: (math.nan, None)}, False),
+    (col(FLOATS).list_contains(NAN), {FLOATS: (math.nan,)}, None),
+    (col(FLOATS).list_contains(col(A)), {FLOATS: (math.nan,), A: math.nan}, None),
+    (col(FLOATS).list_contains(col(N)), {FLOATS: (2.0**53,), N: 2**53 + 1}, True),
+    (col("list[integer] 1").list_contains(2**53), {"list[integer] 1": (2**53 + 1,)}, False),
+    (col("list[boolean] 1").list_contains(value=True), {"list[boolean] 1": (False, None)}, False),
+    (col(FLOATS).list_element(0), {FLOATS: (-0.0, 1.0)}, -0.0),
+    (col(FLOATS).list_element(-1), {FLOATS: (-0.0, math.nan)}, math.nan),
+    (col(FLOATS).list_element(2), {FLOATS: (1.0, 2.0)}, None),
+    (col(FLOATS).list_element(-3), {FLOATS: (1.0, 2.0)}, None),
 ]
 
 

@@ -17,9 +17,24 @@ import pytest
 from ninetyfive.errors import DeclarationError
 from ninetyfive.features import tree
 from ninetyfive.features.operations import OPERATIONS
-from ninetyfive.features.recording import Expr, col, concat, when
+from ninetyfive.features.recording import Expr, col, concat, feature, pca, when
 
-SCOPE = {"col": col, "concat": concat, "when": when, "date": date, "datetime": datetime, "timezone": timezone}
+
+def distance_km(a: Any, b: Any) -> Any:
+    return (a * a + b * b).sqrt()
+
+
+SCOPE = {
+    "col": col,
+    "concat": concat,
+    "when": when,
+    "pca": pca,
+    "feature": feature,
+    "distance_km": distance_km,
+    "date": date,
+    "datetime": datetime,
+    "timezone": timezone,
+}
 
 TEXTS = [
     'col("distance").log1p().zscore()',
@@ -72,7 +87,9 @@ def test_methods_and_table_agree() -> None:
         assert getattr(Expr, name).__doc__
         parameters = list(inspect.signature(getattr(Expr, name)).parameters.values())[1:]
         written = [argument.name for argument in OPERATIONS[name].arguments]
-        assert [parameter.name for parameter in parameters] == (["value"] if name == "fill_null" else written)
+        assert [parameter.name for parameter in parameters] == (
+            ["value"] if name in ("fill_null", "list_contains") else written
+        )
 
 
 def test_reflected_operators_keep_their_order() -> None:
@@ -122,7 +139,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: col("x").one_hot(["a", "a"]), r"values: each value once"),
     (lambda: col("x").one_hot(["a", 1]), r"values: strings, integers or booleans of one kind"),  # type: ignore[list-item]
     (lambda: col("x").one_hot([1.5]), r"of one kind"),  # type: ignore[list-item]
-    (lambda: col("x").one_hot() + 1, r"let \.one_hot\(\) stand last"),
+    (lambda: col("x").one_hot() + 1, r"let one_hot stand last"),
     (lambda: col("x") + None, r"expected a value, got None.*is_null"),  # type: ignore[operator]
     (lambda: col("x") == None, r"is_null"),  # type: ignore[operator]  # noqa: E711
     (lambda: col("x") * [1], r"got list"),  # type: ignore[operator]

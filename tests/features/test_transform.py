@@ -121,8 +121,8 @@ def test_shared_steps_are_computed_once() -> None:
     features = {"a": route.vocabulary(), "b": route.lower().vocabulary(), "c": route.vocabulary().one_hot()}
     transform = fit(features)
     *before, last = transform.frames().stages
-    assert [len(stage) for stage in before] == [1, 1]
-    assert len(last) == 4
+    assert [len(stage.expressions) for stage in before] == [1, 1]
+    assert len(last.expressions) == 4
     assert transform.rows().source.count("'-'") == 1
     rows = [transform.rows()(row) for row in scalars(FRAME, transform.inputs)]
     assert transform.frames()(FRAME).rows() == [tuple(row) for row in rows]

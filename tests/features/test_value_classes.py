@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.features.equality import check
-from tests.features.strategies import call, columns, combinations, expressions, samples
+from tests.features.strategies import call, columns, combinations, drawn_constants, expressions, samples
 from tests.features.value_classes import CLASSES, KINDS, LISTS, TYPES, rows_of_classes, values_of
 
 from ninetyfive.features import tree
@@ -59,13 +59,15 @@ def test_constants_of_each_class(name: str, record_property: Counted) -> None:
     features: dict[str, tree.Node] = {}
     operation = OPERATIONS[name]
     (arguments, *_), rows = samples(name, 1), rows_of_classes(large=False)
-    for kinds in combinations(operation, arguments):
-        for place in range(len(kinds)) if tree.NULL not in kinds and len(kinds) == operation.inputs[0] else ():
+    learned = {kinds: drawn_constants(name, kinds, arguments, 1)[0] for kinds in combinations(operation, arguments)}
+    for kinds in learned:
+        few = tree.NULL not in kinds and len(kinds) == max(2, operation.inputs[0])
+        for place in range(len(kinds)) if few else ():
             for value in values_of(kinds[place], large=False):
                 if value is not None and kinds[place] not in LISTS:
                     inputs = columns(kinds)
                     inputs[place] = Expr(tree.Constant(kinds[place], value))
-                    features[f"{len(features)}"] = call(operation, inputs, arguments, None).node
+                    features[f"{len(features)}"] = call(operation, inputs, arguments, learned[kinds]).node
     tried(features, rows, alone=2)
     record_property("counted", ["expressions on constants of all classes", len(features)])
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 
-import polars as pl
-
 from ninetyfive.features import tree
-from ninetyfive.features.frames import DTYPES
 
 KINDS = [kind for kind in tree.TYPES if kind != tree.OPAQUE]
-LISTS = [kind for kind in KINDS if kind.startswith("list[")]
+LISTS = list(tree.LISTS)
 TYPES = {f"{kind} {index}": kind for kind in KINDS for index in (1, 2, 3)}
 
 Classes = Mapping[str, tuple[Any, ...]]
@@ -140,12 +137,12 @@ def _lists(element: str) -> Classes:
         "of null": ((None,), (None, None)),
         "with null": ((first[0], None), (None, first[0])),
         "twice the same": (first[:1] * 2,),
-        "long": (tuple(value for values in every.values() for value in values) * 20,),
+        "long": (tuple(value for values in every.values() for value in values) * 2,),
         **{f"of {name}": (values,) for name, values in every.items()},
     }
 
 
-CLASSES: Mapping[str, Classes] = {**_PLAIN, **{kind: _lists(kind[len("list[") : -1]) for kind in LISTS}}
+CLASSES: Mapping[str, Classes] = {**_PLAIN, **{kind: _lists(tree.LISTS[kind]) for kind in LISTS}}
 assert max(len(value.encode()) for value in _STRINGS[MEGABYTE]) > 2**20 - 8
 assert date.fromordinal(1).toordinal() - date(1970, 1, 1).toordinal() == YEAR_1 // DAY
 
@@ -168,22 +165,6 @@ def rows_of_classes(turns: int = 1, *, large: bool = True) -> list[dict[str, Any
         turn = row // (height // turns)
         rows.append({name: found[(row + shift[name] * (turn + 1)) % len(found)] for name, found in values.items()})
     return rows
-
-
-def frame_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str] = TYPES) -> pl.DataFrame:
-    """Rows of row scalars as a frame of the dtypes of `types`."""
-    return pl.DataFrame(
-        {
-            name: pl.Series(name, [row[name] for row in rows], dtype=_physical(kind)).cast(DTYPES[kind])
-            for name, kind in types.items()
-        }
-    )
-
-
-def _physical(kind: str) -> Any:
-    if kind == tree.DATE:
-        return pl.Int32
-    return pl.Int64 if kind in tree.TIMES else DTYPES[kind]
 
 
 def bits(value: Any) -> Any:

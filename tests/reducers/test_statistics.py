@@ -39,9 +39,10 @@ def test_a_column_of_each_type() -> None:
             "at": [datetime(1970, 1, 1, 0, 0, 2), None, datetime(1970, 1, 1), datetime(1970, 1, 1)],
             "day": [date(1970, 1, 3), date(1970, 1, 2), None, None],
             "bytes": [b"x", None, b"y", b"z"],
+            "list": [["a", None], None, [], []],
         }
     )
-    kinds = ("boolean", "integer", "number", "string", "timestamp", "date", "opaque")
+    kinds = ("boolean", "integer", "number", "string", "timestamp", "date", "opaque", "list[string]")
     found = statistics(frame, dict(zip(frame.columns, kinds, strict=True)))
     assert found.rows == 4
     assert found.columns["flag"] == ColumnStatistics(
@@ -75,6 +76,11 @@ def test_a_column_of_each_type() -> None:
     )
     assert (found.columns["day"].min, found.columns["day"].max, found.columns["day"].q50) == (1, 2, 1)
     assert found.columns["bytes"] == ColumnStatistics("opaque", 1)
+    assert found.columns["list"] == ColumnStatistics(
+        *("list[string]", 1, 0, 0, 2, 2 / 3, pytest.approx(math.sqrt(8) / 3), 0, 0, 2, 0.0, 2, 0.0),
+        [Frequent(0, 2, 0), Frequent(2, 1, 0)],
+        0,
+    )
 
 
 def test_no_rows_and_all_null() -> None:

@@ -101,7 +101,7 @@ def test_the_footer_tells_types_and_nulls(tmp_path: Path) -> None:
         ("x", "integer", 2, 1),
         ("s", "string", 2, 0),
     ]
-    assert reader.names(part) == {"x": "integer", "s": "string", "l": "opaque"}
+    assert reader.names(part) == {"x": "integer", "s": "string", "l": "list[integer]"}
 
 
 @pytest.mark.parametrize("keep", [0, 3, 200, -4])

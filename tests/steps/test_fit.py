@@ -1,197 +1,119 @@
-"""Fit reads training rows only: whatever stands in the others, no constant and no byte of the model is another."""
+"""Fit as a run does it: encodings out of fold, and functions of the user's own in the release."""
 
 from __future__ import annotations
 
-import hashlib
-import random
-import shutil
-from datetime import datetime, timedelta
-from io import BytesIO
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pytest
-from tests.features.strategies import call, columns, combinations, samples
-from tests.features.value_classes import CLASSES, LISTS, TYPES, frame_of, values_of
 
 from ninetyfive.errors import FeatureError
-from ninetyfive.features import machine, tree
-from ninetyfive.features.operations import OPERATIONS
-from ninetyfive.features.source import source
-from ninetyfive.features.transform import Transform
+from ninetyfive.hashing import bytes_hash
+from ninetyfive.models.release import open_release
+from ninetyfive.steps.apply import read_transform, training_rows
 
 if TYPE_CHECKING:
-    from tests.conftest import Project
+    from conftest import Project
 
-pytestmark = pytest.mark.slow
+ENCODED = '"zone": col("zone").target_encode(folds=4, smooth=5),'
+FUNCTION = """
 
-ROWS, FILE_ROWS = 1_200, 250
-TAME = ("null", "zero", "one", "plain", "float32 halfway", "small", "false", "true")
-"""Classes of numbers that have a finite mean and spread, and no NaN, which not every model takes."""
-SYSTEM = """\
-import ninetyfive as nf
-from ninetyfive.features.recording import *
-
-tried = nf.System(
-    "tried",
-    source=nf.parquet("data/*.parquet", time="at", id="row"),
-    label=col("tip") > 3.0,
-    features={{
-        "size": col("size"),
-{features}
-    }},
-    split=nf.Split("time", 0.5),
-)
+def per_hour(distance, at):
+    return distance / (at.dt.hour() + 1)
 
 
-@tried.model(params={{"max_depth": 3}})
-def model(x, y, params):
-    from sklearn.tree import DecisionTreeClassifier
-
-    return DecisionTreeClassifier(**params, random_state=0).fit(x, y)
-"""
+def centred(distance):
+    return distance - distance.mean()
 
 
-def declared() -> dict[str, str]:
-    """The text of each learned operation, on columns of each type that it takes."""
-    texts = {}
-    for name, operation in OPERATIONS.items():
-        if operation.learned:
-            (arguments, *_) = samples(name, 1)
-            for kinds in combinations(operation, arguments):
-                node = call(operation, columns(kinds), arguments, None).node
-                texts[f"{name} of {' and '.join(kinds)}"] = f"({source(node)}).fill_null(0)"
-    return texts
+trips ="""
 
 
-def table(first: int = 0, rows: int = ROWS, seed: int = 95) -> pl.DataFrame:
-    """Rows of every type, one in ten minutes from number `first` on, whose label depends on their size."""
-    chance = random.Random(seed * 1_000 + first)
-    tame = {
-        kind: [value for name, values in classes.items() if name in TAME for value in values]
-        if kind in tree.NUMERIC or kind in LISTS
-        else values_of(kind, large=False)
-        for kind, classes in CLASSES.items()
-    }
-    drawn = [{name: chance.choice(tame[kind]) for name, kind in TYPES.items()} for _ in range(rows)]
-    size = [chance.uniform(0.0, 6.0) for _ in range(rows)]
-    start = datetime(2026, 1, 1) + timedelta(minutes=10 * first)
-    return frame_of(drawn).with_columns(
-        row=pl.Series(range(first, first + rows)),
-        at=pl.Series([start + timedelta(minutes=10 * row) for row in range(rows)], dtype=pl.Datetime("us")),
-        size=pl.Series(size),
-        tip=pl.Series([value + chance.gauss(0.0, 1.0) for value in size]),
+def outputs(project: Project, name: str) -> list[dict[str, Any]]:
+    """The outputs of a step, in the order they were recorded."""
+    from sqlalchemy import select
+
+    from ninetyfive.store import catalog
+    from ninetyfive.store.catalog import from_json
+
+    with project.store() as store, store.catalog.read() as connection:
+        query = select(catalog.steps.c.output).where(catalog.steps.c.name == name)
+        return [from_json(text) for text in connection.scalars(query)]
+
+
+@pytest.mark.slow
+def test_training_rows_are_encoded_by_the_other_folds(project: Project) -> None:
+    project.edit(('"zone": col("zone").vocabulary(),', ENCODED))
+    project.run()
+    (fitted,), (applied,) = outputs(project, "fit"), outputs(project, "apply")
+    with project.store() as store:
+        x, y = training_rows(store, applied)
+        trained, served = read_transform(store, fitted, training=True), read_transform(store, fitted)
+    assert "__fold" in trained.inputs
+    assert "__fold" not in served.inputs
+    zones = pl.read_parquet(project.folder / "data" / "a.parquet").head(x.height)
+    assert x["zone"].n_unique() == 3 * 4
+    truth = (zones["tip"] > 3.0) == y
+    assert truth.all()
+    # Leave a fold out: in each group of rows of one zone and encoding, the encoding is that of the zone's other rows.
+    for zone in ("airport", "harbour", "suburb"):
+        here = (zones["zone"] == zone).to_numpy()
+        for encoding in np.unique(x["zone"].to_numpy()[here]):
+            apart = x["zone"].to_numpy() == encoding
+            others = here & ~apart
+            prior = y.to_numpy()[~_fold_of(x, zones, apart)].mean()
+            mean = (y.to_numpy()[others].sum() + 5 * prior) / (others.sum() + 5)
+            assert mean == pytest.approx(encoding, abs=1e-6)
+    release = open_release(project.release(project.champion()))
+    assert release.transform == served
+    assert len({release.transform.rows()(golden.row)[2] for golden in release.golden()}) == 3
+
+
+def _fold_of(x: pl.DataFrame, zones: pl.DataFrame, apart: np.ndarray) -> np.ndarray:
+    """Which rows are in the fold of those rows, of whatever zone, by the hash of their id."""
+    from ninetyfive.hashing import mix, row_hash
+
+    fold = mix(row_hash(zones, ["trip"]) ^ np.uint64(0x95)) % np.uint64(20) % np.uint64(4)
+    (one,) = np.unique(fold[apart])
+    result: np.ndarray = fold == one
+    return result
+
+
+@pytest.mark.slow
+def test_a_function_travels_with_the_release(project: Project, trips: Any) -> None:
+    project.edit(
+        (
+            '"zone": col("zone").vocabulary(),',
+            '"zone": nf.feature(per_hour, [col("distance").fill_mean(), col("at")], "number"),',
+        ),
+        ("\ntrips =", FUNCTION),
     )
+    project.run()
+    folder = project.release(project.champion())
+    (code,) = (folder / "code").iterdir()
+    assert code.read_text().startswith("def per_hour(")
+    assert code.stem == bytes_hash(code.read_bytes())
+    assert "def " not in (folder / "transform.json").read_text()
+    release = open_release(folder)
+    assert release.about.code
+    assert project.done(project.run()) == []
+    project.edit(("def per_hour", "# another line\ndef per_hour"))
+    assert "fit" not in project.done(project.run())
+    project.edit(("at.dt.hour() + 1)", "at.dt.hour() + 2)"))
+    assert "fit" in project.done(project.run())
+    assert len(list((project.release(project.load().releases()[0]["release"]) / "code").iterdir())) == 1
+    code.chmod(0o600)
+    code.write_text(code.read_text().replace("+ 1", "+ 3"))
+    with pytest.raises(Exception, match="sha256"):
+        open_release(folder)
 
 
-def permuted(frame: pl.DataFrame, names: list[str], first: int) -> pl.DataFrame:
-    """The rows, with each of the columns `names` permuted by itself among the rows from number `first` on.
-
-    The files of such rows have another canonical order, which is that of their hashes.
-    """
-    late = frame[first:]
-    for seed in count():
-        chance = random.Random(seed)
-        mixed = late.with_columns(late[name][chance.sample(range(late.height), late.height)] for name in names)
-        made = pl.concat([frame[:first], mixed])
-        if canonical(made) != canonical(frame):
-            return made
-    raise AssertionError
-
-
-def canonical(rows: pl.DataFrame) -> list[int]:
-    """The numbers of the files that training rows are in, in the order of their hashes."""
-    hashes = []
-    for part in rows.iter_slices(FILE_ROWS):
-        part.write_parquet(stream := BytesIO())
-        hashes.append(hashlib.sha256(stream.getvalue()).hexdigest())
-    return sorted(range(1 + ROWS // 2 // FILE_ROWS), key=hashes.__getitem__)
-
-
-@pytest.fixture
-def tried(project: Project) -> Project:
-    """A project with all learned operations as features; the third of its five files trains and tests."""
-    lines = "\n".join(f'        "{name}": {text},' for name, text in declared().items())
-    (project.folder / "system.py").write_text(SYSTEM.format(features=lines), encoding="utf-8")
-    return project
-
-
-def write(project: Project, rows: pl.DataFrame) -> None:
-    """Rows in files of FILE_ROWS, and an empty store."""
-    for name in ("data", ".ninetyfive"):
-        shutil.rmtree(project.folder / name, ignore_errors=True)
-    (project.folder / "schema.toml").unlink(missing_ok=True)
-    for number, part in enumerate(rows.iter_slices(FILE_ROWS)):
-        project.add(f"{number:03}", part)
-
-
-def run(project: Project, rows: pl.DataFrame) -> dict[str, Any]:
-    """A run in an empty store."""
-    write(project, rows)
-    return project.run()
-
-
-def fitted(project: Project, document: dict[str, Any]) -> tuple[str, bytes]:
-    """The transform and the model of the release of a run."""
-    folder = project.release(document["release"])
-    return (folder / "transform.json").read_text(encoding="utf-8"), (folder / "model.onnx").read_bytes()
-
-
-def test_no_row_but_those_that_train_changes_what_is_fitted(tried: Project, record_property: Any) -> None:
-    rows = table()
-    base = run(tried, rows)
-    first = base["window"]["train"]
-    assert (first, base["promoted"]) == (599, True)
-    transform, model = fitted(tried, base)
-    learned = [node for _, root in Transform.from_json(transform).trees for node in tree.distinct([root])]
-    names = {node.operation for node in learned if isinstance(node, tree.Call) and node.constants is not None}
-    assert names == {name for name, operation in OPERATIONS.items() if operation.learned}
-    everything = [name for name in rows.columns if name != "tip"]
-    for changed in (permuted(rows, everything, first), permuted(rows, ["tip"], first)):
-        assert not changed.equals(rows)
-        document = run(tried, changed)
-        assert document["metrics"] != base["metrics"]
-        assert fitted(tried, document) == (transform, model)
-    record_property("counted", ["learned expressions that test rows cannot change", len(declared())])
-
-
-def test_rows_that_come_after_the_cut_change_nothing_that_is_fitted(tried: Project) -> None:
-    """As many rows again, and a share of them held out that leaves the cut where it was."""
-    rows = table()
-    base = run(tried, rows)
-    made = fitted(tried, base)
-    tried.edit(('nf.Split("time", 0.5)', 'nf.Split("time", 0.75)'))
-    grown = run(tried, pl.concat([rows, table(ROWS, ROWS)]))
-    assert (base["window"]["cut"], base["window"]["train"]) == (grown["window"]["cut"], grown["window"]["train"])
-    assert grown["window"]["test"] == base["window"]["test"] + ROWS
-    assert fitted(tried, grown) == made
-
-
-def test_labels_that_say_nothing_make_the_gates_say_no(tried: Project) -> None:
-    write(tried, permuted(table(), ["tip"], 0))
-    said = tried.command("run", "--json")
-    assert said.code == 3
-    (verdict,) = [gate for gate in said.json["gates"] if gate["name"].startswith("baseline")]
-    assert (verdict["passed"], verdict["blocking"]) == (False, True)
-    assert "no better than always giving the same answer" in verdict["reason"]
-    assert (said.json["passed"], said.json["promoted"]) == (False, False)
-    with tried.store() as store:
-        assert store.champion() is None
-
-
-def test_another_version_of_what_features_depend_on_fits_again(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A run there neither takes what was fitted nor compares with what it cannot compute."""
-    project.edit(('"zone": col("zone").vocabulary()', '"zone": col("zone").lower().vocabulary()'))
-    first = project.run()
-    assert first["promoted"]
-    folder = project.release(first["release"])
-    monkeypatch.setitem(vars(machine), "_HERE", {**vars(machine)["_HERE"], "unicode": lambda: "99.0.0"})
-    with pytest.raises(FeatureError, match=r"operation lower: expected the Unicode tables of 1.*, got 99\.0\.0\."):
-        Transform.from_json((folder / "transform.json").read_bytes())
-    again = project.run()
-    assert "fit" in project.done(again)
-    assert again["release"] != first["release"]
-    assert [notice for notice in again["notices"] if "is not compared" in notice and "99.0.0" in notice]
+@pytest.mark.slow
+def test_a_function_that_looks_at_its_neighbours_is_refused(project: Project) -> None:
+    project.edit(
+        ('"zone": col("zone").vocabulary(),', '"zone": nf.feature(centred, [col("distance")], "number"),'),
+        ("\ntrips =", FUNCTION),
+    )
+    with pytest.raises(FeatureError, match="a function that looks at each row by itself"):
+        project.run()

@@ -295,7 +295,7 @@ def schema(document: Document, as_json: bool) -> None:
         rules = {key: value for key, value in column.items() if key not in ("name", "type", "nullable")}
         allowed = "yes" if column.get("nullable", True) else "no"
         told = ", ".join(f"{key} {_rule(value)}" for key, value in rules.items())
-        table.add_row(escape(column["name"]), column["type"], allowed, escape(told))
+        table.add_row(escape(column["name"]), escape(column["type"]), allowed, escape(told))
     _console().print(table)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ninetyfive.errors import UsageError, near_names
 from ninetyfive.features.source import literal
-from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, NUMBER, OPAQUE, STRING, TIMES
+from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, LISTS, NUMBER, OPAQUE, STRING, TIMES
 from ninetyfive.sources.files import Source
 
 _ROWS = 5_000
@@ -189,6 +189,7 @@ def _feature(name: str, type: str) -> str:
         STRING: ".vocabulary(top=1000)",
         **dict.fromkeys(TIMES, ".hour()"),
         DATE: ".weekday()",
+        **dict.fromkeys(LISTS, ".list_length()"),
     }
     if type not in endings:
         return f"        # {literal(name)} is {type}: no operation takes it"

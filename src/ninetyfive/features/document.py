@@ -6,7 +6,7 @@
 `operations` holds the meaning number of each operation used: a transform is never read with another meaning than the
 one it was fitted with. `depends` holds the versions of what they depend on, such as {"unicode": "14.0.0"}; a machine
 with other ones does not read it. All is checked as strictly as when it was recorded. `VERSION` counts changes of this
-form.
+form. The source of a user's function is not in it, only its sha256: the document is data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import msgspec
 
 from ninetyfive.errors import DeclarationError, FeatureError, near_names
 from ninetyfive.features import machine, tree
+from ninetyfive.features.functions import FUNCTION, SOURCE
 from ninetyfive.features.operations import OPERATIONS
+from ninetyfive.hashing import bytes_hash
 
 VERSION = 2
 
@@ -66,8 +68,8 @@ def encode(trees: Trees, types: Types) -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
 
 
-def decode(text: str | bytes) -> tuple[Trees, Types]:
-    """What `encode` was given; `FeatureError` for anything else."""
+def decode(text: str | bytes, code: Mapping[str, str]) -> tuple[Trees, Types]:
+    """What `encode` was given; `FeatureError` for anything else. `code` holds the functions' sources by sha256."""
     try:
         head = msgspec.json.decode(text, type=_Head)
         if head.version != VERSION:
@@ -93,7 +95,7 @@ def decode(text: str | bytes) -> tuple[Trees, Types]:
             raise _unreadable(f"a logical type of column {name!r}", repr(kind), near_names(kind, tree.TYPES))
     nodes: list[tree.Node] = []
     for item in document.nodes:
-        nodes.append(_decoded(item, nodes, document.operations))
+        nodes.append(_decoded(_with_source(item, code), nodes, document.operations))
     trees = tuple((name, _at(nodes, index)) for name, index in document.features)
     machine.check(document.depends, [root for _, root in trees])
     return trees, tuple(document.inputs)
@@ -105,12 +107,27 @@ def _encoded(node: tree.Node, number: Mapping[tree.Node, int]) -> _Node:
     if isinstance(node, tree.Constant):
         odd = isinstance(node.value, float) and not math.isfinite(node.value)
         return _Node(constant=node.type, value=str(node.value) if odd else node.value)
+    arguments = dict(node.arguments)
+    if node.operation == FUNCTION:
+        arguments[SOURCE] = bytes_hash(arguments[SOURCE].encode())
     return _Node(
         operation=node.operation,
         inputs=[number[item] for item in node.inputs],
-        arguments=dict(node.arguments),
+        arguments=arguments,
         learned=None if node.constants is None else dict(node.constants),
     )
+
+
+def _with_source(item: _Node, code: Mapping[str, str]) -> _Node:
+    """The node with the source of its function in the place of its hash."""
+    if item.operation != FUNCTION:
+        return item
+    sha256 = item.arguments.get(SOURCE)
+    text = code.get(sha256) if isinstance(sha256, str) else None
+    if text is None or bytes_hash(text.encode()) != sha256:
+        got = "none" if text is None else "another text"
+        raise _unreadable(f"the source of function {item.arguments.get('name')!r}, sha256 {sha256}", got)
+    return msgspec.structs.replace(item, arguments={**item.arguments, SOURCE: text})
 
 
 def _decoded(item: _Node, nodes: list[tree.Node], declared: Mapping[str, int]) -> tree.Node:
@@ -155,7 +172,7 @@ def _value(kind: str, value: Any) -> Any:
     if kind == tree.NUMBER and value in ("inf", "-inf", "nan"):
         return float(value)
     wanted = {tree.NULL: type(None), tree.BOOLEAN: bool, tree.NUMBER: float, tree.STRING: str}.get(kind, int)
-    known = kind in (*tree.TYPES, tree.NULL) and kind != tree.OPAQUE
+    known = kind in (*tree.TYPES, tree.NULL) and kind not in (*tree.LISTS, tree.OPAQUE)
     if not known or type(value) is not wanted:
         raise _unreadable(f"a constant of type {kind}", repr(value)[:200])
     if isinstance(value, int) and not tree.INT64_MIN <= value <= tree.INT64_MAX:

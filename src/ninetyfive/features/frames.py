@@ -11,30 +11,29 @@ What does not belong here: the meaning of an operation (`operations`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from ninetyfive.errors import FeatureError, near_names
 from ninetyfive.features import document, tree
-from ninetyfive.features.categories import hot_values
-from ninetyfive.features.operation import ONE_HOT
-from ninetyfive.features.program import Program, program
+from ninetyfive.features.operation import COLUMNS
+from ninetyfive.features.program import Program, Step, program
 from ninetyfive.features.rows import every_value
 from ninetyfive.hashing import content_hash
+from ninetyfive.schema import dtype
 
-DTYPES: Mapping[str, pl.DataType] = {
-    tree.BOOLEAN: pl.Boolean(),
-    tree.INTEGER: pl.Int64(),
-    tree.NUMBER: pl.Float64(),
-    tree.STRING: pl.String(),
-    tree.TIMESTAMP: pl.Datetime("us"),
-    tree.TIMESTAMP_UTC: pl.Datetime("us", "UTC"),
-    tree.DATE: pl.Date(),
-}
+DTYPES: Mapping[str, pl.DataType] = {kind: dtype(kind) for kind in tree.TYPES if kind != tree.OPAQUE}
+
+
+class Stage(NamedTuple):
+    """Expressions that are computed together, and calls (name of the column, inputs, function of their Series)."""
+
+    expressions: list[pl.Expr]
+    calls: list[tuple[str, list[pl.Expr], Callable[[list[pl.Series]], pl.Series]]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class FrameFunction:
 
     `outputs` are (name, tree), `types` the logical types of the columns that they read, `keep` (name in the result,
     column of the frame). Each output has the dtype of its logical type; with `model=True` it is Float32: booleans are
-    0 and 1, integers go by way of Float64, null is NaN, one_hot is one column per value. Rows stay in order; no rows
+    0 and 1, integers go by way of Float64, null is NaN, and an operation may give several. Rows stay in order; no rows
     give no rows. A column that is not there and an int64 overflow raise `FeatureError`.
     """
 
@@ -76,9 +75,7 @@ class FrameFunction:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the output columns in order, without those of `keep`."""
-        return tuple(
-            name for output, index in self.program.outputs for name in column_names(self.program, output, index)
-        )
+        return tuple(name for output, index in self.program.outputs for name in self.program.columns(output, index))
 
     @property
     def output(self) -> tuple[tuple[str, pl.DataType], ...]:
@@ -93,8 +90,8 @@ class FrameFunction:
         return content_hash([document.encode(self.outputs, self.types), self.model])
 
     @cached_property
-    def stages(self) -> tuple[tuple[pl.Expr, ...], ...]:
-        """The expressions: with_columns stages, and last the selection."""
+    def stages(self) -> tuple[Stage, ...]:
+        """What is added to the frame, stage by stage, and last the selection."""
         return _stages(self.program, self.keep, self.model)
 
     def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -102,8 +99,10 @@ class FrameFunction:
         try:
             full = frame
             for stage in before:
-                full = full.with_columns(stage)
-            return full.select(last)
+                full = full.with_columns(stage.expressions)
+                for name, inputs, call in stage.calls:
+                    full = full.with_columns(call(full.select(inputs).get_columns()).alias(name))
+            return full.select(last.expressions)
         except pl.exceptions.ColumnNotFoundError:
             raise self._missing(frame) from None
         except pl.exceptions.InvalidOperationError:
@@ -127,10 +126,28 @@ class FrameFunction:
 
 
 def scalars(frame: pl.DataFrame, types: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The rows of a frame as row scalars of the columns in `types`: times as µs, dates as days, null as None."""
+    """The rows of a frame as row scalars of the columns in `types`: times as µs, dates as days, lists as tuples.
+
+    Null is None.
+    """
     times = (*tree.TIMES, tree.DATE)
     physical = [column(name).to_physical() if kind in times else column(name) for name, kind in types.items()]
-    return frame.select(physical).to_dicts()
+    rows = frame.select(physical).to_dicts()
+    for name in (name for name, kind in types.items() if kind in tree.LISTS):
+        for row in rows:
+            row[name] = None if row[name] is None else tuple(row[name])
+    return rows
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> pl.DataFrame:
+    """The frame of columns `types` whose `scalars` are `rows`."""
+    times = {**dict.fromkeys(tree.TIMES, pl.Int64), tree.DATE: pl.Int32}
+    return pl.DataFrame(
+        [
+            pl.Series(name, [row[name] for row in rows], dtype=times.get(kind, DTYPES[kind])).cast(DTYPES[kind])
+            for name, kind in types.items()
+        ]
+    )
 
 
 def column(name: str) -> pl.Expr:
@@ -139,13 +156,6 @@ def column(name: str) -> pl.Expr:
         escaped = "".join(letter if letter.isalnum() or letter == "_" else f"\\x{{{ord(letter):X}}}" for letter in name)
         return pl.col(f"^{escaped}$")
     return pl.col(name)
-
-
-def column_names(made: Program, output: str, index: int) -> tuple[str, ...]:
-    """The model columns of an output: its name, or `name=value` for each value of a one_hot."""
-    if made.steps[index].type != ONE_HOT:
-        return (output,)
-    return tuple(f"{output}={label}" for _, label in hot_values(made.site(index, ())))
 
 
 def _refuse_unfitted(made: Program) -> None:
@@ -174,6 +184,7 @@ def _lowered(made: Program, index: int, expressions: Sequence[Any]) -> Any:
     if isinstance(step.node, tree.Constant):
         return _constant(step.node)
     assert step.operation is not None
+    assert step.operation.frame is not None
     return step.operation.frame(pl, made.site(index, tuple(expressions[i] for i in step.inputs)))
 
 
@@ -187,16 +198,18 @@ def _constant(node: tree.Constant) -> pl.Expr:
 
 
 def _shared(made: Program) -> dict[int, int]:
-    """The calls that get a column of their own, with their stage: 1 more than the latest that they depend on.
+    """What is computed in a stage before others read it, with its stage: 1 more than the latest that it depends on.
 
-    They are read more than once, or may refuse a row and are read at all.
+    Those are calls of functions, columns that are made together, what is read more than once, and what may refuse a row
+    and is read at all.
     """
     uses = [0] * len(made.steps)
     for step in made.steps:
         for i in step.inputs:
             uses[i] += 1
-        if step.type == ONE_HOT:
-            uses[step.inputs[0]] += 1
+        if step.type == COLUMNS and not _together(step):
+            for i in step.inputs:
+                uses[i] += 1
     read = tuple(uses)
     for _, index in made.outputs:
         uses[index] += 1
@@ -204,36 +217,49 @@ def _shared(made: Program) -> dict[int, int]:
     depends: list[int] = []
     for index, step in enumerate(made.steps):
         before = max((depends[i] for i in step.inputs), default=0)
+        once = step.operation is not None and (step.operation.together or step.operation.call is not None)
         alone = uses[index] > 1 or (step.refuses and read[index] > 0)
-        shared = step.operation is not None and step.type != ONE_HOT and alone
+        shared = once or (step.operation is not None and step.type != COLUMNS and alone)
         if shared:
             stages[index] = before
         depends.append(before + 1 if shared else before)
     return stages
 
 
-def _stages(made: Program, keep: Sequence[tuple[str, str]], model: bool) -> tuple[tuple[pl.Expr, ...], ...]:
+def _stages(made: Program, keep: Sequence[tuple[str, str]], model: bool) -> tuple[Stage, ...]:
     shared = _shared(made)
     expressions = _expressions(made, shared)
-    stages: list[list[pl.Expr]] = [[] for _ in range(1 + max(shared.values(), default=-1))]
+    stages = [Stage([], []) for _ in range(1 + max(shared.values(), default=-1))]
     for index, stage in shared.items():
-        stages[stage].append(_lowered(made, index, expressions).alias(f"__shared_{index}"))
+        step, name = made.steps[index], f"__shared_{index}"
+        if step.operation is not None and step.operation.call is not None:
+            inputs = [expressions[i].alias(str(place)) for place, i in enumerate(step.inputs)]
+            stages[stage].calls.append((name, inputs, step.operation.call(pl, made.site(index, tuple(inputs)))))
+        else:
+            stages[stage].expressions.append(_lowered(made, index, expressions).alias(name))
     last = [column(source).alias(name) for name, source in keep]
     for name, index in made.outputs:
-        names = column_names(made, name, index)
-        made_here = (
-            expressions[index] if made.steps[index].type == ONE_HOT else [_output(made, index, expressions, model)]
-        )
-        last += [expression.alias(alias) for alias, expression in zip(names, made_here, strict=True)]
-    return (*(tuple(stage) for stage in stages), tuple(last))
+        names = made.columns(name, index)
+        outputs = _outputs(made, index, expressions, model, len(names))
+        last += [expression.alias(alias) for alias, expression in zip(names, outputs, strict=True)]
+    return (*stages, Stage(last, []))
 
 
-def _output(made: Program, index: int, expressions: Sequence[Any], model: bool) -> pl.Expr:
+def _together(step: Step) -> bool:
+    """Whether its columns are made together, as one Array."""
+    return step.operation is not None and step.operation.together
+
+
+def _outputs(made: Program, index: int, expressions: Sequence[Any], model: bool, width: int) -> list[pl.Expr]:
     step = made.steps[index]
+    if _together(step):
+        return [expressions[index].arr.get(place) for place in range(width)]
+    if step.type == COLUMNS:
+        return [expression.cast(pl.Float32) for expression in expressions[index]]
     expression: pl.Expr = expressions[index]
     if not model:
-        return expression
+        return [expression]
     if step.type == tree.INTEGER and step.outcomes is None:
         expression = expression.cast(pl.Float64)
     expression = expression.cast(pl.Float32)
-    return expression.fill_null(float("nan")) if step.nullable else expression
+    return [expression.fill_null(float("nan")) if step.nullable else expression]

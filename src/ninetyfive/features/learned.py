@@ -1,4 +1,4 @@
-"""Operations that learn constants from the training rows first: zscore, fill_mean, quantile_bins, vocabulary.
+"""Learning constants from the training rows, and what becomes an index by it: quantile_bins, vocabulary.
 
     analyzer ─▶ a reducer reads the input ─▶ learn(its result) ─▶ constants ─▶ the same two lowerings as all others
 
@@ -8,9 +8,8 @@ The reducers are named here and built in `fitting`: this file is on the path of 
 from __future__ import annotations
 
 import math
-import sys
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +22,6 @@ from ninetyfive.features.operation import (
     Outcome,
     Polars,
     Site,
-    any_nan,
     fail,
     finite_argument,
     integer_argument,
@@ -32,13 +30,14 @@ from ninetyfive.features.operation import (
 )
 
 MOMENTS, QUANTILES, KEYED_COUNTS = "Moments", "Quantiles", "KeyedCounts"
+WORDS = (tree.STRING, tree.INTEGER, tree.BOOLEAN)
 MAX_WORDS = 1_000_000
-_SKETCH = 2048
-_HINT = 'it learns from numbers: cast first, as in .cast("number")'
-_WORD_HINT = 'it learns from strings, integers and booleans: cast first, as in .cast("integer")'
+SKETCH = 2048
+NUMBER_HINT = 'it learns from numbers: cast first, as in .cast("number")'
+WORD_HINT = 'it learns from strings, integers and booleans: cast first, as in .cast("integer")'
 
 
-def _number(types: tuple[str, ...], _: Mapping[str, Any]) -> str | None:
+def number(types: tuple[str, ...], _: Mapping[str, Any]) -> str | None:
     return tree.NUMBER if set(types) <= set(tree.NUMERIC) else None
 
 
@@ -47,13 +46,13 @@ def _bin(types: tuple[str, ...], _: Mapping[str, Any]) -> str | None:
 
 
 def _index(types: tuple[str, ...], _: Mapping[str, Any]) -> str | None:
-    return tree.INTEGER if types[0] in (tree.STRING, tree.INTEGER, tree.BOOLEAN) else None
+    return tree.INTEGER if types[0] in WORDS else None
 
 
-def _learn_moments(result: Mapping[str, Any], _: Mapping[str, Any], where: str) -> dict[str, Any]:
+def learn_moments(result: Mapping[str, Any], _: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Mean and population std. Equal values have std 0.0 and themselves as mean, whatever rounding made of them."""
     if not result["count"]:
-        raise _nothing(where)
+        raise nothing(where)
     same = result["min"] == result["max"]
     mean, std = (float(result["min"]), 0.0) if same else (result["mean"], result["std"])
     if not (math.isfinite(mean) and math.isfinite(std)):
@@ -66,8 +65,8 @@ def _learn_moments(result: Mapping[str, Any], _: Mapping[str, Any], where: str) 
     return {"mean": mean + 0.0, "std": std}
 
 
-def _learn_mean(result: Mapping[str, Any], arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
-    return {"mean": _learn_moments({**result, "std": 0.0}, arguments, where)["mean"]}
+def learn_mean(result: Mapping[str, Any], arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
+    return {"mean": learn_moments({**result, "std": 0.0}, arguments, where)["mean"]}
 
 
 def _learn_edges(result: Any, arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -75,7 +74,7 @@ def _learn_edges(result: Any, arguments: Mapping[str, Any], where: str) -> dict[
     quantiles = result.quantiles([i / bins for i in range(1, bins)])
     known = [value for value in quantiles if value is not None and not math.isnan(value)]
     if not known:
-        raise _nothing(where)
+        raise nothing(where)
     return {"edges": tuple(sorted({float(value) + 0.0 for value in known if math.isfinite(value)}))}
 
 
@@ -85,52 +84,13 @@ def _learn_words(result: Mapping[Any, int], arguments: Mapping[str, Any], _: str
     return {"values": tuple(value for value, _ in counted[: arguments["top"]])}
 
 
-def _nothing(where: str) -> FeatureError:
+def nothing(where: str) -> FeatureError:
     return FeatureError(
         where,
         expected="a value to learn from in the training rows",
         got="only null and NaN",
         do="remove the feature, or fill the column first, as in .fill_null(0)",
     )
-
-
-def _zscore_frame(pl: Polars, site: Site) -> Frame:
-    assert site.constants is not None
-    (frame,) = site.float_frames(pl)
-    scale = _scale(site.constants["std"])
-    if scale is None:
-        return pl.when(frame.is_not_nan()).then(0.0).otherwise(frame)
-    return (frame - site.constants["mean"]) * scale
-
-
-def _zscore_row(site: Site) -> str:
-    assert site.constants is not None
-    (text,) = site.inputs
-    mean, scale = site.constants["mean"], _scale(site.constants["std"])
-    if scale is None:
-        return site.strict(f"(0.0 if {text} == {text} else {text})")
-    return site.strict(f"({text} - {mean!r}) * {scale!r}")
-
-
-def _scale(std: float) -> float | None:
-    """1 / std, by which both lowerings multiply (it is one rounding apart from dividing); None for a std of 0."""
-    return None if std < sys.float_info.min else 1.0 / std
-
-
-def _fill_mean_frame(pl: Polars, site: Site) -> Frame:
-    assert site.constants is not None
-    (frame,) = site.float_frames(pl)
-    known = frame.fill_nan(None) if site.nan[0] else frame
-    return known.fill_null(site.constants["mean"])
-
-
-def _fill_mean_row(site: Site) -> str:
-    assert site.constants is not None
-    (text,), (as_float,) = site.inputs, site.floats()
-    missing = [f"{text} is None"] if site.nullable[0] else []
-    missing += [f"{text} != {text}"] if site.nan[0] else []
-    mean = site.constants["mean"]
-    return f"{mean!r} if {' or '.join(missing)} else {as_float}" if missing else as_float
 
 
 def _bins_frame(pl: Polars, site: Site) -> Frame:
@@ -188,63 +148,38 @@ def label(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _edges(value: Any, where: str) -> tuple[float, ...]:
-    right = isinstance(value, list | tuple) and all(isinstance(edge, float) and math.isfinite(edge) for edge in value)
-    if not right or any(left >= after for left, after in pairwise(value)):
-        raise fail(where, "edges: finite floats, ascending", value, "fit the transform again")
-    return tuple(value)
+def ascending(name: str, least: int = 0) -> Callable[[Any, str], Any]:
+    """A check for at least `least` finite floats, each above the one before; gives a tuple."""
+
+    def check(value: Any, where: str) -> tuple[float, ...]:
+        right = isinstance(value, list | tuple) and len(value) >= least
+        right = right and all(isinstance(item, float) and math.isfinite(item) for item in value)
+        if not right or any(left >= after for left, after in pairwise(value)):
+            raise fail(where, f"{name}: finite floats, ascending", value, "fit the transform again")
+        return tuple(value)
+
+    return check
 
 
-_MEAN = Argument("mean", finite_argument("mean", whole=False))
+MEAN = Argument("mean", finite_argument("mean", whole=False))
 
 OPERATIONS = (
-    Operation(
-        name="zscore",
-        example='col("a").zscore()',
-        takes="a number",
-        gives="number: (x - mean) * (1 / std), population std over the training rows; 0.0 where that is 0",
-        nulls="null stays null, NaN stays NaN; neither is counted when it learns",
-        hint=_HINT,
-        result=_number,
-        nan=any_nan,
-        frame=_zscore_frame,
-        row=_zscore_row,
-        analyzer=lambda _: (MOMENTS, ()),
-        learn=_learn_moments,
-        constants=(_MEAN, Argument("std", finite_argument("std", whole=False, low=0.0))),
-    ),
-    Operation(
-        name="fill_mean",
-        example='col("a").fill_mean()',
-        takes="a number",
-        gives="number, never null",
-        nulls="null and NaN become the mean of the training rows",
-        hint=_HINT,
-        result=_number,
-        nullable=never,
-        nan=never,
-        frame=_fill_mean_frame,
-        row=_fill_mean_row,
-        analyzer=lambda _: (MOMENTS, ()),
-        learn=_learn_mean,
-        constants=(_MEAN,),
-    ),
     Operation(
         name="quantile_bins",
         example='col("a").quantile_bins(10)',
         takes="a number",
         gives="integer from 0 to n-1: how many of the distinct edges at 1/n, 2/n, ... lie below the value",
         nulls="null and NaN give null; neither is counted when it learns",
-        hint=_HINT,
+        hint=NUMBER_HINT,
         arguments=(Argument("n", integer_argument("n", 2, 1000)),),
         result=_bin,
         nullable=lambda site: site.nullable[0] or site.nan[0],
         frame=_bins_frame,
         row=_bins_row,
         outcomes=_bins_outcomes,
-        analyzer=lambda _: (QUANTILES, (_SKETCH,)),
+        analyzer=lambda _: (QUANTILES, (SKETCH,)),
         learn=_learn_edges,
-        constants=(Argument("edges", _edges),),
+        constants=(Argument("edges", ascending("edges")),),
     ),
     Operation(
         name="vocabulary",
@@ -252,7 +187,7 @@ OPERATIONS = (
         takes="a string, an integer or a boolean",
         gives="integer from 1 by descending count, ties by value; 0 for what is not in the vocabulary",
         nulls="null gives 0; it is not counted when it learns",
-        hint=_WORD_HINT,
+        hint=WORD_HINT,
         arguments=(
             Argument("top", integer_argument("top", 1, MAX_WORDS, optional=True), None),
             Argument("min_count", integer_argument("min_count", 1, tree.INT64_MAX), 1),

@@ -61,13 +61,52 @@ class Methods:
         """The month of a timestamp or date, 1 to 12. Null stays null."""
         return self._method("month")
 
+    def list_length(self) -> Self:
+        """How many elements a list has, null elements too: an integer. Null stays null; an empty list has 0."""
+        return self._method("list_length")
+
+    def list_contains(self, value: Self | Plain) -> Self:
+        """Whether one of a list's elements is `value` (a constant or an expression of their type): a boolean.
+
+        Null where the list or the value is null, or the value NaN. A null or NaN element is no value.
+        """
+        return self._method("list_contains", value)
+
+    def list_element(self, index: int) -> Self:
+        """The element of a list at `index`: 0 is the first, -1 the last. Null where there is none, or it is null."""
+        return self._method("list_element", index=index)
+
     def zscore(self) -> Self:
         """(x - mean) / std as learned from the training rows; 0.0 where std is 0. Null and NaN stay."""
         return self._method("zscore")
 
+    def minmax(self) -> Self:
+        """(x - min) / (max - min) as learned from the training rows; 0.0 where they are equal. Null and NaN stay."""
+        return self._method("minmax")
+
+    def robust_scale(self) -> Self:
+        """(x - median) by the distance of the training rows' quartiles (by 1 where that is 0). Null and NaN stay."""
+        return self._method("robust_scale")
+
+    def winsorize(self, low: float = 0.01, high: float = 0.99) -> Self:
+        """The value, but not below and not above these quantiles of the training rows. Null and NaN stay."""
+        return self._method("winsorize", low=low, high=high)
+
+    def quantile_transform(self, n: int = 1000, output: Literal["uniform", "normal"] = "uniform") -> Self:
+        """Its share of the training rows, 0 to 1, by `n` quantiles; or the normal value of it. Null and NaN stay."""
+        return self._method("quantile_transform", n=n, output=output)
+
     def fill_mean(self) -> Self:
         """The mean of the training rows where it is null or NaN: a number."""
         return self._method("fill_mean")
+
+    def fill_median(self) -> Self:
+        """The median of the training rows where it is null or NaN: a number."""
+        return self._method("fill_median")
+
+    def fill_mode(self) -> Self:
+        """The most frequent value of the training rows where it is null: a string, an integer or a boolean."""
+        return self._method("fill_mode")
 
     def quantile_bins(self, n: int) -> Self:
         """The index, 0 to n-1, of its bin between the training rows' quantiles. Null and NaN give null."""
@@ -79,6 +118,41 @@ class Methods:
         At most `top` values, each seen at least `min_count` times; ties by value. 0 is anything else, and null.
         """
         return self._method("vocabulary", top=top, min_count=min_count)
+
+    def frequency(self, top: int | None = None) -> Self:
+        """The share of the training rows with this value, of the `top` most frequent. 0.0 for any other, and null."""
+        return self._method("frequency", top=top)
+
+    def target_encode(self, folds: int = 5, smooth: float = 20) -> Self:
+        """The mean label of this value, as if `smooth` rows had the mean of all; that is also what null gives.
+
+        A training row gets what the rows of the other `folds` say, so that no row sees its own label.
+        """
+        return self._method("target_encode", folds=folds, smooth=smooth)
+
+    def cyclic(self, period: float) -> Self:
+        """Two columns, sine and cosine of 2π · x / period. Null, NaN and infinities give NaN. It stands last."""
+        return self._method("cyclic", period=period)
+
+    def ngram_counts(
+        self, buckets: int, longest: int = 1, shortest: int = 1, of: Literal["words", "characters"] = "words"
+    ) -> Self:
+        """One column a bucket: how many n-grams of the text hash into it. Null gives 0.0 in all. It stands last."""
+        return self._method("ngram_counts", buckets=buckets, longest=longest, shortest=shortest, of=of)
+
+    def tfidf(
+        self,
+        top: int = 1000,
+        longest: int = 1,
+        shortest: int = 1,
+        of: Literal["words", "characters"] = "words",
+        min_count: int = 1,
+    ) -> Self:
+        """One column for each of the `top` n-grams of the training rows: TF-IDF, rows of length 1.
+
+        An n-gram stands in at least `min_count` rows. Null gives 0.0 in all columns. It stands last.
+        """
+        return self._method("tfidf", top=top, longest=longest, shortest=shortest, of=of, min_count=min_count)
 
     def one_hot(self, values: Sequence[str] | Sequence[int] | Sequence[bool] | None = None) -> Self:
         """One column per value, 1.0 where it is that value: of `values`, or of its known outcomes. Stands last."""

@@ -7,8 +7,8 @@
 A `Site` is one use of an operation as both lowerings are told about it. A learned operation also says which reducer
 it needs (`analyzer`) and how the answer becomes constants (`learn`).
 
-What does not belong here: the operations themselves (`arithmetic`, `missing`, `times`, `texts`, `learned`,
-`categories`; `operations` puts them into one table), and polars, which the lowerings are handed.
+What does not belong here: the operations themselves (`arithmetic`, `missing`, `times`, `texts`, `lists`,
+`learned`, `categories`; `operations` puts them into one table), and polars, which the lowerings are handed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ Polars: TypeAlias = Any  # the module polars
 Dependence: TypeAlias = Literal["unicode", "tzdata"]
 Outcome: TypeAlias = tuple[Any, str]  # a value that can come out, and its name in a one-hot column
 
-ONE_HOT = "one_hot"
+COLUMNS = "columns"
+"""The result type of an operation that gives several columns: it stands last in a feature."""
+MAX_COLUMNS = 10_000
 REQUIRED = object()
 
 
@@ -117,18 +119,31 @@ def _no_outcomes(_: Site) -> tuple[Outcome, ...] | None:
     return None
 
 
+def _no_columns(_: Site) -> tuple[str, ...]:
+    return ()
+
+
+def _no_refusal(_: Site, __: str) -> None:
+    """Whatever it is used on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One entry of the table. `meaning` changes whenever the same input would give another output.
 
     `refuses` says where a row may be refused: an integer that leaves int64. `depends` names what of the machine a value
     depends on (`machine`): "unicode" for Python's tables of letters, "tzdata" for the rules of time zones.
+
+    One whose `result` is `COLUMNS` names them in `columns`. Its `frame` is a list of expressions, one each, or (where
+    they are made `together`) one expression of an Array as wide as there are columns; its `row` is a tuple of floats,
+    NaN for what is missing. One that is Python and no expression has `call` instead of `frame`: a function of the
+    Series of its inputs. `refuse` raises for a use that only types and what was learned show to be wrong.
     """
 
     name: str
     example: str
     inputs: tuple[int, int | None] = (1, 1)
-    form: Literal["method", "infix", "prefix", "function", "when"] = "method"
+    form: Literal["method", "infix", "prefix", "function", "when", "feature"] = "method"
     symbol: str = ""
     precedence: int = 9
     takes: str
@@ -140,15 +155,24 @@ class Operation:
     arguments: tuple[Argument, ...] = ()
     check: Callable[[Mapping[str, Any], str], None] | None = None
     result: Callable[[tuple[str, ...], Mapping[str, Any]], str | None]
-    frame: Callable[[Polars, Site], Frame]
+    frame: Callable[[Polars, Site], Frame] | None = None
+    call: Callable[[Polars, Site], Callable[[list[Any]], Any]] | None = None
     row: Callable[[Site], str]
     nullable: Callable[[Site], bool] = _any_null
     nan: Callable[[Site], bool] = _always
     refuses: Callable[[Site], bool] = never
     outcomes: Callable[[Site], tuple[Outcome, ...] | None] = _no_outcomes
+    columns: Callable[[Site], tuple[str, ...]] = _no_columns
+    together: bool = False
+    refuse: Callable[[Site, str], None] = _no_refusal
     constants: tuple[Argument, ...] = ()
-    analyzer: Callable[[Mapping[str, Any]], tuple[str, tuple[int, ...]]] | None = None
+    analyzer: Callable[[Mapping[str, Any]], tuple[str, tuple[Any, ...]]] | None = None
     learn: Callable[[Any, Mapping[str, Any], str], dict[str, Any]] | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether it gives several columns."""
+        return self.columns is not _no_columns
 
     @property
     def learned(self) -> bool:
@@ -168,9 +192,12 @@ class Operation:
 
 
 def unify(types: tuple[str, ...]) -> str | None:
-    """The one type that all of `types` fit: equal types (null fits all), or number for integers and numbers."""
+    """The one type that all of `types` fit: equal types (null fits all), or number for integers and numbers.
+
+    None for lists: only operations on lists take them.
+    """
     kinds = set(types) - {tree.NULL}
-    if len(kinds) == 1:
+    if len(kinds) == 1 and not kinds & tree.LISTS.keys():
         return kinds.pop()
     return tree.NUMBER if kinds == set(tree.NUMERIC) else None
 
@@ -240,6 +267,28 @@ def finite_argument(
         if kind.type not in tree.NUMERIC or not math.isfinite(kind.value) or kind.value < low:
             raise fail(where, f"{name}: a finite number", value, f"write a number such as {name}=1.5")
         return kind.value if whole else float(kind.value)
+
+    return check
+
+
+def floats_argument(name: str) -> Callable[[Any, str], Any]:
+    """A check for finite floats that were learned; gives a tuple."""
+
+    def check(value: Any, where: str) -> tuple[float, ...]:
+        if not isinstance(value, list | tuple) or not all(isinstance(x, float) and math.isfinite(x) for x in value):
+            raise fail(where, f"{name}: finite floats", value, "fit the transform again")
+        return tuple(value)
+
+    return check
+
+
+def counts_argument(name: str) -> Callable[[Any, str], Any]:
+    """A check for counts that were learned: positive integers; gives a tuple."""
+
+    def check(value: Any, where: str) -> tuple[int, ...]:
+        if not isinstance(value, list | tuple) or not all(type(x) is int and x > 0 for x in value):
+            raise fail(where, f"{name}: positive integers", value, "fit the transform again")
+        return tuple(value)
 
     return check
 

@@ -11,13 +11,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ninetyfive.features import arithmetic, categories, learned, missing, texts, times
+from ninetyfive.features import (
+    arithmetic,
+    categories,
+    encoding,
+    filling,
+    functions,
+    learned,
+    lists,
+    missing,
+    projections,
+    scaling,
+    terms,
+    texts,
+    times,
+)
 from ninetyfive.features.operation import Operation
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         operation.name: operation
-        for module in (arithmetic, missing, texts, times, learned, categories)
+        for module in (
+            arithmetic,
+            missing,
+            texts,
+            times,
+            lists,
+            scaling,
+            filling,
+            learned,
+            encoding,
+            projections,
+            terms,
+            categories,
+            functions,
+        )
         for operation in module.OPERATIONS
     }
 )

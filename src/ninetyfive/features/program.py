@@ -14,8 +14,7 @@ from typing import Any
 
 from ninetyfive.errors import FeatureError, near_names
 from ninetyfive.features import tree
-from ninetyfive.features.categories import MAX_COLUMNS, hot_values
-from ninetyfive.features.operation import ONE_HOT, Operation, Outcome, Site
+from ninetyfive.features.operation import COLUMNS, MAX_COLUMNS, Operation, Outcome, Site
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.source import source
 
@@ -25,11 +24,13 @@ _TO_NUMBER = {
     tree.TIMESTAMP: "add .hour(), .weekday() or .month(), or subtract another time",
     tree.TIMESTAMP_UTC: "add .hour(), .weekday() or .month(), or subtract another time",
     tree.DATE: "add .weekday() or .month(), or subtract another date",
+    **dict.fromkeys(tree.LISTS, "add .list_length(), .list_contains(...) or .list_element(...)"),
     tree.OPAQUE: "leave the column out: no operation takes an opaque column",
 }
 _TO_OTHER = {
     tree.STRING: 'cast the string, as in .cast("number")',
     tree.BOOLEAN: 'cast the boolean, as in .cast("integer")',
+    **dict.fromkeys(tree.LISTS, "take a list with .list_length(), .list_contains(...) or .list_element(...)"),
     tree.OPAQUE: "use another column: no operation takes an opaque column",
 }
 
@@ -60,6 +61,13 @@ class Program:
     steps: tuple[Step, ...]
     outputs: tuple[tuple[str, int], ...]
 
+    def columns(self, name: str, index: int) -> tuple[str, ...]:
+        """The names of the model's columns that an output makes: its own, or `name=…` for each of several."""
+        operation = self.steps[index].operation
+        if operation is None or not operation.many:
+            return (name,)
+        return tuple(f"{name}={column}" for column in operation.columns(self.site(index, ())))
+
     def site(self, index: int, inputs: tuple[Any, ...], bind: Callable[[str, Any], str] | None = None) -> Site:
         """The use of an operation at a step, with `inputs` and `bind` as its lowering wants them."""
         step = self.steps[index]
@@ -83,10 +91,10 @@ def program(features: Mapping[str, tree.Node], types: Mapping[str, str]) -> Prog
 
 
 def check_model_inputs(made: Program) -> None:
-    """`FeatureError` where an output is neither a number, an integer, a boolean nor one-hot; says what to add."""
+    """`FeatureError` where an output is neither a number, an integer, a boolean nor several; says what to add."""
     for name, index in made.outputs:
         step = made.steps[index]
-        if step.type not in (*tree.NUMERIC, tree.BOOLEAN, ONE_HOT):
+        if step.type not in (*tree.NUMERIC, tree.BOOLEAN, COLUMNS):
             raise FeatureError(
                 f"feature {name!r}",
                 expected="a number, an integer or a boolean",
@@ -111,30 +119,18 @@ def _step(node: tree.Node, inputs: tuple[int, ...], steps: list[Step], types: Ma
     operation = OPERATIONS[node.operation]
     read = [steps[i] for i in inputs]
     kinds = tuple(step.type for step in read)
-    result = None if ONE_HOT in kinds else operation.result(kinds, dict(node.arguments))
+    result = None if COLUMNS in kinds else operation.result(kinds, dict(node.arguments))
     if result is None:
         raise _wrong_types(node, read, operation, feature)
     site = _site(node, read, (), result, len(steps))
-    if result == ONE_HOT and site.arguments["values"] is None and read[0].outcomes is None:
+    where = f"feature {feature!r}, operation {operation.name}"
+    operation.refuse(site, where)
+    width = len(operation.columns(site))
+    if width > MAX_COLUMNS:
         raise FeatureError(
-            f"feature {feature!r}, operation one_hot",
-            expected="something whose outcomes are known (vocabulary, quantile_bins, hour, weekday, month, a boolean)",
-            got=f"{source(node.inputs[0])} of type {read[0].type}",
-            do=operation.hint,
-        )
-    fitted = not isinstance(node.inputs[0], tree.Call) or node.inputs[0].constants is not None
-    if result == ONE_HOT and fitted and not hot_values(site):
-        raise FeatureError(
-            f"feature {feature!r}, operation one_hot",
-            expected="at least one value to make a column of",
-            got=f"none that {source(node.inputs[0])} has learned",
-            do="remove the feature, or lower min_count",
-        )
-    if result == ONE_HOT and len(hot_values(site)) > MAX_COLUMNS:
-        raise FeatureError(
-            f"feature {feature!r}, operation one_hot",
+            where,
             expected=f"at most {MAX_COLUMNS:,} columns",
-            got=f"{len(hot_values(site)):,}",
+            got=f"{width:,}",
             do="keep the most frequent ones, as in .vocabulary(top=300).one_hot()",
         )
     outcomes = _TRUTH if result == tree.BOOLEAN else operation.outcomes(site)

@@ -8,13 +8,13 @@ exists, its type) fails in `program`. What does not belong here: what an operati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn, Self, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Literal, NoReturn, Self, TypeAlias
 
 from ninetyfive.errors import DeclarationError, near_names
 from ninetyfive.features import tree
+from ninetyfive.features.functions import FUNCTION, function_source
 from ninetyfive.features.methods import Methods, Plain
-from ninetyfive.features.operation import ONE_HOT
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.source import quoted, source
 
@@ -207,6 +207,42 @@ def concat(*parts: Expr | str) -> Expr:
     return record("concat", parts)
 
 
+def pca(*inputs: Expr | float, components: int = 2) -> Expr:
+    """The places of numbers along the axes of greatest variance of the training rows: one column a component.
+
+    Centred, not scaled: write `.zscore()` where the units differ. Null or NaN in one input gives NaN. It stands last.
+
+    >>> print(pca(col("temp").zscore(), col("dewp").zscore(), components=1))
+    pca(col("temp").zscore(), col("dewp").zscore(), components=1)
+    """
+    return record("pca", inputs, {"components": components})
+
+
+def feature(
+    function: Callable[..., object], inputs: Sequence[Expr], returns: Literal["number", "integer", "boolean", "string"]
+) -> Expr:
+    """A feature by a function of your own, on Polars Series: one for each of `inputs`, all of one length, in order.
+
+    It gives a Series of as many values of the type `returns`, looks at each row by itself, and stands alone: made by
+    `def`, what it needs imported inside. Its source is shipped with the release, which then holds code. Wrong functions
+    raise `DeclarationError`; what it gives is checked each time (`FeatureError`).
+
+    >>> def manhattan(a, b):
+    ...     return a.abs() + b.abs()
+    >>> print(feature(manhattan, [col("dx"), col("dy")], returns="number"))
+    feature(manhattan, [col("dx"), col("dy")], returns="number")
+    """
+    name, text = function_source(function)
+    if isinstance(inputs, Expr | str) or not all(isinstance(item, Expr) for item in inputs):
+        raise DeclarationError(
+            f"feature({name}), inputs=",
+            expected="a list of expressions",
+            got=repr(inputs)[:200],
+            do='write inputs=[col("a"), col("b")]',
+        )
+    return record(FUNCTION, inputs, {"name": name, "source": text, "returns": returns})
+
+
 def record(operation: str, inputs: Sequence[object], arguments: dict[str, object] | None = None) -> Expr:
     """The expression of an operation on expressions and plain values; wrong words raise `DeclarationError`."""
     try:
@@ -221,12 +257,12 @@ def _call(operation: str, inputs: Sequence[object], arguments: dict[str, object]
     nodes = tuple(_node(value) for value in inputs)
     least, _ = entry.inputs
     if len(nodes) < least:
-        raise _refuse(f"at least {least} inputs", str(len(nodes)), f"write {entry.example}")
+        raise _refuse(f"at least {least} input{'s' if least > 1 else ''}", str(len(nodes)), f"write {entry.example}")
     if all(isinstance(node, tree.Constant) for node in nodes):
         raise _refuse("a column", "only constants", "use col(...) for a column")
     for index, node in enumerate(nodes):
-        if isinstance(node, tree.Call) and node.operation == ONE_HOT:
-            raise _refuse("one column", "the many columns of one_hot", "let .one_hot() stand last")
+        if isinstance(node, tree.Call) and OPERATIONS[node.operation].many:
+            raise _refuse("one column", f"the columns of {node.operation}", f"let {node.operation} stand last")
         if node == _NULL and (operation != "if_else" or index == 0):
             raise _refuse("a value", "None", "write .is_null() to ask for nulls")
     if operation == "if_else" and nodes[1] == nodes[2] == _NULL:
@@ -263,7 +299,10 @@ def _where(operation: str, inputs: Sequence[object], arguments: dict[str, object
         return f"{entry.symbol}{shown[0]}"
     if entry.form == "when":
         return "when({}).then({}).otherwise({})".format(*shown)
+    named = [f"{name}={value!r}"[:120] for name, value in arguments.items() if value is not None]
+    if entry.form == "feature":
+        return f"feature({arguments['name']}, [{', '.join(shown)}])"
     if entry.form == "function":
-        return f"{operation}({', '.join(shown)})"
-    written = [*shown[1:], *(f"{name}={value!r}"[:120] for name, value in arguments.items() if value is not None)]
+        return f"{operation}({', '.join([*shown, *named])})"
+    written = [*shown[1:], *named]
     return f"{shown[0]}.{operation}({', '.join(written)})"

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Protocol
 
 from ninetyfive.errors import FeatureError
 from ninetyfive.features import tree
-from ninetyfive.features.operation import ONE_HOT
+from ninetyfive.features.operation import COLUMNS
 from ninetyfive.features.program import Program
 from ninetyfive.features.source import source
 
@@ -99,7 +99,7 @@ class _Body:
     def cell(self, index: int) -> str:
         """What an output adds to the list of the model's inputs."""
         step, text = self.program.steps[index], self.texts[index]
-        if step.type == ONE_HOT:
+        if step.type == COLUMNS:
             return f"*{text}"
         return f"{self.bind('_nan', math.nan)} if {text} is None else {text}" if step.nullable else text
 

@@ -67,7 +67,10 @@ def _text(node: tree.Node, outer: int) -> str:
     if operation.form == "when":
         return "when({}).then({}).otherwise({})".format(*parts)
     if operation.form == "function":
-        return f"{node.operation}({', '.join(parts)})"
+        return f"{node.operation}({', '.join([*parts, *_arguments(node)])})"
+    if operation.form == "feature":
+        values = dict(node.arguments)
+        return f'feature({values["name"]}, [{", ".join(parts)}], returns="{values["returns"]}")'
     written = [*parts[1:], *_arguments(node)]
     return f"{_text(node.inputs[0], _ATOM)}.{node.operation}({', '.join(written)})"
 

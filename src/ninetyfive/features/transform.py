@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
 
 from ninetyfive.errors import FeatureError
 from ninetyfive.features import document, tree
-from ninetyfive.features.frames import FrameFunction, column_names
+from ninetyfive.features.frames import FrameFunction
+from ninetyfive.features.functions import code_of
 from ninetyfive.features.program import Program, check_model_inputs, program
 from ninetyfive.features.rows import Row, RowFeatures, RowValues, every_value, model_inputs
 from ninetyfive.features.source import source
@@ -65,6 +67,11 @@ class Transform:
         """Source column → logical type, for each column that a feature reads, by name."""
         return dict(self.types)
 
+    @property
+    def code(self) -> dict[str, str]:
+        """The sources of the users' functions in it, by their sha256; {} where it is data alone."""
+        return code_of(tree.distinct(root for _, root in self.trees))
+
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The names of the model's inputs (all Float32) in order."""
@@ -78,7 +85,7 @@ class Transform:
             step = self.program.steps[index]
             is_index = step.type == tree.INTEGER and step.outcomes is not None
             size = 1 + max((value for value, _ in step.outcomes or ()), default=0)
-            for column in column_names(self.program, name, index):
+            for column in self.program.columns(name, index):
                 kinds[column] = ("index", size) if is_index else "number"
         return kinds
 
@@ -125,16 +132,17 @@ class Transform:
         ]
 
     def to_json(self) -> str:
-        """The transform as JSON text: versions, columns, and one list of nodes; no code, no pickle."""
+        """The transform as JSON text: versions, columns, and one list of nodes; no pickle, and of `code` the hashes."""
         return document.encode(self.trees, self.types)
 
     @staticmethod
-    def from_json(text: str | bytes) -> Transform:
+    def from_json(text: str | bytes, code: Mapping[str, str] = MappingProxyType({})) -> Transform:
         """The transform that `to_json` wrote; an unknown version or operation, or altered content: `FeatureError`.
 
-        So is a machine that might give other values: `machine` says which.
+        So is a machine that might give other values: `machine` says which. `code` is what its `code` was. Where it has
+        some, that runs as soon as the transform is read.
         """
-        trees, types = document.decode(text)
+        trees, types = document.decode(text, code)
         made = Transform(trees, types)
         read = {name: tree.columns_of(root) for name, root in trees}
         unread = sorted(set(dict(types)).difference(*read.values()))

@@ -26,10 +26,12 @@ STRING = "string"
 TIMESTAMP = "timestamp"
 TIMESTAMP_UTC = "timestamp[UTC]"
 DATE = "date"
+LISTS = {f"list[{element}]": element for element in (BOOLEAN, INTEGER, NUMBER, STRING)}
+"""The types of lists, and the type of their elements."""
 OPAQUE = "opaque"
 NULL = "null"
 
-TYPES = (BOOLEAN, INTEGER, NUMBER, STRING, TIMESTAMP, TIMESTAMP_UTC, DATE, OPAQUE)
+TYPES = (BOOLEAN, INTEGER, NUMBER, STRING, TIMESTAMP, TIMESTAMP_UTC, DATE, *LISTS, OPAQUE)
 TIMES = (TIMESTAMP, TIMESTAMP_UTC)
 NUMERIC = (INTEGER, NUMBER)
 

@@ -2,7 +2,8 @@
 
     release.json    what it is: system, task, columns, paradigms        ┐
     transform.json, schema.json, model.onnx, model.skops, baselines.json │ the release hash covers these
-    metrics.json, lineage.json, golden.json                              ┘
+    metrics.json, lineage.json, golden.json                              │
+    code/<sha256>.py                  functions of the user's own, if any ┘
     evidence.json   who, when, where, how long, the gates: in the manifest, outside the hash
 
 `open_release` is all that a reader of such a folder needs. What does not belong here: how one is made (`steps`).
@@ -42,7 +43,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     `training` and `serving` are the paradigms in force, as declared; `tolerance` is how far the answer of one row may
     be from that of the same row in a batch (0.0: not at all). `missing`: whether a row with a missing input is
-    answered.
+    answered. With `code` the release holds functions of the user's own,
+    which run where it is opened.
     """
 
     system: str
@@ -63,6 +65,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     serving: dict[str, Any]
     tolerance: float
     missing: Literal["answered", "refused"]
+    code: bool = False
     version: int = VERSION
 
 
@@ -121,6 +124,9 @@ def open_release(folder: Path) -> OpenRelease:
     check_folder(folder)
     about = _decode(folder / "release.json")
     refuses = about.missing == "refused"
+    code = (
+        {path.stem: path.read_text(encoding="utf-8") for path in (folder / "code").glob("*.py")} if about.code else {}
+    )
     predictor: Predictor
     if about.native:
         predictor = NativePredictor.of(about.adapter, folder, about.task, about.classes, refuses_missing=refuses)
@@ -130,7 +136,7 @@ def open_release(folder: Path) -> OpenRelease:
         hash=release_hash(folder),
         about=about,
         schema=Schema.from_json((folder / "schema.json").read_bytes()),
-        transform=Transform.from_json((folder / "transform.json").read_bytes()),
+        transform=Transform.from_json((folder / "transform.json").read_bytes(), code),
         predictor=predictor,
         folder=folder,
     )

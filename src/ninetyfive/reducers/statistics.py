@@ -26,6 +26,7 @@ from ninetyfive.reducers.moments import MomentsState, merge_moments, moments_of,
 from ninetyfive.reducers.quantiles import SketchState, merge_sketches, rank_error, sketch_of, values_at, within
 from ninetyfive.reducers.text import distinct_texts
 from ninetyfive.reducers.top_values import Frequent, TopState, keeps_bounds, merge_top, most_frequent, top_of
+from ninetyfive.values import ELEMENTS
 
 _QUARTILES = (0.25, 0.5, 0.75)
 
@@ -54,10 +55,10 @@ class ColumnStatistics(msgspec.Struct, frozen=True):
     """What is known of one column; None where its type has no such thing, or where it has no values.
 
     `min`, `max` and quartiles are values of the column (times in µs, dates in days); `mean` and `std` (population)
-    are of numbers and booleans. A quartile's true rank is within `rank_error` (fraction of the values) of it;
-    `distinct` is within `distinct_error` (relative, three standard deviations; 0 where exact); a value not in `top`
-    occurs at most `top_error` times more than the last value that is, or `top_error` times where `top` holds fewer
-    than 20.
+    are of numbers and booleans. A list stands for its length: all but `nulls` are of lengths. A quartile's true rank is
+    within `rank_error` (fraction of the values) of it; `distinct` is within `distinct_error` (relative, three standard
+    deviations; 0 where exact); a value not in `top` occurs at most `top_error` times more than the last value that is,
+    or `top_error` times where `top` holds fewer than 20.
     """
 
     type: str
@@ -88,11 +89,11 @@ class RowStatistics(msgspec.Struct, frozen=True):
 class Statistics:
     """Rows, and per column nulls, NaN, min, max, mean, std, quartiles, distinct and top values: `RowStatistics`.
 
-    `columns` are (name, logical type): boolean, integer, number, string, timestamp, timestamp[UTC], date or opaque
-    (rows and nulls only). Null and NaN are counted and else left out; −0.0 is 0.0. No rows give None for what needs
-    values. `size` is the buffer of the quantile sketch, `hashes` the number of distinct values counted exactly,
-    `kept` that of values with exact counts; `top` how many of them are shown. A column that is not there or is of no
-    such type raises `PlanError`.
+    `columns` are (name, logical type): boolean, integer, number, string, timestamp, timestamp[UTC], date, a list (told
+    by its length) or opaque (rows and nulls only). Null and NaN are counted and else left out; −0.0 is 0.0. No rows
+    give None for what needs values. `size` is the buffer of the quantile sketch, `hashes` the number of distinct values
+    counted exactly, `kept` that of values with exact counts; `top` how many of them are shown. A column that is not
+    there or is of no such type raises `PlanError`.
 
     >>> reducer = Statistics((("x", "integer"),))
     >>> column = reducer.result(reducer.add(reducer.zero(), pl.DataFrame({"x": [3, 1, 3, None]}))).columns["x"]
@@ -142,7 +143,7 @@ class Statistics:
     @staticmethod
     def example() -> tuple[Statistics, dict[str, Any]]:
         """For the laws."""
-        dtypes = {
+        dtypes: dict[str, Any] = {
             "boolean": pl.Boolean(),
             "integer": pl.Int64(),
             "number": pl.Float64(),
@@ -151,6 +152,10 @@ class Statistics:
             "timestamp[UTC]": pl.Datetime("us", "UTC"),
             "date": pl.Date(),
             "opaque": pl.Time(),
+        }
+        dtypes |= {
+            "list[string]": pl.Series([None, [], ["a"], ["a", None, "b"]]),
+            "list[number]": pl.Series([None, [], [math.nan, 0.5], [None] * 5], dtype=pl.List(pl.Float64)),
         }
         return Statistics(tuple((kind, kind) for kind in dtypes), size=4, hashes=8, kept=4, top=3), dtypes
 
@@ -202,6 +207,8 @@ class Statistics:
         )
 
     def _agree(self, left: ColumnStatistics, right: ColumnStatistics, series: pl.Series) -> bool:
+        if left.type in ELEMENTS:
+            series = _lengths(series)
         exact = ("type", "nulls", "nans", "min", "max", "distinct", "distinct_error")
         if any(getattr(left, name) != getattr(right, name) for name in exact):
             return False
@@ -285,6 +292,14 @@ def _string(reducer: Statistics, series: pl.Series) -> ColumnState:
     )
 
 
+def _lengths(series: pl.Series) -> pl.Series:
+    return series.list.len().cast(pl.Int64)
+
+
+def _list(reducer: Statistics, series: pl.Series) -> ColumnState:
+    return _sorted(reducer, _lengths(series), moments=True)
+
+
 def _opaque(reducer: Statistics, series: pl.Series) -> ColumnState:  # noqa: ARG001
     return ColumnState(series.null_count())
 
@@ -298,4 +313,5 @@ _KERNELS: dict[str, Callable[[Statistics, pl.Series], ColumnState]] = {
     "timestamp[UTC]": _time,
     "date": _time,
     "opaque": _opaque,
+    **dict.fromkeys(ELEMENTS, _list),
 }

@@ -14,7 +14,7 @@ import msgspec
 import polars as pl
 
 from ninetyfive import values
-from ninetyfive.inference import Guess, guess
+from ninetyfive.inference import EMPTY_LIST, Guess, guess
 from ninetyfive.schema import RESERVED, logical_type
 from ninetyfive.values import BLANKS, FALSE_WORDS, INTEGER_TEXT, MISSING_WORDS, NUMBER_TEXT, TRUE_WORDS, Text
 
@@ -142,6 +142,11 @@ def _kinds(column: pl.Series, text: Text) -> tuple[dict[str, int], dict[str, tup
     return counts, examples
 
 
+def _array(element: str) -> pl.Expr:
+    """Whether a JSON text is an array of elements of this form, one or more."""
+    return _TEXT.str.contains(rf"^\[\s*(?:{element})\s*(?:,\s*(?:{element})\s*)*\]$")
+
+
 _TEXT = pl.col("t")
 _CODES = _TEXT.str.contains(f"^{INTEGER_TEXT}$") & ~_TEXT.str.contains(INTEGER_SHAPE)
 _CSV_TESTS: tuple[tuple[str, pl.Expr], ...] = (
@@ -163,6 +168,11 @@ _JSON_TESTS: tuple[tuple[str, pl.Expr], ...] = (
     ("timestamp", _TEXT.str.contains(f'^"{values.NAIVE_TEXT}"$')),
     ("timestamp[UTC]", _TEXT.str.contains(f'^"{values.ZONED_TEXT}"$')),
     ("string", _TEXT.str.starts_with('"')),
+    (EMPTY_LIST, _array("null") | _TEXT.str.contains(r"^\[\s*\]$")),
+    ("list[boolean]", _array("null|true|false")),
+    ("list[integer]", _array(f"null|{INTEGER_TEXT}")),
+    ("list[number]", _array(f"null|{NUMBER_TEXT}")),
+    ("list[string]", _array(r'null|"(?:[^"\\]|\\.)*"')),
     ("opaque", _TEXT.is_not_null()),
 )
 _TESTS = {"csv": _CSV_TESTS, "json": _JSON_TESTS}

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ninetyfive.errors import DeclarationError, near_names
 from ninetyfive.schema import reserved
-from ninetyfive.values import TYPES
+from ninetyfive.values import ELEMENTS, TYPES
 
 Kind = Literal["parquet", "csv", "jsonl", "frame"]
 Urls = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -151,6 +151,9 @@ def _columns(kind: str, time: Any, id: Any, types: Any, optional: Any) -> _Colum
         if type not in TYPES:
             hint = near_names(str(type), TYPES)
             raise _wrong(f"{kind}(types=), column {name!r}", "a column type", type, f"use one of them ({hint})")
+        if kind == "csv" and type in ELEMENTS:
+            do = "write the rows as Parquet or JSON Lines: a CSV field holds no list"
+            raise _wrong(f"{kind}(types=), column {name!r}", "a type of one value", type, do)
     absent = _names(f"{kind}(optional=)", optional)
     for name in absent:
         if name == time or name in ids:

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from ninetyfive.features.encoding import FOLD, LABEL
 from ninetyfive.features.transform import Transform
 from ninetyfive.plan import Map, Part, Plan, Write, WrittenFile, result_of
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.context import Context
-from ninetyfive.steps.labelling import LABEL, PARTS
+from ninetyfive.steps.labelling import PARTS
 from ninetyfive.steps.window import Cut, count_parts, ingested, labelled, no_rows
 from ninetyfive.store.opening import Store
 
@@ -35,8 +36,9 @@ def apply(context: Context, spans: dict[str, Any], cut: dict[str, Any], fitted: 
     `DataError` where there is no row to train on, or none to judge by.
     """
     given, borders = ingested(spans), msgspec.convert(cut, Cut)
-    transform = read_transform(context.store, fitted)
-    rows = labelled(context, given, borders, transform.inputs, "train")
+    transform = read_transform(context.store, fitted, training=True)
+    reads = [name for name in transform.inputs if name != FOLD]
+    rows = labelled(context, given, borders, reads, "train", fold=FOLD in transform.inputs)
     function = transform.frames(keep=(LABEL,))
     label = next(pair for pair in rows.output if pair[0] == LABEL)
     inputs = Map(rows, function, (label, *transform.output))
@@ -57,9 +59,13 @@ def apply(context: Context, spans: dict[str, Any], cut: dict[str, Any], fitted: 
     }
 
 
-def read_transform(store: Store, fitted: dict[str, Any]) -> Transform:
-    """The transform that fit put out."""
-    return Transform.from_json(store.read(fitted["artifacts"]["transform"]))
+def read_transform(store: Store, fitted: dict[str, Any], *, training: bool = False) -> Transform:
+    """The transform that fit put out; that of training rows, where it is another one."""
+    files = fitted["artifacts"]
+    code = {sha256: store.read(sha256).decode() for sha256 in fitted["code"]}
+    return Transform.from_json(
+        store.read(files.get("training", files["transform"]) if training else files["transform"]), code
+    )
 
 
 def training_rows(store: Store, applied: dict[str, Any]) -> tuple[pl.DataFrame, pl.Series]:

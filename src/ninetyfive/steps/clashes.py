@@ -74,7 +74,8 @@ def _remedy(context: Prepared, rows: pl.DataFrame, ids: Sequence[str]) -> str:
         for name in rows.columns
         if name not in ids and rows.select(pl.struct(name).n_unique().over(list(ids)).max()).item() > 1
     ]
-    usable = [name for name in differing if name not in system.hindsight and rows.schema[name] != dtype("opaque")]
+    keyless = (dtype("opaque"), pl.List)
+    usable = [name for name in differing if name not in system.hindsight and rows.schema[name] not in keyless]
     usable.sort(key=lambda name: rows.schema[name].is_float())
     telling = [name for name in usable if rows.select([*ids, name]).is_unique().all()]
     if not usable:

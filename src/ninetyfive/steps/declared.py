@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from ninetyfive.errors import DeclarationError, FeatureError, near_names
 from ninetyfive.features.program import check_model_inputs, program
-from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, NUMBER, STRING, TIMES
+from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, LISTS, NUMBER, OPAQUE, STRING, TIMES
 from ninetyfive.metrics import DEFAULT_METRICS, Task
 from ninetyfive.schema import Schema
 from ninetyfive.steps.release import paradigms
@@ -34,6 +34,15 @@ def check_declared(system: Declaration, schema: Schema) -> None:
         ("slices=", system.slices),
     ):
         _check_columns(f"{where}, {what}", names, schema)
+    for what, names in (("source, id=", system.source.id), ("entity=", system.entity), ("slices=", system.slices)):
+        for name in names:
+            if schema.types[name] in (*LISTS, OPAQUE):
+                raise DeclarationError(
+                    f"{where}, {what}",
+                    expected="columns of booleans, numbers, strings or times",
+                    got=f"{name!r} of type {schema.types[name]}",
+                    do="name another column",
+                )
     for what, column in (("source, time=", system.source.time), ("label_time=", system.label_time)):
         if column is not None and schema.types[column] not in (*TIMES, DATE):
             raise DeclarationError(

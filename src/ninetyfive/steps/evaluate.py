@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ninetyfive.errors import DataError, FeatureError, IntegrityError
+from ninetyfive.features.encoding import FOLD, LABEL
 from ninetyfive.features.transform import Transform
 from ninetyfive.metrics import Task
 from ninetyfive.models.baselines import baseline_from
@@ -30,7 +31,6 @@ from ninetyfive.reducers.scores import BinaryScores, ClassScores, NumberScores
 from ninetyfive.steps.apply import read_transform
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import metrics_of
-from ninetyfive.steps.labelling import FOLD, LABEL
 from ninetyfive.steps.window import Cut, Ingested, ingested, labelled, labelled_depends
 
 GOLDEN = 32
@@ -63,7 +63,7 @@ def evaluate(
     system = context.declaration
     request = tuple(name for name in given.schema.names if name not in system.hindsight)
     champion_inputs = judge.champion.transform.inputs if judge.champion else {}
-    test = labelled(context, given, borders, (*request, *champion_inputs, *system.slices), "test")
+    test = labelled(context, given, borders, (*request, *champion_inputs, *system.slices), "test", fold=True)
     keep = tuple(dict.fromkeys((*system.slices, LABEL, FOLD)))
     score = Score(judge.scorers, keep, judge.task, judge.classes)
     scored = Map(test, score, score.output(test.output))

@@ -11,13 +11,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import polars as pl
 
+from ninetyfive.errors import FeatureError
 from ninetyfive.features.fitting import Fitting, Phase
+from ninetyfive.features.frames import frame_of
+from ninetyfive.features.functions import code_of
 from ninetyfive.features.machine import stated
+from ninetyfive.features.transform import Transform
+from ninetyfive.features.tree import distinct
 from ninetyfive.hashing import content_hash
 from ninetyfive.plan import Map, Part, Plan, Read, Reduce, merge_states, result_of
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.reducer import Reducer
+from ninetyfive.reducers.sample import Sample
 from ninetyfive.steps.context import Context
 from ninetyfive.steps.window import (
     Cut,
@@ -32,26 +39,61 @@ from ninetyfive.steps.window import (
 )
 
 ROWS = "__rows"
+TRIED = 200
+"""How many training rows a user's function is tried out on."""
 
 
 def fit_depends(context: Context) -> Any:
     """What decides the transform beside spans and borders: the features, what they depend on, which rows train."""
-    declared = context.declaration.features
-    features = [[name, str(feature)] for name, feature in declared.items()]
-    return [features, stated(feature.node for feature in declared.values()), labelled_depends(context)]
+    features = context.declaration.features
+    nodes = [feature.node for feature in features.values()]
+    declared = [[name, str(feature)] for name, feature in features.items()]
+    return [declared, sorted(code_of(distinct(nodes))), stated(nodes), labelled_depends(context)]
 
 
 def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:
-    """Returns the artifact `transform` (JSON), its source text by feature, and the number of phases."""
+    """Returns `transform` (JSON) and where it is another one `training`, source texts, functions, number of phases.
+
+    `features` is the source text of each feature, `code` the functions of the user's own by their sha256, which are
+    artifacts too. `FeatureError` where such a function does not look at each row by itself.
+    """
     given, borders = ingested(spans), msgspec.convert(cut, Cut)
-    fitting = Fitting(context.declaration.features, given.schema.types)
+    fitting = Fitting(context.declaration.features, given.schema.types, given.task)
     phases = 0
     while (phase := fitting.phase()) is not None:
         fitting.advance(_states(context, given, borders, phase))
         phases += 1
-    transform = fitting.transform()
-    artifact = context.store.put_bytes(transform.to_json().encode())
-    return {"phases": phases, "features": transform.features, "artifacts": {"transform": artifact}}
+    transform, training = fitting.transform(), fitting.training_transform()
+    if transform.code:
+        _try_out(context, given, borders, transform)
+    store = context.store
+    artifacts = {"transform": store.put_bytes(transform.to_json().encode())}
+    if training != transform:
+        artifacts["training"] = store.put_bytes(training.to_json().encode())
+    code = [store.put_bytes(text.encode()) for text in transform.code.values()]
+    artifacts |= {f"code {sha256}": sha256 for sha256 in code}
+    return {"phases": phases, "features": transform.features, "code": code, "artifacts": artifacts}
+
+
+def _try_out(context: Context, given: Ingested, cut: Cut, transform: Transform) -> None:
+    """Ask the user's functions for rows together and alone: `FeatureError` where a row depends on its neighbours."""
+    columns = tuple(transform.inputs)
+    sample = Sample(TRIED, columns, columns)
+    rows = labelled(context, given, cut, columns, "train")
+    found = result_of(sample, context.engine.run({"sample": Reduce(rows, sample)})["sample"])
+    frame = frame_of(found, transform.inputs)
+    together = transform.frames()(frame)
+    alone = pl.concat([transform.frames()(frame.slice(at, 1)) for at in range(frame.height)] or [together])
+    for name in together.columns:
+        apart = together[name].ne_missing(alone[name])
+        if apart.any():
+            at = apart.arg_true()[0]
+            raise FeatureError(
+                f"feature {name!r}",
+                expected="a function that looks at each row by itself",
+                got=f"{together[name][at]} among {frame.height} rows, {alone[name][at]} for the same row alone",
+                do="compute from the values of the row; learn from all rows with .zscore() and the like",
+            )
 
 
 def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[str, Any]:
@@ -90,11 +132,11 @@ def _merged(reducer: Reducer[Any, Any], states: Mapping[str, Any]) -> Any:
 
 
 def _plans(context: Context, given: Ingested, cut: Cut, phase: Phase, parts: tuple[Part, ...]) -> dict[str, Plan]:
-    needed = [name for name, _ in phase.function.types]
-    rows = labelled(context, given, cut, needed, "train")
+    rows = labelled(context, given, cut, phase.reads, "train", fold=phase.fold)
     assert isinstance(rows.input, Read)
     some = Map(Read(parts, rows.input.reader, rows.input.columns), rows.function, rows.output)
-    columns = Map(some, phase.function, phase.output)
+    keep = tuple(column for column in rows.output if column[0] in phase.keep)
+    columns = Map(some, phase.function, (*keep, *phase.output))
     return {name: Reduce(columns, reducer) for name, reducer in {**phase.reducers, ROWS: Counts()}.items()}
 
 
@@ -109,8 +151,8 @@ def _trains_whole(context: Context, given: Ingested, cut: Cut, part: Part) -> bo
 
 def _state_key(context: Context, part: Part, phase: Phase) -> str:
     system = context.declaration
+    key = system.source.id if phase.fold else ()
     program = [[name, repr(node)] for name, node in phase.function.outputs]
     depends = stated([system.label.node, *(node for _, node in phase.function.outputs)])
-    return content_hash(
-        ["fit", part.without, dict(part.options)["checks"], str(system.label), system.source.time, program, depends]
-    )
+    rows = [part.without, dict(part.options)["checks"], str(system.label), system.source.time, key]
+    return content_hash(["fit", *rows, program, depends])

@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from ninetyfive.conform import Conform
+from ninetyfive.features.encoding import LABEL
 from ninetyfive.hashing import content_hash
 from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Plan, Read, Reduce, Write, WrittenFile, result_of
 from ninetyfive.reducers.counts import Counts
@@ -35,7 +36,7 @@ from ninetyfive.span_checks import Finding, SpanCounts, causes_text, check_colum
 from ninetyfive.steps.clashes import judge_clashes
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import task_of
-from ninetyfive.steps.labelling import LABEL, LABEL_DTYPES, LabelOnly
+from ninetyfive.steps.labelling import LABEL_DTYPES, LabelOnly
 from ninetyfive.steps.repeats import Verdicts, judge, places_of, shared_plan
 from ninetyfive.steps.window import Ingested, SpanEntry, statistics_key, times_key
 from ninetyfive.store.records import SpanRecord

@@ -15,16 +15,14 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from ninetyfive.features.encoding import FOLD, FOLDS, LABEL
 from ninetyfive.features.frames import FrameFunction
 from ninetyfive.features.transform import needed
 from ninetyfive.features.tree import Node
 from ninetyfive.hashing import mix, row_hash
 from ninetyfive.metrics import Task
 
-LABEL = "__label"
 PART = "__part"
-FOLD = "__fold"
-FOLDS = 20
 PARTS = ("train", "test", "embargo", "unlabelled", "outside")
 LABEL_DTYPES: dict[Task, pl.DataType] = {"binary": pl.Boolean(), "multiclass": pl.String(), "regression": pl.Float64()}
 Output = tuple[tuple[str, pl.DataType], ...]
@@ -39,7 +37,7 @@ class Labelling:
     `label` is lowered by `types` (column → logical type). `time` and `known` name columns, or `known` is the delay of
     the label after `time` in µs. `start`, `cut` and `as_of` are µs (None: no such border). Without a cut rows are
     split by a hash of `key`, a share `test` of them held out. With `part` only the rows of that part come out, without
-    `__part`; those of the test with `__fold` (0 to 19, by a hash of `key`).
+    `__part`; with `fold` they have `__fold` (0 to 19, by a hash of `key`).
     NaN labels count as null: unlabelled.
     """
 
@@ -55,6 +53,7 @@ class Labelling:
     test: float = 0.2
     keep: tuple[str, ...] = ()
     part: Literal["train", "test"] | None = None
+    fold: bool = False
 
     def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
         rows = frame.with_columns(label_of(frame, self.label, self.types, self.task))
@@ -64,7 +63,7 @@ class Labelling:
         if self.part is None:
             return rows.select(*self.keep, LABEL, PART)
         rows = rows.filter(pl.col(PART) == self.part)
-        if self.part == "train":
+        if not self.fold:
             return rows.select(*self.keep, LABEL)
         fold = mix(row_hash(rows, self.key) ^ _SALT) % np.uint64(FOLDS)
         return rows.select(*self.keep, LABEL, pl.Series(FOLD, fold.astype(np.int64)))
@@ -72,18 +71,18 @@ class Labelling:
     def output(self, dtypes: Output) -> Output:
         """What comes out of frames with the columns `dtypes`."""
         known = dict(dtypes)
-        last: dict[str | None, Output] = {None: ((PART, pl.String()),), "test": ((FOLD, pl.Int64()),)}
+        last = ((PART, pl.String()),) if self.part is None else ((FOLD, pl.Int64()),) if self.fold else ()
         return (
             *((name, known[name]) for name in self.keep),
             (LABEL, LABEL_DTYPES[self.task]),
-            *last.get(self.part, ()),
+            *last,
         )
 
     @property
     def reads(self) -> tuple[str, ...]:
         """The columns that the decision itself needs."""
         known = (self.known,) if isinstance(self.known, str) else ()
-        key = self.key if self.cut is None or self.part == "test" else ()
+        key = self.key if self.cut is None or self.fold else ()
         return tuple(dict.fromkeys((*key, *((self.time,) if self.time else ()), *known)))
 
     def _part(self) -> pl.Expr:

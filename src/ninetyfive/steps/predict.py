@@ -17,6 +17,7 @@ from ninetyfive.conform import Conform
 from ninetyfive.errors import UsageError
 from ninetyfive.models.release import OpenRelease
 from ninetyfive.models.scoring import Output, Score
+from ninetyfive.parsing import parse
 from ninetyfive.plan import Engine, Map, Plan, Read, Write, WrittenFile
 from ninetyfive.schema import Schema
 from ninetyfive.sources.discovery import discover
@@ -25,6 +26,7 @@ from ninetyfive.sources.readers import reader_of
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.span_checks import check_columns
 from ninetyfive.store.failures import disk_errors
+from ninetyfive.values import plain
 
 PREDICTION = "prediction"
 FORMATS = (".parquet", ".csv", ".jsonl")
@@ -146,6 +148,19 @@ def _stream(rows: Rows, path: Path, suffix: str) -> None:
     with path.open("wb") as stream:
         for number, frame in enumerate(rows.frames()):
             if suffix == ".csv":
-                frame.write_csv(stream, include_header=number == 0)
+                _flat(frame).write_csv(stream, include_header=number == 0)
             else:
                 frame.write_ndjson(stream)
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with what CSV cannot hold as text: lists as their JSON, bytes as their text or base64."""
+    columns = []
+    for series in frame.iter_columns():
+        if series.dtype == pl.Binary:
+            columns.append(pl.Series(series.name, [plain(value, "opaque") for value in series], dtype=pl.String))
+        elif series.dtype == pl.List:
+            columns.append(parse(series, "opaque", "typed")[0].cast(pl.String))
+        else:
+            columns.append(series)
+    return pl.DataFrame(columns)

@@ -46,7 +46,9 @@ def release(context: Prepared, *needed: Outputs) -> Outputs:
             **{f"baseline-{name}.json": trained["artifacts"][name] for name in ("constant", "linear")},
             **{name: trained["artifacts"][name] for name in trained["files"]},
         }
+        copies |= {f"code/{sha256}.py": sha256 for sha256 in fitted["code"]}
         for name, artifact in copies.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(store.path(artifact), folder / name)
         (folder / "schema.json").write_bytes(context.schema.to_json())
         _write(folder / "release.json", _about(context, fitted, trained))
@@ -104,6 +106,7 @@ def _about(context: Prepared, fitted: Outputs, trained: Outputs) -> About:
         classes=tuple(trained["classes"]),
         columns=tuple(trained["columns"]),
         features=fitted["features"],
+        code=bool(fitted["code"]),
         label=str(system.label),
         id=system.source.id,
         entity=system.entity,

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ninetyfive.features.encoding import LABEL
 from ninetyfive.plan import CHUNK_ROWS, POSITION, SPAN, Map, Part, Plan, Read
 from ninetyfive.relations import CONFLICT, DUPLICATE, VERDICT, repeated_ids, shared_ids
 from ninetyfive.sources.spans import SpanReader
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import task_of
-from ninetyfive.steps.labelling import LABEL, label_of
+from ninetyfive.steps.labelling import label_of
 
 Places = dict[str, list[int]]
 """{span: positions, ascending}."""

@@ -131,6 +131,8 @@ def labelled(
     cut: Cut,
     columns: Iterable[str],
     part: Literal["train", "test"] | None,
+    *,
+    fold: bool = False,
 ) -> Map:
     """The plan of the window's rows with `columns` and what `Labelling` adds; of one part only where given."""
     system, schema = context.declaration, given.schema
@@ -149,6 +151,7 @@ def labelled(
         test=cut.test,
         keep=keep,
         part=part,
+        fold=fold,
     )
     needed = {*keep, *labelling.reads, *system.label_columns}
     read = tuple(name for name in schema.names if name in needed)
