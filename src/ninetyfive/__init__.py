@@ -2,7 +2,7 @@
 
 from ninetyfive.api import System
 from ninetyfive.errors import NinetyfiveError
-from ninetyfive.features.recording import Expr, col, concat, feature, pca, when
+from ninetyfive.features.recording import Expr, coalesce, col, concat, cross, feature, greatest, least, pca, when
 from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet
 from ninetyfive.system import (
     DynamicServing,
@@ -28,12 +28,16 @@ __all__ = [
     "StaticTraining",
     "System",
     "__version__",
+    "coalesce",
     "col",
     "concat",
+    "cross",
     "csv",
     "feature",
     "frame",
+    "greatest",
     "jsonl",
+    "least",
     "parquet",
     "pca",
     "when",

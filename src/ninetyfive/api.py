@@ -84,7 +84,8 @@ class System(Declaration):
         """Answer a Polars frame (or what one is made from): id columns and `prediction`, in the order of the rows.
 
         Multiclass gives a column `prediction:CLASS` each. A row that breaks the request's schema raises `DataError`
-        that names rule, column and value. `release` is a hash or its beginning; default: the champion.
+        that names rule, column and value. `release` is a hash or its beginning; default: the champion. Few rows are
+        answered one by one, more of them by the engine, whichever was measured to be quicker; the bits are the same.
         """
         import tempfile
 
@@ -92,22 +93,26 @@ class System(Declaration):
 
         from ninetyfive.errors import DataError
         from ninetyfive.sources.files import frame
-        from ninetyfive.steps.predict import predict
+        from ninetyfive.steps.predict import predict, predict_few
 
-        settings = self.settings
+        settings, source = self.settings, frame(rows)
         with self._store(settings) as store, tempfile.TemporaryDirectory() as folder:
             opened = self._open(store, release)
-            answered = predict(opened, frame(rows), self._engine(settings, Silent()), Path(folder))
-            rejected = answered.rejected.count
-            if rejected:
-                first = pl.concat(answered.rejected.frames()).row(0, named=True)
+            if pl.DataFrame(rows).height <= opened.crossover:
+                answers, rejected = predict_few(opened, source)
+            else:
+                answered = predict(opened, source, self._engine(settings, Silent()), Path(folder))
+                answers = pl.concat(answered.answers.frames(), rechunk=True)
+                rejected = pl.concat(answered.rejected.frames())
+            if rejected.height:
+                first = rejected.row(0, named=True)
                 raise DataError(
                     f"predict, column {first['column']!r}",
                     expected="rows that keep the schema",
-                    got=f"{rejected} that do not, the first by rule {first['rule']!r}: {first['value']}",
+                    got=f"{rejected.height} that do not, the first by rule {first['rule']!r}: {first['value']}",
                     do="correct the rows, or use predict_file, which puts such rows aside",
                 )
-            return pl.concat(answered.answers.frames(), rechunk=True)
+            return answers
 
     def predict_file(self, input: str, output: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Answer a file of rows into a file; rows that break the schema go into `OUTPUT.rejected.ENDING` beside it."""
@@ -189,6 +194,25 @@ class System(Declaration):
         from ninetyfive.steps.review import shown
 
         return shown(self.folder)
+
+    def explain_features(self, *, release: str | None = None) -> dict[str, Any]:
+        """Each feature: its tree, what it learned, what it costs, how often it is missing, what the model sees.
+
+        Of a release (a hash or its beginning; default: the champion, else the newest), measured now on rows that it was
+        made from. Before there is one, what is declared.
+        """
+        from ninetyfive.steps.explain import explain, explain_declared
+
+        settings = self.settings
+        if not self._exists(settings):
+            return explain_declared(self.features)
+        with self._store(settings) as store:
+            if release is None and store.champion() is None:
+                made = store.releases()
+                if not made:
+                    return explain_declared(self.features)
+                release = made[0].release
+            return explain(self._open(store, release), store)
 
     def accept_schema(self) -> dict[str, Any]:
         """Mark schema.toml as reviewed; where it differs from the champion's schema, with the next version."""

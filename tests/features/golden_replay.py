@@ -3,7 +3,7 @@
     python tests/features/golden_replay.py        any Python of 3.11 to 3.13; prints a verdict, exit 1 where one differs
     … --whole                                     exit 1 also where a case, or frames, cannot be asked
 
-Rows need nothing but Python itself (an operation that needs more is told as not asked); frames are asked too where
+Rows need nothing but Python and tzdata (an operation that needs more is told as not asked); frames are asked too where
 Polars and the package are installed. An operation that depends on the machine, and finds another version of that, is
 refused by the package, with the reason. `golden.py` writes the file. What does not belong here: pytest, Hypothesis.
 """

@@ -67,6 +67,7 @@ for _kind in LISTS:
 finite = floats.filter(math.isfinite)
 bounds = st.none() | finite | integers
 
+zones = st.sampled_from(["Europe/Paris", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Africa/Casablanca"])
 grams = st.just({"buckets": 4, "shortest": 1, "longest": 2, "of": "characters"})
 
 ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
@@ -76,6 +77,30 @@ ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     .map(lambda pair: {"low": pair[0], "high": pair[1]}),
     "cast": st.fixed_dictionaries({"to": st.sampled_from(["integer", "number", "string", "date", "timestamp"])}),
     "list_element": st.fixed_dictionaries({"index": st.integers(-4, 4)}),
+    "round": st.fixed_dictionaries({"digits": st.integers(-15, 15)}),
+    "isin": st.sampled_from([strings, integers, finite, st.booleans()])
+    .flatmap(lambda values: st.lists(values, min_size=1, max_size=4, unique=True))
+    .map(lambda values: {"values": values}),
+    "bucketize": st.fixed_dictionaries(
+        {
+            "edges": st.lists(finite | integers, min_size=1, max_size=5, unique_by=float).map(
+                lambda x: sorted(x, key=float)
+            ),
+            "left_closed": st.booleans(),
+        }
+    ),
+    "hash_bucket": st.fixed_dictionaries({"n": st.sampled_from([2, 1000, 100_000])}),
+    "slice": st.fixed_dictionaries({"start": st.integers(-4, 4), "length": st.none() | st.integers(1, 4)}),
+    "contains": st.fixed_dictionaries({"text": strings.filter(bool)}),
+    "starts_with": st.fixed_dictionaries({"prefix": strings.filter(bool)}),
+    "ends_with": st.fixed_dictionaries({"suffix": strings.filter(bool)}),
+    "replace": st.fixed_dictionaries({"old": strings.filter(bool), "new": strings}),
+    "split_part": st.fixed_dictionaries({"separator": strings.filter(bool), "index": st.integers(-3, 3)}),
+    "since": st.fixed_dictionaries(
+        {"unit": st.sampled_from(["seconds", "minutes", "hours", "days", "weeks", "years"])}
+    ),
+    "in_zone": st.fixed_dictionaries({"zone": zones}),
+    "from_zone": st.fixed_dictionaries({"zone": zones}),
     "quantile_bins": st.fixed_dictionaries({"n": st.integers(2, 5)}),
     "vocabulary": st.fixed_dictionaries({"top": st.none() | st.integers(1, 5), "min_count": st.integers(1, 2)}),
     "winsorize": st.just({"low": 0.1, "high": 0.9}),
@@ -221,16 +246,16 @@ def calls(draw: st.DrawFn, operation: Operation, depth: int, wanted: str | None 
 @st.composite
 def trees(draw: st.DrawFn, kind: str, depth: int) -> Expr:
     """A random tree of logical type `kind`: `depth` operations above one another, where the type has any."""
-    if depth <= 0:
+    if depth <= 0 or not giving(kind):
         if kind not in LISTS and draw(st.integers(0, 3)) == 0:
             return Expr(tree.Constant(kind, draw(VALUES[kind])))
         return Expr(tree.Column(f"{kind} {draw(st.integers(1, 2))}"))
-    return draw(calls(OPERATIONS[draw(st.sampled_from(_giving(kind)))], depth, kind))
+    return draw(calls(OPERATIONS[draw(st.sampled_from(giving(kind)))], depth, kind))
 
 
 @cache
-def _giving(kind: str) -> list[str]:
-    """The operations that may give a type: with some of their sampled arguments."""
+def giving(kind: str) -> list[str]:
+    """The operations that may give a type, with some of their sampled arguments; none gives a list."""
     found = []
     for name, operation in OPERATIONS.items():
         if operation.many:

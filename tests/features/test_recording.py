@@ -17,24 +17,15 @@ import pytest
 from ninetyfive.errors import DeclarationError
 from ninetyfive.features import tree
 from ninetyfive.features.operations import OPERATIONS
-from ninetyfive.features.recording import Expr, col, concat, feature, pca, when
+from ninetyfive.features.recording import Expr, coalesce, col, concat, cross, feature, greatest, least, pca, when
 
 
 def distance_km(a: Any, b: Any) -> Any:
     return (a * a + b * b).sqrt()
 
 
-SCOPE = {
-    "col": col,
-    "concat": concat,
-    "when": when,
-    "pca": pca,
-    "feature": feature,
-    "distance_km": distance_km,
-    "date": date,
-    "datetime": datetime,
-    "timezone": timezone,
-}
+FUNCTIONS = (coalesce, col, concat, cross, distance_km, feature, greatest, least, pca, when, date, datetime, timezone)
+SCOPE = {function.__name__: function for function in FUNCTIONS}
 
 TEXTS = [
     'col("distance").log1p().zscore()',
@@ -61,6 +52,22 @@ TEXTS = [
     'col("a") < float("inf")',
     'col("s").lower().vocabulary(top=3, min_count=2).one_hot()',
     'col("a").quantile_bins(10)',
+    '(col("a") ** 2) ** col("b")',
+    'col("a") ** col("b") ** -1.0',
+    '-col("a") ** 2 * 3',
+    '(-col("a")) ** -col("b")',
+    '(col("a") * 2) ** (col("b") + 1)',
+    '(-2) ** col("a")',
+    '2 ** col("a")',
+    '(col("a") ** 0.5).round(digits=-2)',
+    'col("a").round()',
+    'col("a").isin([0.5, 1.0])',
+    'col("a").bucketize([-1.0, 2.5], left_closed=True).one_hot()',
+    'cross(col("a"), col("b").hour(), True).hash_bucket(1000)',
+    'coalesce(1, col("a"), least(col("b"), greatest(col("c"), 2.5)))',
+    'col("s").slice(-3).replace("\\"", "").split_part("-", -1)',
+    'col("t").since(datetime(2013, 1, 1, 0, 0))',
+    'col("t").in_zone("America/New_York").since(col("u"), unit="years")',
 ]
 
 
@@ -87,9 +94,8 @@ def test_methods_and_table_agree() -> None:
         assert getattr(Expr, name).__doc__
         parameters = list(inspect.signature(getattr(Expr, name)).parameters.values())[1:]
         written = [argument.name for argument in OPERATIONS[name].arguments]
-        assert [parameter.name for parameter in parameters] == (
-            ["value"] if name in ("fill_null", "list_contains") else written
-        )
+        others = {"fill_null": ["value"], "list_contains": ["value"], "since": ["other"]}.get(name, [])
+        assert [parameter.name for parameter in parameters] == [*others, *written]
 
 
 def test_reflected_operators_keep_their_order() -> None:
@@ -158,6 +164,31 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: col("y") + when(col("x") > 1).then(1), r"a finished when"),  # type: ignore[operator]
     (lambda: concat(col("x")), r"at least 2 inputs"),
     (lambda: concat("a", "b"), r"only constants"),
+    (lambda: cross(col("x")), r"at least 2 inputs"),
+    (lambda: coalesce(col("x"), None), r"expected a value, got None"),  # type: ignore[arg-type]
+    (lambda: least(1, 2), r"only constants"),
+    (lambda: col("x").round(16), r"digits: an integer from -15 to 15"),
+    (lambda: col("x").isin([]), r"values: 1 to 100000 values"),
+    (lambda: col("x").isin("ab"), r"values: a list"),
+    (lambda: col("x").isin([1, True]), r"of one kind"),
+    (lambda: col("x").isin([0.0, -0.0]), r"values: each value once"),
+    (lambda: col("x").isin([0.5, float("nan")]), r"values: a finite number"),
+    (lambda: col("x").bucketize(5), r"edges: a list of numbers"),  # type: ignore[arg-type]
+    (lambda: col("x").bucketize([]), r"edges: 1 to 10,000 numbers, got '0 numbers'"),
+    (lambda: col("x").bucketize([1, 1.0]), r"edges: each above the one before"),
+    (lambda: col("x").bucketize([1, float("inf")]), r"edges: finite numbers"),
+    (lambda: col("x").bucketize(["a"]), r"edges: finite numbers"),  # type: ignore[list-item]
+    (lambda: col("x").bucketize([1], left_closed=1), r"left_closed: True or False"),  # type: ignore[arg-type]
+    (lambda: col("x").hash_bucket(1), r"n: an integer from 2 to 100000"),
+    (lambda: col("x").slice(0, 0), r"length: an integer from 1"),
+    (lambda: col("x").contains(""), r"text: a string that is not empty"),
+    (lambda: col("x").replace("a", None), r"new: a string"),  # type: ignore[arg-type]
+    (lambda: col("x").starts_with("\ud800"), r"UTF-8"),
+    (lambda: col("x").split_part("-", 1.0), r"index: an integer from -1000 to 1000"),  # type: ignore[arg-type]
+    (lambda: col("x").since(col("y"), "months"), r"unit: one of seconds, minutes"),  # type: ignore[arg-type]
+    (lambda: col("x").in_zone("Europe/Pariss"), r"did you mean 'Europe/Paris'"),
+    (lambda: col("x").in_zone("../zones"), r"zone: the name of a time zone"),
+    (lambda: col("x").from_zone(2), r"zone: the name of a time zone"),  # type: ignore[arg-type]
 ]
 
 

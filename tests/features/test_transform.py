@@ -161,6 +161,28 @@ def test_overflow_is_refused_with_operation_and_values() -> None:
             compute()
 
 
+@pytest.mark.parametrize(
+    ("feature", "value", "message"),
+    [
+        (col("i").abs(), -(2**63), r"operation abs: .*col\(\"i\"\)\.abs\(\) of -9223372036854775808\."),
+        (col("i").round(-1), 2**63 - 1, r"operation round: .* of 9223372036854775807\."),
+        (col("i") ** 2, 2**32, r"operation power: .* of 4294967296 and 2\."),
+        (col("i") ** 63, 2, r"operation power: .* of 2 and 63\."),
+        (2 ** col("i"), 63, r"operation power: .* of 2 and 63\."),
+        (2 ** col("i"), 2**62, r"operation power: .* of 2 and 4611686018427387904\."),
+        (col("i") ** col("i"), -1, r"operation power: .* of -1 and -1\."),
+    ],
+)
+def test_integers_that_leave_64_bits_are_refused_by_name(feature: Expr, value: int, message: str) -> None:
+    transform = fit({"i": feature})
+    for compute in (
+        lambda: transform.frames()(pl.DataFrame({"i": [1, value]})),
+        lambda: transform.rows()({"i": value}),
+    ):
+        with pytest.raises(FeatureError, match=message):
+            compute()
+
+
 def test_missing_columns_are_named() -> None:
     transform = fit({"i": col("i") + col("a")})
     with pytest.raises(FeatureError, match=r"column 'i'.*did you mean|column 'i'.*there are: a"):

@@ -162,8 +162,21 @@ def trace(
 
 
 @schema_app.command("show")
-def schema_show(system: SystemFile = DEFAULT, json: Json = False) -> None:
-    """The schema in force, and whether anybody has reviewed it."""
+def schema_show(
+    features: Annotated[
+        bool, typer.Option("--features", help="The features instead: tree, constants, cost, nulls, what a model sees.")
+    ] = False,
+    release: ReleaseOption = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """The schema in force, and whether anybody has reviewed it; with --features what becomes of its columns.
+
+    The features are those of the champion, or of --release, measured now on rows that it was made from.
+    """
+    if features:
+        printing.features(load_system(system).explain_features(release=release), json)
+        return
     printing.schema(load_system(system).schema(), json)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from rich.console import Console
@@ -95,7 +95,8 @@ def _table(*columns: str, title: str | None = None) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
     table.min_width = len(title or "")
     for name in columns:
-        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
+        justify: Literal["left", "right"] = "right" if name.startswith(">") else "left"
+        table.add_column(name.removeprefix(">"), justify=justify, overflow="fold")
     return table
 
 
@@ -297,6 +298,48 @@ def schema(document: Document, as_json: bool) -> None:
         told = ", ".join(f"{key} {_rule(value)}" for key, value in rules.items())
         table.add_row(escape(column["name"]), escape(column["type"]), allowed, escape(told))
     _console().print(table)
+
+
+def features(document: Document, as_json: bool) -> None:
+    """The outcome of `schema show --features`."""
+    if as_json:
+        emit(document)
+        return
+    console = _console()
+    if document["release"] is None:
+        table = _table("feature", "tree", title="declared, not fitted yet: `ninetyfive run`")
+        for one in document["features"]:
+            table.add_row(escape(one["feature"]), escape(one["tree"]))
+        console.print(table)
+        return
+    title = f"release {document['release'][:12]}, on {_count(document['rows'], 'row')} it was made from"
+    table = _table("feature", "tree", "learned", ">ns a row", ">missing", "the model sees", title=title)
+    for one in document["features"]:
+        told = "; ".join(_constants(part["constants"]) for part in one["learned"])
+        cells = (one["feature"], one["tree"], told, f"{one['nanoseconds']:,}", _percent(one["null_rate"]), one["sees"])
+        table.add_row(*map(escape, cells))
+    console.print(table)
+    costs = document["costs"]
+    console.print(
+        f"all together {costs['row'] * 1e6:.1f} µs a row alone; frames {costs['frame'] * 1e6:.0f} µs and "
+        f"{costs['frame_row'] * 1e6:.2f} µs a row, quicker from {_count(costs['crossover'], 'row')} on"
+    )
+    if document["code"]:
+        console.print("[bold]this release holds code[/]: functions of your own run where it is opened, and need Polars")
+
+
+def _constants(constants: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_constant(value)}" for name, value in constants.items())
+
+
+def _constant(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_constant, value)) + "]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share else "0"
 
 
 def _rule(value: Any) -> str:

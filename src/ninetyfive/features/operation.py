@@ -7,8 +7,8 @@
 A `Site` is one use of an operation as both lowerings are told about it. A learned operation also says which reducer
 it needs (`analyzer`) and how the answer becomes constants (`learn`).
 
-What does not belong here: the operations themselves (`arithmetic`, `missing`, `times`, `texts`, `lists`,
-`learned`, `categories`; `operations` puts them into one table), and polars, which the lowerings are handed.
+What does not belong here: the operations themselves (`operations` puts those of all files into one table), and polars,
+which the lowerings are handed.
 """
 
 from __future__ import annotations
@@ -234,6 +234,37 @@ def over_distinct(pl: Polars, frame: Frame, function: Callable[[Any], Any], dtyp
         return series.replace_strict(old, new, default=None, return_dtype=dtype)
 
     return frame.map_batches(apply, return_dtype=dtype, is_elementwise=True)
+
+
+def once(pl: Polars, frames: Sequence[Frame], function: Callable[..., Frame], dtype: Any) -> Frame:
+    """`function` of `frames`, each computed once: Polars computes an expression as often as it is written down.
+
+    Without it, a lowering that reads its input twice doubles the work of all that is below it.
+    """
+    names = [str(place) for place in range(len(frames))]
+    expression = function(*(pl.col(name) for name in names))
+
+    def apply(series: Sequence[Any]) -> Any:
+        height = 0 if any(not len(one) for one in series) else max(len(one) for one in series)
+        full = [one.new_from_index(0, height) if len(one) == 1 else one for one in series]
+        return pl.DataFrame(dict(zip(names, full, strict=True))).select(expression).to_series()
+
+    return pl.map_batches(list(frames), apply, return_dtype=dtype, is_elementwise=True)
+
+
+def over_each(pl: Polars, frames: Sequence[Frame], function: Callable[..., Any], dtype: Any) -> Frame:
+    """`function` of the values of each row, null where one is null. For what Polars computes otherwise than Python.
+
+    Numbers are no case for `over_distinct`: few repeat, and -0.0 would be taken for 0.0.
+    """
+
+    def apply(series: Sequence[Any]) -> Any:
+        height = max(len(one) for one in series)
+        columns = [one.to_list() * (height if len(one) == 1 else 1) for one in series]
+        values = [None if None in row else function(*row) for row in zip(*columns, strict=False)]
+        return pl.Series(series[0].name, values, dtype=dtype)
+
+    return pl.map_batches(list(frames), apply, return_dtype=dtype, is_elementwise=True)
 
 
 def fail(where: str, expected: str, got: object, do: str) -> NinetyfiveError:

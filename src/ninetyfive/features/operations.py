@@ -13,18 +13,23 @@ from types import MappingProxyType
 
 from ninetyfive.features import (
     arithmetic,
+    buckets,
     categories,
+    choices,
     encoding,
     filling,
     functions,
     learned,
     lists,
+    magnitudes,
     missing,
+    powers,
     projections,
     scaling,
     terms,
     texts,
     times,
+    zones,
 )
 from ninetyfive.features.operation import Operation
 
@@ -33,10 +38,15 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         operation.name: operation
         for module in (
             arithmetic,
+            magnitudes,
+            powers,
             missing,
+            choices,
             texts,
             times,
+            zones,
             lists,
+            buckets,
             scaling,
             filling,
             learned,

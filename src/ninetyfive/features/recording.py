@@ -9,6 +9,7 @@ exists, its type) fails in `program`. What does not belong here: what an operati
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Literal, NoReturn, Self, TypeAlias
 
 from ninetyfive.errors import DeclarationError, near_names
@@ -91,6 +92,12 @@ class Expr(Methods):
 
     def __rtruediv__(self, other: Operand) -> Expr:
         return record("divide", (other, self))
+
+    def __pow__(self, other: Operand) -> Expr:
+        return self._method("power", _exponent(other))
+
+    def __rpow__(self, other: Operand) -> Expr:
+        return record("power", (other, self))
 
     def __neg__(self) -> Expr:
         return self._method("negate")
@@ -243,6 +250,44 @@ def feature(
     return record(FUNCTION, inputs, {"name": name, "source": text, "returns": returns})
 
 
+def coalesce(*values: Operand) -> Expr:
+    """The first of `values`, all of one type, that is not null; null where all are. NaN is not null.
+
+    >>> print(coalesce(col("mobile"), col("phone"), "none"))
+    coalesce(col("mobile"), col("phone"), "none")
+    """
+    return record("coalesce", values)
+
+
+def least(*values: Operand) -> Expr:
+    """The smallest of numbers, strings or times of one type. Nulls are passed over; NaN where one is NaN.
+
+    >>> print(least(col("bid"), col("limit")))
+    least(col("bid"), col("limit"))
+    """
+    return record("least", values)
+
+
+def greatest(*values: Operand) -> Expr:
+    """The largest of numbers, strings or times of one type. Nulls are passed over; NaN where one is NaN.
+
+    >>> print(greatest(col("dep_delay"), 0))
+    greatest(col("dep_delay"), 0)
+    """
+    return record("greatest", values)
+
+
+def cross(*parts: Operand) -> Expr:
+    """Strings, integers or booleans crossed to one string, as "LGA|JFK": equal only where all of them are.
+
+    Follow it by `.vocabulary()` or `.hash_bucket(n)`. Null where one is null.
+
+    >>> print(cross(col("origin"), col("dest")).hash_bucket(1000))
+    cross(col("origin"), col("dest")).hash_bucket(1000)
+    """
+    return record("cross", parts)
+
+
 def record(operation: str, inputs: Sequence[object], arguments: dict[str, object] | None = None) -> Expr:
     """The expression of an operation on expressions and plain values; wrong words raise `DeclarationError`."""
     try:
@@ -275,6 +320,11 @@ def _call(operation: str, inputs: Sequence[object], arguments: dict[str, object]
             "split the feature into several",
         )
     return call
+
+
+def _exponent(value: object) -> object:
+    """A negative integer as a float: the power is then a number, which of integers it could not be."""
+    return float(value) if isinstance(value, Integral) and int(value) < 0 else value
 
 
 def _refuse(expected: str, got: str, do: str) -> DeclarationError:

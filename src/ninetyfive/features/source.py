@@ -15,7 +15,8 @@ from ninetyfive.features import tree
 from ninetyfive.features.operation import REQUIRED
 from ninetyfive.features.operations import OPERATIONS
 
-_ATOM = 9
+_ATOM = 10
+_UNARY = 8
 
 
 def source(node: tree.Node) -> str:
@@ -55,6 +56,9 @@ def _text(node: tree.Node, outer: int) -> str:
     if isinstance(node, tree.Constant):
         return _constant(node)
     operation = OPERATIONS[node.operation]
+    if operation.symbol == "**":
+        text = _power(*node.inputs)
+        return f"({text})" if outer > operation.precedence else text
     if operation.form == "infix":
         left, right = node.inputs
         side = operation.precedence + (operation.symbol in ("==", "!=", "<", "<=", ">", ">="))
@@ -73,6 +77,14 @@ def _text(node: tree.Node, outer: int) -> str:
         return f'feature({values["name"]}, [{", ".join(parts)}], returns="{values["returns"]}")'
     written = [*parts[1:], *_arguments(node)]
     return f"{_text(node.inputs[0], _ATOM)}.{node.operation}({', '.join(written)})"
+
+
+def _power(base: tree.Node, exponent: tree.Node) -> str:
+    """`**` binds closer than a sign on its left, which a negative constant has too, but not than one on its right."""
+    left = _text(base, _ATOM)
+    if isinstance(base, tree.Constant) and left.startswith("-"):
+        left = f"({left})"
+    return f"{left} ** {_text(exponent, _UNARY)}"
 
 
 def _arguments(node: tree.Call) -> list[str]:

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from ninetyfive.errors import IntegrityError
+from ninetyfive.features.costs import CROSSOVER, Costs
 from ninetyfive.features.transform import Transform
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import Task
@@ -76,6 +77,12 @@ class Golden(msgspec.Struct, frozen=True):
     answer: Answer
 
 
+class _Evidence(msgspec.Struct):
+    """What is read of evidence.json to answer."""
+
+    features: Costs | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class OpenRelease:
     """A release that was read: `hash`, what it is, its schema with all columns, its transform and its predictor."""
@@ -103,6 +110,12 @@ class OpenRelease:
     def answer_inputs(self, inputs: list[float]) -> Answer:
         """The answer for one row of model inputs."""
         return answer_of(self.predictor, inputs)
+
+    @property
+    def crossover(self) -> int:
+        """From how many rows on the transform is quicker by frames than by rows, as measured when it was released."""
+        evidence = msgspec.json.decode((self.folder / EVIDENCE).read_bytes(), type=_Evidence)
+        return evidence.features.crossover if evidence.features else CROSSOVER
 
     def golden(self) -> list[Golden]:
         """The golden requests."""

@@ -50,7 +50,7 @@ class Score:
             if scorer.transform not in made:
                 made[scorer.transform] = matrix(scorer.transform(frame))
             answers = scorer.predictor.predict(made[scorer.transform])
-            columns += _columns(answers, prediction_columns(scorer.name, self.task, self.classes))
+            columns += answer_columns(answers, scorer.name, self.task, self.classes)
         return frame.select(*self.keep, *columns)
 
     def output(self, dtypes: Output) -> Output:
@@ -75,6 +75,8 @@ def matrix(frame: pl.DataFrame | tuple[pl.DataFrame, pl.DataFrame]) -> Inputs:
     return np.ascontiguousarray(rows.to_numpy(), dtype=np.float32)
 
 
-def _columns(answers: Answers, names: Sequence[str]) -> list[pl.Series]:
+def answer_columns(answers: Answers, name: str, task: Task, classes: Sequence[str]) -> list[pl.Series]:
+    """The answers of a predictor as the Float64 columns that `prediction_columns` names."""
+    names = prediction_columns(name, task, classes)
     values = answers.reshape(len(answers), len(names))
     return [pl.Series(name, np.ascontiguousarray(values[:, index])) for index, name in enumerate(names)]

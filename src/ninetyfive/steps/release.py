@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 
 from ninetyfive import clock
-from ninetyfive.models.release import EVIDENCE, About, release_hash
+from ninetyfive.features.costs import Costs, measure
+from ninetyfive.models.release import EVIDENCE, About, Golden, release_hash
+from ninetyfive.steps.apply import read_transform
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.lineage import code_hashes, git_commit, lock_hash
 from ninetyfive.steps.window import ingested
@@ -63,7 +65,8 @@ def release(context: Prepared, *needed: Outputs) -> Outputs:
         }
         _write(folder / "lineage.json", lineage)
         name = release_hash(folder)
-        _write(folder / EVIDENCE, _evidence(context, outputs, {entry.span: entry.url for entry in given.spans}))
+        costs = _costs(context, fitted, evaluated)
+        _write(folder / EVIDENCE, _evidence(context, outputs, {entry.span: entry.url for entry in given.spans}, costs))
         artifact = store.put_folder(folder, f"release-{name}")
     return {"release": name, "folder": artifact, "artifacts": [artifact]}
 
@@ -123,7 +126,13 @@ def _about(context: Prepared, fitted: Outputs, trained: Outputs) -> About:
     )
 
 
-def _evidence(context: Prepared, outputs: dict[str, Outputs], urls: dict[str, str]) -> Outputs:
+def _costs(context: Prepared, fitted: Outputs, evaluated: Outputs) -> Costs:
+    """What the transform costs on this machine, on the golden requests."""
+    golden = msgspec.json.decode(context.store.read(evaluated["artifacts"]["golden"]), type=list[Golden])
+    return measure(read_transform(context.store, fitted), [one.row for one in golden])
+
+
+def _evidence(context: Prepared, outputs: dict[str, Outputs], urls: dict[str, str], costs: Costs) -> Outputs:
     """Who, when, where, from which files, and what was measured that another machine would measure otherwise."""
     return {
         "made": clock.now().isoformat(),
@@ -137,6 +146,7 @@ def _evidence(context: Prepared, outputs: dict[str, Outputs], urls: dict[str, st
         "champion": outputs["evaluated"]["champion"],
         "gates": outputs["gated"]["gates"],
         "proof": outputs["trained"]["proof"],
+        "features": costs,
         "notices": outputs["trained"]["notices"],
     }
 
