@@ -258,8 +258,8 @@ def giving(kind: str) -> list[str]:
     """The operations that may give a type, with some of their sampled arguments; none gives a list."""
     found = []
     for name, operation in OPERATIONS.items():
-        if operation.many:
-            continue
+        if operation.many or operation.call is not None:
+            continue  # what stands last, and a user's own function, which costs a row as much as a frame
         least, _ = operation.inputs
         given_types = {
             result for arguments in samples(name, 12) for _, result in fitting_types(operation, least, arguments)

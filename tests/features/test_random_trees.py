@@ -31,7 +31,7 @@ def test_frames_equal_rows_for_random_trees(record_property: Any) -> None:
     counted = {"random trees": 0, "random trees of depth 6": 0, "rows that random trees refuse": 0}
 
     @seed(SEED)
-    @settings(max_examples=2 * settings.default.max_examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def try_some(data: st.DataObject) -> None:
         kinds = data.draw(st.lists(st.sampled_from([kind for kind in KINDS if giving(kind)]), min_size=1, max_size=2))
