@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -167,13 +168,10 @@ def constants(draw: st.DrawFn, operation: Operation, kinds: tuple[str, ...], arg
     return operation.checked_constants(made, "test")
 
 
-rows_of_all = st.lists(
-    st.fixed_dictionaries(
-        {name: st.none() if name.endswith(" 3") else st.none() | VALUES[kind] for name, kind in TYPES.items()}
-    ),
-    max_size=6,
-)
-"""Rows of the columns that `trees` read; the third of each type, which they do not, is null."""
+def rows_of(columns: Iterable[str]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Rows with values, or null, in these columns, and null in the others."""
+    drawn = st.fixed_dictionaries({name: st.none() | VALUES[TYPES[name]] for name in sorted(columns)})
+    return st.lists(drawn.map(lambda row: dict.fromkeys(TYPES) | row), max_size=6)
 
 
 @cache
