@@ -320,3 +320,12 @@ def test_a_document_too_deep_is_refused() -> None:
 def test_what_is_no_document_is_refused(text: str) -> None:
     with pytest.raises(FeatureError, match="the JSON form of a transform"):
         Transform.from_json(text)
+
+
+def test_nested_operations_cost_as_much_as_they_are_many() -> None:
+    nested = col("a")
+    for level in range(30):
+        nested = nested / (level + 0.5)
+    transform = fit({"a": nested})
+    rows = [tuple(transform.rows()(row)) for row in scalars(FRAME, {"a": "number"})]
+    assert repr(transform.frames()(FRAME).rows()) == repr(rows)

@@ -69,7 +69,7 @@ def _refuse(site: Site, where: str) -> None:
     if site.arguments["values"] is None and site.outcomes[0] is None:
         raise FeatureError(
             where,
-            expected="something whose outcomes are known (vocabulary, quantile_bins, hour, weekday, month, a boolean)",
+            expected="something whose outcomes are known (a vocabulary, bins, buckets, parts of a time, a boolean)",
             got=f"a value of type {site.types[0]}",
             do=_HINT,
         )

@@ -26,6 +26,10 @@ from ninetyfive.features.rows import every_value
 from ninetyfive.hashing import content_hash
 from ninetyfive.schema import dtype
 
+_READS = 3
+"""How often an operation may read an input."""
+_LARGE = 100
+"""The size, with inputs counted as often as they may be read, from which on an expression gets a stage of its own."""
 DTYPES: Mapping[str, pl.DataType] = {kind: dtype(kind) for kind in tree.TYPES if kind != tree.OPAQUE}
 
 
@@ -200,8 +204,9 @@ def _constant(node: tree.Constant) -> pl.Expr:
 def _shared(made: Program) -> dict[int, int]:
     """What is computed in a stage before others read it, with its stage: 1 more than the latest that it depends on.
 
-    Those are calls of functions, columns that are made together, what is read more than once, and what may refuse a row
-    and is read at all.
+    Those are calls of functions, columns that are made together, what is read more than once, what may refuse a row and
+    is read at all, and what is so large that it must not be written out again: an operation may read its input several
+    times, and Polars works each time.
     """
     uses = [0] * len(made.steps)
     for step in made.steps:
@@ -215,14 +220,17 @@ def _shared(made: Program) -> dict[int, int]:
         uses[index] += 1
     stages: dict[int, int] = {}
     depends: list[int] = []
+    sizes: list[int] = []
     for index, step in enumerate(made.steps):
+        size = 1 + _READS * sum(sizes[i] for i in step.inputs)
         before = max((depends[i] for i in step.inputs), default=0)
         once = step.operation is not None and (step.operation.together or step.operation.call is not None)
-        alone = uses[index] > 1 or (step.refuses and read[index] > 0)
-        shared = once or (step.operation is not None and step.type != COLUMNS and alone)
+        again = uses[index] > 1 or size > _LARGE or (step.refuses and read[index] > 0)
+        shared = once or (step.operation is not None and step.type != COLUMNS and again)
         if shared:
             stages[index] = before
         depends.append(before + 1 if shared else before)
+        sizes.append(1 if shared else size)
     return stages
 
 
