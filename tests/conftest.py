@@ -1,4 +1,8 @@
-"""What holds for every test: reproducible Hypothesis, in CI no test that skips itself; a small project to run."""
+"""What holds for every test: reproducible Hypothesis, in CI no test that skips itself; a small project to run.
+
+A test tells what it counted, `record_property("counted", ["random trees", 150])`, or a line, `("told", "a line")`; the
+end of a session has the sums and the lines.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -30,7 +35,30 @@ IN_CI = os.environ.get("CI") == "true"
 
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("desk", deadline=None)
+settings.register_profile("soak", deadline=None, max_examples=20_000)
 settings.load_profile("ci" if IN_CI else "desk")
+
+SEED = int(os.environ.setdefault("NINETYFIVE_TEST_SEED", "0" if IN_CI else str(secrets.randbelow(2**32))))
+"""What random tests are drawn by; the workers of one session have the same."""
+
+
+def pytest_report_header() -> str:
+    """Which seed repeats this session."""
+    return f"random tests: NINETYFIVE_TEST_SEED={SEED} repeats them"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests told and counted, summed over the session and its workers."""
+    counted: dict[str, int] = {}
+    for report in terminalreporter.stats.get("passed", []):
+        for kind, value in report.user_properties:
+            if kind == "told":
+                terminalreporter.write_line(value)
+            elif kind == "counted":
+                counted[value[0]] = counted.get(value[0], 0) + value[1]
+    if counted:
+        told = ", ".join(f"{number:,} {name}" for name, number in sorted(counted.items()))
+        terminalreporter.write_line(f"counted: {told} (seed {SEED})")
 
 
 def pytest_sessionstart() -> None:

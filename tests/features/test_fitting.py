@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ninetyfive.errors import DeclarationError, FeatureError, NinetyfiveError, PlanError
 from ninetyfive.features.fitting import REDUCERS, Fitting
-from ninetyfive.features.frames import lower, scalars
+from ninetyfive.features.frames import FrameFunction, scalars
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.recording import Expr, col, pca, when
 from ninetyfive.features.transform import Transform
@@ -183,7 +183,7 @@ def test_steps_out_of_order() -> None:
     with pytest.raises(PlanError, match="none of Moments of"):
         fitting.advance({})
     with pytest.raises(FeatureError, match="a label cannot use what is learned"):
-        lower(col("a").zscore().node, TYPES)
+        FrameFunction((("label", col("a").zscore().node),), (("a", "number"),)).stages  # noqa: B018
 
 
 WRONG: list[tuple[Any, str]] = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
+import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from ninetyfive.errors import FeatureError
 from ninetyfive.features.document import VERSION
 from ninetyfive.features.fitting import Fitting
-from ninetyfive.features.frames import FrameFunction, lower, scalars
+from ninetyfive.features.frames import FrameFunction, scalars
 from ninetyfive.features.recording import Expr, col, concat, when
 from ninetyfive.features.transform import TraceStep, Transform
 
@@ -224,22 +226,12 @@ def test_a_transform_and_its_function_cross_a_process_border() -> None:
     assert function.identity == other.identity == transform.frames().identity
 
 
-def test_lower_gives_the_label_in_its_own_type() -> None:
-    frame = FRAME.select(lower((col("a") > 2).node, TYPES).alias("late"), lower(col("s").node, TYPES).alias("word"))
-    assert frame["late"].to_list() == [False, None, None, True]
-    assert frame["word"].dtype == pl.String
-    with pytest.raises(FeatureError, match=r"remove one_hot"):
-        lower(col("b").one_hot().node, TYPES)
-    with pytest.raises(FeatureError, match="label: expected"):
-        lower(col("b").one_hot().node, TYPES, "label")
-
-
 def test_json_is_data_and_comes_back() -> None:
     transform = fit(ALL | {"odd": col("a") < math.inf, "zero": col("a") + -0.0})
     text = transform.to_json()
     document = json.loads(text)
     assert document["version"] == VERSION
-    assert document["tzdata"]
+    assert document["depends"] == {}
     assert document["operations"]["zscore"] == 1
     again = Transform.from_json(text)
     assert again == transform
@@ -256,7 +248,7 @@ def _call(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 ALTERED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
-    (lambda d: d.update(version=2), r"version 1, got version 2.*fit again"),
+    (lambda d: d.update(version=3), r"version 2, got version 3.*fit again"),
     (lambda d: d.pop("version"), r"missing required field"),
     (lambda d: d.update(extra=1), r"unknown field"),
     (lambda d: d["operations"].update(zscore=2), r"meaning 1 of operation zscore, got meaning 2"),
@@ -296,6 +288,24 @@ def test_an_altered_document_is_refused(alter: Callable[[dict[str, Any]], object
     alter(document)
     with pytest.raises(FeatureError, match=message):
         Transform.from_json(json.dumps(document))
+
+
+def test_what_a_transform_depends_on_stands_in_it_and_must_be_the_same() -> None:
+    plain, document = fit({"s": col("s").vocabulary()}), json.loads(fit({"s": col("s").lower().vocabulary()}).to_json())
+    here = unicodedata.unidata_version
+    assert document["depends"] == {"unicode": here}
+    assert json.loads(plain.to_json())["depends"] == {}
+    said = (
+        rf"operation lower: expected the Unicode tables of 1\.2\.3, with which it was fitted, got {re.escape(here)}\."
+    )
+    for depends, message in (
+        ({"unicode": "1.2.3"}, said + " To do: run it on a Python of the minor version that fitted it, or fit"),
+        ({}, f"Unicode tables of no version, with which it was fitted, got {re.escape(here)}"),
+        ({"unicode": here, "tzdata": "2026a"}, r"time zone data \(tzdata\) of 2026a.* got no operation that depends"),
+        ({"unicode": here, "moon": "full"}, "the moon of full"),
+    ):
+        with pytest.raises(FeatureError, match=message):
+            Transform.from_json(json.dumps(document | {"depends": depends}))
 
 
 def test_a_document_too_deep_is_refused() -> None:

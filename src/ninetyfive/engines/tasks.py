@@ -14,6 +14,7 @@ What does not belong here: how messages travel (`spark`, `beam`), and what becom
 from __future__ import annotations
 
 import pickle
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -317,7 +318,8 @@ def _loaded(reads: PartReads, task: Task) -> Iterator[tuple[int, pl.DataFrame]]:
 
 def versions() -> dict[str, str]:
     """The versions of what makes results."""
-    return {"ninetyfive": __version__, **{module.__name__: module.__version__ for module in (np, pl, pa, tzdata)}}
+    libraries = {module.__name__: module.__version__ for module in (np, pl, pa, tzdata)}
+    return {"ninetyfive": __version__, **libraries, "Unicode": unicodedata.unidata_version}
 
 
 class _Group(Protocol):

@@ -1,29 +1,29 @@
 """The JSON form of a transform: a version, and one list of nodes that refer to earlier ones by their number.
 
-    {"version": 1, "tzdata": "2026a", "inputs": [["distance", "number"]], "operations": {"log1p": 1},
+    {"version": 2, "depends": {}, "inputs": [["distance", "number"]], "operations": {"log1p": 1},
      "nodes": [{"column": "distance"}, {"operation": "log1p", "inputs": [0]}], "features": [["far", 1]]}
 
 `operations` holds the meaning number of each operation used: a transform is never read with another meaning than the
-one it was fitted with. All is checked as strictly as when it was recorded. `VERSION` counts changes of this form.
-The source of a user's function is not in it, only its sha256: the document is data.
+one it was fitted with. `depends` holds the versions of what they depend on, such as {"unicode": "14.0.0"}; a machine
+with other ones does not read it. All is checked as strictly as when it was recorded. `VERSION` counts changes of this
+form. The source of a user's function is not in it, only its sha256: the document is data.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
 from ninetyfive.errors import DeclarationError, FeatureError, near_names
-from ninetyfive.features import tree
+from ninetyfive.features import machine, tree
 from ninetyfive.features.functions import FUNCTION, SOURCE
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.hashing import bytes_hash
 
-VERSION = 1
+VERSION = 2
 
 Trees = tuple[tuple[str, tree.Node], ...]
 Types = tuple[tuple[str, str], ...]
@@ -41,7 +41,7 @@ class _Node(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
     version: int
-    tzdata: str
+    depends: dict[str, str]
     inputs: list[tuple[str, str]]
     operations: dict[str, int]
     nodes: list[_Node]
@@ -52,19 +52,14 @@ class _Head(msgspec.Struct):
     version: int
 
 
-def tzdata_version() -> str:
-    """The version of the time zone data of this machine's `tzdata` package."""
-    return version("tzdata")
-
-
-def encode(trees: Trees, types: Types, tzdata: str) -> str:
+def encode(trees: Trees, types: Types) -> str:
     """The JSON text, indented; equal transforms give equal text."""
     nodes = tree.distinct(root for _, root in trees)
     number = {node: index for index, node in enumerate(nodes)}
     used = sorted({node.operation for node in nodes if isinstance(node, tree.Call)})
     document = _Document(
         version=VERSION,
-        tzdata=tzdata,
+        depends=machine.stated(root for _, root in trees),
         inputs=list(types),
         operations={name: OPERATIONS[name].meaning for name in used},
         nodes=[_encoded(node, number) for node in nodes],
@@ -73,7 +68,7 @@ def encode(trees: Trees, types: Types, tzdata: str) -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
 
 
-def decode(text: str | bytes, code: Mapping[str, str]) -> tuple[Trees, Types, str]:
+def decode(text: str | bytes, code: Mapping[str, str]) -> tuple[Trees, Types]:
     """What `encode` was given; `FeatureError` for anything else. `code` holds the functions' sources by sha256."""
     try:
         head = msgspec.json.decode(text, type=_Head)
@@ -101,11 +96,9 @@ def decode(text: str | bytes, code: Mapping[str, str]) -> tuple[Trees, Types, st
     nodes: list[tree.Node] = []
     for item in document.nodes:
         nodes.append(_decoded(_with_source(item, code), nodes, document.operations))
-    return (
-        tuple((name, _at(nodes, index)) for name, index in document.features),
-        tuple(document.inputs),
-        document.tzdata,
-    )
+    trees = tuple((name, _at(nodes, index)) for name, index in document.features)
+    machine.check(document.depends, [root for _, root in trees])
+    return trees, tuple(document.inputs)
 
 
 def _encoded(node: tree.Node, number: Mapping[tree.Node, int]) -> _Node:

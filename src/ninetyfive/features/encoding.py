@@ -149,7 +149,8 @@ def _targets_row(site: Site) -> str:
     known = {(fold, value): mean for fold, means in _places(site) for value, mean in zip(values, means, strict=True)}
     word, fold = site.inputs
     place = f"_f := {fold} % {len(priors)}"
-    found = f"{site.bind(f'_mean_{site.step}', known.get)}(({place}, {word}), {site.bind('_priors', priors)}[_f])"
+    of_fold = site.bind(f"_priors_{site.step}", priors)
+    found = f"{site.bind(f'_mean_{site.step}', known.get)}(({place}, {word}), {of_fold}[_f])"
     return f"None if {fold} is None else {found}" if site.nullable[1] else found
 
 

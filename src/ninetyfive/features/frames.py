@@ -2,8 +2,11 @@
 
     frame ─ with_columns(what several steps read) ─ select(features) ─▶ frame
 
-What several outputs share is computed once, in a stage before the others. Expressions are built once per function and
-process, and are never pickled. What does not belong here: the meaning of an operation (`operations`).
+What several outputs share is computed once, in a stage before the others. So is what may refuse a row: Polars leaves
+out a branch of `when` that no row of the frame takes, and a row would be refused or not by its neighbours. Expressions
+are built once per function and process, and are never pickled.
+
+What does not belong here: the meaning of an operation (`operations`).
 """
 
 from __future__ import annotations
@@ -28,35 +31,6 @@ _READS = 3
 _LARGE = 100
 """The size, with inputs counted as often as they may be read, from which on an expression gets a stage of its own."""
 DTYPES: Mapping[str, pl.DataType] = {kind: dtype(kind) for kind in tree.TYPES if kind != tree.OPAQUE}
-
-
-def lower(node: tree.Node, types: Mapping[str, str], name: str = "expression") -> pl.Expr:
-    """The Polars expression of a node over columns of the logical `types`, of the dtype of its own logical type.
-
-    `name` is what an error calls it. Columns that are missing, types that do not fit, operations of several columns or
-    of a function and one that has not learned yet raise `FeatureError`. An int64 overflow raises polars'
-    `InvalidOperationError` when it is computed; `FrameFunction` turns it into a `FeatureError` that names the row's
-    values.
-
-    >>> frame = pl.DataFrame({"arr_delay": [20.0, 3.0, None]})
-    >>> frame.select(late=lower(tree.Call("greater", (tree.Column("arr_delay"), tree.Constant("integer", 15))),
-    ...                         {"arr_delay": "number"}))["late"].to_list()
-    [True, False, None]
-    """
-    made = program({name: node}, types)
-    _refuse_unfitted(made)
-    index = made.outputs[0][1]
-    for step in made.steps:
-        if step.operation is not None and (step.operation.many or step.operation.call is not None):
-            raise FeatureError(
-                name,
-                expected="an expression of one column",
-                got=step.operation.name,
-                do=f"remove {step.operation.name}",
-            )
-    expression = _expressions(made, shared={})[index]
-    assert isinstance(expression, pl.Expr)
-    return expression
 
 
 class Stage(NamedTuple):
@@ -117,7 +91,7 @@ class FrameFunction:
     @cached_property
     def identity(self) -> str:
         """A hash (64 hex digits) of what the function computes, for keys of what is stored; not of what it keeps."""
-        return content_hash([document.encode(self.outputs, self.types, ""), self.model])
+        return content_hash([document.encode(self.outputs, self.types), self.model])
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -230,8 +204,9 @@ def _constant(node: tree.Constant) -> pl.Expr:
 def _shared(made: Program) -> dict[int, int]:
     """What is computed in a stage before others read it, with its stage: 1 more than the latest that it depends on.
 
-    Those are calls of functions, columns that are made together, what is read more than once, and what is so large that
-    it must not be written out again: an operation may read its input several times, and Polars works each time.
+    Those are calls of functions, columns that are made together, what is read more than once, what may refuse a row and
+    is read at all, and what is so large that it must not be written out again: an operation may read its input several
+    times, and Polars works each time.
     """
     uses = [0] * len(made.steps)
     for step in made.steps:
@@ -240,6 +215,7 @@ def _shared(made: Program) -> dict[int, int]:
         if step.type == COLUMNS and not _together(step):
             for i in step.inputs:
                 uses[i] += 1
+    read = tuple(uses)
     for _, index in made.outputs:
         uses[index] += 1
     stages: dict[int, int] = {}
@@ -249,7 +225,7 @@ def _shared(made: Program) -> dict[int, int]:
         size = 1 + _READS * sum(sizes[i] for i in step.inputs)
         before = max((depends[i] for i in step.inputs), default=0)
         once = step.operation is not None and (step.operation.together or step.operation.call is not None)
-        again = uses[index] > 1 or size > _LARGE
+        again = uses[index] > 1 or size > _LARGE or (step.refuses and read[index] > 0)
         shared = once or (step.operation is not None and step.type != COLUMNS and again)
         if shared:
             stages[index] = before

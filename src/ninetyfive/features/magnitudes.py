@@ -20,6 +20,7 @@ from ninetyfive.features.operation import (
     any_nan,
     divided_by,
     integer_argument,
+    integral,
     once,
     over_each,
 )
@@ -114,6 +115,7 @@ OPERATIONS = (
         name="abs",
         example='col("a").abs()',
         nulls="null stays null, NaN stays NaN; the smallest int64 rejects the row",
+        refuses=integral,
         frame=_abs_frame,
         row=_abs_row,
         **_SAME,
@@ -131,6 +133,7 @@ OPERATIONS = (
         example='col("a").round(digits=2)',
         nulls="null stays null, NaN and inf stay; an integer that leaves int64 rejects the row",
         arguments=(Argument("digits", integer_argument("digits", -MAX_DIGITS, MAX_DIGITS), 0),),
+        refuses=integral,
         frame=_round_frame,
         row=_round_row,
         **_SAME | {"gives": "the same type, as Python's round gives it: to the nearest, a half to the even digit"},

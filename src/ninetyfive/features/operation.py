@@ -23,6 +23,7 @@ from ninetyfive.features import tree
 
 Frame: TypeAlias = Any  # a polars.Expr: this file is on the path of `import ninetyfive`, which loads no polars
 Polars: TypeAlias = Any  # the module polars
+Dependence: TypeAlias = Literal["unicode", "tzdata"]
 Outcome: TypeAlias = tuple[Any, str]  # a value that can come out, and its name in a one-hot column
 
 COLUMNS = "columns"
@@ -101,8 +102,13 @@ def any_nan(site: Site) -> bool:
 
 
 def never(_: Site) -> bool:
-    """Not null, or not NaN, whatever the inputs are."""
+    """Not null, not NaN or not refused, whatever the inputs are."""
     return False
+
+
+def integral(site: Site) -> bool:
+    """Where the result is an integer."""
+    return site.result == tree.INTEGER
 
 
 def _always(_: Site) -> bool:
@@ -125,6 +131,9 @@ def _no_refusal(_: Site, __: str) -> None:
 class Operation:
     """One entry of the table. `meaning` changes whenever the same input would give another output.
 
+    `refuses` says where a row may be refused: an integer that leaves int64. `depends` names what of the machine a value
+    depends on (`machine`): "unicode" for Python's tables of letters, "tzdata" for the rules of time zones.
+
     One whose `result` is `COLUMNS` names them in `columns`. Its `frame` is a list of expressions, one each, or (where
     they are made `together`) one expression of an Array as wide as there are columns; its `row` is a tuple of floats,
     NaN for what is missing. One that is Python and no expression has `call` instead of `frame`: a function of the
@@ -142,6 +151,7 @@ class Operation:
     nulls: str
     hint: str = ""
     meaning: int = 1
+    depends: tuple[Dependence, ...] = ()
     arguments: tuple[Argument, ...] = ()
     check: Callable[[Mapping[str, Any], str], None] | None = None
     result: Callable[[tuple[str, ...], Mapping[str, Any]], str | None]
@@ -150,6 +160,7 @@ class Operation:
     row: Callable[[Site], str]
     nullable: Callable[[Site], bool] = _any_null
     nan: Callable[[Site], bool] = _always
+    refuses: Callable[[Site], bool] = never
     outcomes: Callable[[Site], tuple[Outcome, ...] | None] = _no_outcomes
     columns: Callable[[Site], tuple[str, ...]] = _no_columns
     together: bool = False

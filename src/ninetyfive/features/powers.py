@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ninetyfive.features import tree
-from ninetyfive.features.operation import Frame, Operation, Polars, Site, any_nan, once, over_each, unify
+from ninetyfive.features.operation import Frame, Operation, Polars, Site, any_nan, integral, once, over_each, unify
 
 _MAX_EXPONENT = 709.782712893384  # the largest float64 of which exp is one too
 _OUTSIDE = tree.INT64_MAX + 1
@@ -126,6 +126,7 @@ OPERATIONS = (
         "leaves int64, or has a negative integer column as exponent, rejects the row",
         result=_power_result,
         nan=_power_nan,
+        refuses=integral,
         frame=_power_frame,
         row=_power_row,
     ),

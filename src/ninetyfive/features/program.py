@@ -37,7 +37,7 @@ _TO_OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node: the steps it reads, its logical type, whether it may be null or NaN, its known outcomes."""
+    """One node: the steps it reads, its logical type, whether it may be null, be NaN or refuse, its known outcomes."""
 
     node: tree.Node
     inputs: tuple[int, ...]
@@ -46,6 +46,7 @@ class Step:
     nan: bool
     outcomes: tuple[Outcome, ...] | None
     feature: str
+    refuses: bool = False
 
     @property
     def operation(self) -> Operation | None:
@@ -134,7 +135,7 @@ def _step(node: tree.Node, inputs: tuple[int, ...], steps: list[Step], types: Ma
         )
     outcomes = _TRUTH if result == tree.BOOLEAN else operation.outcomes(site)
     nan = result == tree.NUMBER and operation.nan(site)
-    return Step(node, inputs, result, operation.nullable(site), nan, outcomes, feature)
+    return Step(node, inputs, result, operation.nullable(site), nan, outcomes, feature, operation.refuses(site))
 
 
 def _site(node: tree.Call, read: list[Step], inputs: tuple[object, ...], result: str, index: int) -> Site:

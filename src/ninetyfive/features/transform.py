@@ -10,7 +10,7 @@ What does not belong here: fitting (`fitting`), and the JSON form itself (`docum
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
@@ -41,16 +41,14 @@ class TraceStep:
 class Transform:
     """What a model's inputs are made of: a tree per feature with all constants learned; compared by value, picklable.
 
-    `trees` are (feature, tree) in declared order, `types` the logical types of the source columns they read, `tzdata`
-    the version of the time zone data of the machine that fitted it.
+    `trees` are (feature, tree) in declared order, `types` the logical types of the source columns they read.
     """
 
     trees: tuple[tuple[str, tree.Node], ...]
     types: tuple[tuple[str, str], ...]
-    tzdata: str = field(default_factory=document.tzdata_version)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Transform, (self.trees, self.types, self.tzdata)
+        return Transform, (self.trees, self.types)
 
     @cached_property
     def program(self) -> Program:
@@ -135,16 +133,17 @@ class Transform:
 
     def to_json(self) -> str:
         """The transform as JSON text: versions, columns, and one list of nodes; no pickle, and of `code` the hashes."""
-        return document.encode(self.trees, self.types, self.tzdata)
+        return document.encode(self.trees, self.types)
 
     @staticmethod
     def from_json(text: str | bytes, code: Mapping[str, str] = MappingProxyType({})) -> Transform:
         """The transform that `to_json` wrote; an unknown version or operation, or altered content: `FeatureError`.
 
-        `code` is what its `code` was. Where it has some, that runs as soon as the transform is read.
+        So is a machine that might give other values: `machine` says which. `code` is what its `code` was. Where it has
+        some, that runs as soon as the transform is read.
         """
-        trees, types, tzdata = document.decode(text, code)
-        made = Transform(trees, types, tzdata)
+        trees, types = document.decode(text, code)
+        made = Transform(trees, types)
         read = {name: tree.columns_of(root) for name, root in trees}
         unread = sorted(set(dict(types)).difference(*read.values()))
         idle = [name for name, columns in read.items() if not columns]

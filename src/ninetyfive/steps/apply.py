@@ -1,4 +1,7 @@
-"""Apply: the training rows through the fitted transform, written as float32. One job, which also counts the parts."""
+"""Apply: the training rows through the fitted transform, written as float32. One job, which also counts the parts.
+
+Files stand in the order of their own hashes, so that rows which do not train do not decide the order of those that do.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ def apply(context: Context, spans: dict[str, Any], cut: dict[str, Any], fitted: 
     with context.store.attempt() as folder:
         plans: dict[str, Plan] = {"train": Write(inputs, str(folder / "train")), "parts": counting}
         found = context.engine.run(plans)
-        files = [_keep(context.store, written) for written in found["train"] if sum(written.rows)]
+        kept = [_keep(context.store, written) for written in found["train"] if sum(written.rows)]
+    files = sorted(kept, key=lambda file: file.artifact)
     counted = result_of(counting.reducer, found["parts"])
     for part in ("train", "test"):
         if not counted.get(part):
@@ -65,7 +69,7 @@ def read_transform(store: Store, fitted: dict[str, Any], *, training: bool = Fal
 
 
 def training_rows(store: Store, applied: dict[str, Any]) -> tuple[pl.DataFrame, pl.Series]:
-    """The training rows in canonical order: the Float32 columns, and the labels."""
+    """The training rows in the order of their files: the Float32 columns, and the labels."""
     files = msgspec.convert(applied["files"], tuple[TrainingFile, ...])
     frames = [frame for file in files for frame in SpanReader().read(_part(store, file))]
     rows = pl.concat(frames, rechunk=True)

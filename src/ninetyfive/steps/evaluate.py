@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ninetyfive.errors import DataError, IntegrityError
+from ninetyfive.errors import DataError, FeatureError, IntegrityError
 from ninetyfive.features.encoding import FOLD, LABEL
 from ninetyfive.features.transform import Transform
 from ninetyfive.metrics import Task
@@ -134,7 +134,7 @@ def _champion(
     name = f"champion {context.champion[:12]} is not compared:"
     try:
         release = open_release(Path(context.store.path(context.store.release(context.champion).folder)))
-    except IntegrityError as error:
+    except (IntegrityError, FeatureError) as error:
         return None, (f"{name} {error}",)
     about = release.about
     if (about.task, about.classes, about.label) != (task, classes, str(context.declaration.label)):

@@ -1,10 +1,13 @@
 """Fit: the constants of learned operations, from training rows only; one job a phase. Spans are not read twice.
 
-A state is kept per span where every labelled row of the span trains, and found again by the next run.
+A state is kept per span where every labelled row of the span trains, and found again by the next run. States are merged
+in the order of what they hold: the canonical one is that of the hashes of whole files, which rows that do not train
+decide too, and in another order a mean may have another last bit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,6 +17,7 @@ from ninetyfive.errors import FeatureError
 from ninetyfive.features.fitting import Fitting, Phase
 from ninetyfive.features.frames import frame_of
 from ninetyfive.features.functions import code_of
+from ninetyfive.features.machine import stated
 from ninetyfive.features.transform import Transform
 from ninetyfive.features.tree import distinct
 from ninetyfive.hashing import content_hash
@@ -40,10 +44,11 @@ TRIED = 200
 
 
 def fit_depends(context: Context) -> Any:
-    """What decides the transform beside spans and borders: the features, and which rows train."""
+    """What decides the transform beside spans and borders: the features, what they depend on, which rows train."""
     features = context.declaration.features
-    code = sorted(code_of(distinct(feature.node for feature in features.values())))
-    return [[[name, str(feature)] for name, feature in features.items()], code, labelled_depends(context)]
+    nodes = [feature.node for feature in features.values()]
+    declared = [[name, str(feature)] for name, feature in features.items()]
+    return [declared, sorted(code_of(distinct(nodes))), stated(nodes), labelled_depends(context)]
 
 
 def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:
@@ -112,12 +117,18 @@ def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[s
                 kept[span, f"{whole[span]}:{name}"] = reducer.encode(found[name][span])
         if kept:
             context.store.put_states(kept)
-    merged = {name: merge_states(reducers[name], states) for name, states in known.items()}
+    merged = {name: _merged(reducers[name], states) for name, states in known.items()}
     if not merged.pop(ROWS).rows:
         counting = count_parts(context, given, cut)
         found = context.engine.run({"parts": counting})["parts"]
         raise no_rows(cut, result_of(counting.reducer, found), "train")
     return merged
+
+
+def _merged(reducer: Reducer[Any, Any], states: Mapping[str, Any]) -> Any:
+    """The states of all spans merged, in the order of their bytes."""
+    ordered = sorted(states.values(), key=reducer.encode)
+    return merge_states(reducer, {f"{place:09}": state for place, state in enumerate(ordered)})
 
 
 def _plans(context: Context, given: Ingested, cut: Cut, phase: Phase, parts: tuple[Part, ...]) -> dict[str, Plan]:
@@ -142,6 +153,6 @@ def _state_key(context: Context, part: Part, phase: Phase) -> str:
     system = context.declaration
     key = system.source.id if phase.fold else ()
     program = [[name, repr(node)] for name, node in phase.function.outputs]
-    return content_hash(
-        ["fit", part.without, dict(part.options)["checks"], str(system.label), system.source.time, key, program]
-    )
+    depends = stated([system.label.node, *(node for _, node in phase.function.outputs)])
+    rows = [part.without, dict(part.options)["checks"], str(system.label), system.source.time, key]
+    return content_hash(["fit", *rows, program, depends])

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from ninetyfive.features.encoding import FOLD, FOLDS, LABEL
-from ninetyfive.features.frames import lower
+from ninetyfive.features.frames import FrameFunction
+from ninetyfive.features.transform import needed
 from ninetyfive.features.tree import Node
 from ninetyfive.hashing import mix, row_hash
 from ninetyfive.metrics import Task
@@ -55,7 +56,7 @@ class Labelling:
     fold: bool = False
 
     def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
-        rows = frame.with_columns(label_of(self.label, self.types, self.task))
+        rows = frame.with_columns(label_of(frame, self.label, self.types, self.task))
         if self.cut is None:
             rows = rows.with_columns(__held_out=row_hash(frame, self.key) < np.uint64(self.test * 2.0**64))
         rows = rows.with_columns(self._part().alias(PART))
@@ -120,13 +121,17 @@ class LabelOnly:
     task: Task
 
     def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.select(label_of(self.label, self.types, self.task))
+        return label_of(frame, self.label, self.types, self.task).to_frame()
 
 
-def label_of(label: Node, types: tuple[tuple[str, str], ...], task: Task) -> pl.Expr:
-    """The label as an expression `__label` in the dtype of the task; NaN is null."""
-    lowered = lower(label, dict(types)).cast(LABEL_DTYPES[task])
-    return (lowered.fill_nan(None) if task == "regression" else lowered).alias(LABEL)
+def label_of(frame: pl.DataFrame, label: Node, types: tuple[tuple[str, str], ...], task: Task) -> pl.Series:
+    """The label of each row as a column `__label` in the dtype of the task; NaN is null.
+
+    An int64 overflow raises `FeatureError`, as it does in a feature.
+    """
+    function = FrameFunction((("label", label),), needed((label,), dict(types)))
+    made = function(frame)["label"].cast(LABEL_DTYPES[task]).alias(LABEL)
+    return made.fill_nan(None) if task == "regression" else made
 
 
 def microseconds(column: str) -> pl.Expr:

@@ -68,7 +68,6 @@ def judge(context: Prepared, places: Places, parts: Mapping[str, Part]) -> tuple
         Read(tuple(parts[span] for span in places), SpanReader(), position=True), chosen, (*schema.dtypes, *here)
     )
     task = task_of(context.declaration, schema)
-    label = label_of(context.declaration.label.node, tuple(schema.types.items()), task)
     found = context.engine.run({"verdicts": repeated_ids([rows], _ids(context)), "rows": rows})
     verdicts: Verdicts = {}
     for span, position, verdict in found["verdicts"].select(SPAN, POSITION, VERDICT).rows():
@@ -76,6 +75,7 @@ def judge(context: Prepared, places: Places, parts: Mapping[str, Part]) -> tuple
     ordered = {
         span: {kind: sorted(rows) for kind, rows in sorted(kinds.items())} for span, kinds in sorted(verdicts.items())
     }
+    label = label_of(found["rows"], context.declaration.label.node, tuple(schema.types.items()), task)
     missing = found["rows"].with_columns(label).filter(pl.col(LABEL).is_null())
     without = missing.join(found["verdicts"], on=[SPAN, POSITION], how="semi")
     unlabelled = dict(without.group_by(SPAN).len().rows())

@@ -10,6 +10,7 @@ import msgspec
 from ninetyfive import values
 from ninetyfive.durations import duration
 from ninetyfive.errors import DataError, IntegrityError
+from ninetyfive.features.machine import stated
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import Task
 from ninetyfive.plan import Map, Part, Read, Reduce, WrittenFile
@@ -120,7 +121,8 @@ def left_out(store: Store, given: Ingested) -> dict[str, list[int]]:
 def labelled_depends(context: Context) -> Any:
     """What decides the rows of `labelled` beside spans and borders: the label, when it is known, ids and times."""
     system = context.declaration
-    return [str(system.label), system.task, system.label_time, system.label_delay, system.source.id, system.source.time]
+    label = [str(system.label), stated([system.label.node]), system.task]
+    return [*label, system.label_time, system.label_delay, system.source.id, system.source.time]
 
 
 def labelled(
