@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ninetyfive.errors import DataError, IntegrityError
+from ninetyfive.errors import DataError, StoreError
 from ninetyfive.features.transform import Transform
 from ninetyfive.metrics import Task
 from ninetyfive.models.baselines import baseline_from
@@ -133,8 +132,9 @@ def _champion(
         return None, ()
     name = f"champion {context.champion[:12]} is not compared:"
     try:
-        release = open_release(Path(context.store.path(context.store.release(context.champion).folder)))
-    except IntegrityError as error:
+        with context.store.open_folder(context.store.release(context.champion)) as folder:
+            release = open_release(folder)
+    except StoreError as error:
         return None, (f"{name} {error}",)
     about = release.about
     if (about.task, about.classes, about.label) != (task, classes, str(context.declaration.label)):

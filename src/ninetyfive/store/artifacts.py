@@ -15,7 +15,8 @@ from __future__ import annotations
 import errno
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -32,6 +33,7 @@ from ninetyfive.store.manifests import (
     hash_file,
     missing_file,
 )
+from ninetyfive.store.records import FileEntry
 from ninetyfive.store.scratch import Scratch
 
 _FILE = re.compile(r"[0-9a-f]{64}")
@@ -67,6 +69,14 @@ class Artifacts(Protocol):
 
     def verify(self, artifact: str, expected: str) -> None:
         """Read all bytes; `IntegrityError` where they are not those of `expected` (sha256 of file or manifest)."""
+        ...
+
+    def part(self, folder: str, name: str, entry: FileEntry) -> bytes | None:
+        """The bytes of one file of a folder, without the others; None where they are gone or not those of `entry`."""
+        ...
+
+    def remove(self, artifacts: Collection[str]) -> None:
+        """Remove files and folders: each is there whole for every reader, or not at all. Others stay as they are."""
         ...
 
     def listed(self) -> Iterator[str]:
@@ -178,6 +188,22 @@ class LocalArtifacts:
             check_folder(path, expected)
             return
         check_file(path, expected)
+
+    def part(self, folder: str, name: str, entry: FileEntry) -> bytes | None:
+        path = self._folders / folder / name
+        if not path.is_file():
+            return None
+        with disk_errors(str(path)):
+            data = path.read_bytes()
+        return data if bytes_hash(data) == entry.sha256 else None
+
+    def remove(self, artifacts: Collection[str]) -> None:
+        if not artifacts:
+            return
+        with disk_errors(str(self._files)), self._scratch.attempt() as attempt:
+            for name in artifacts:
+                with suppress(FileNotFoundError):
+                    self._place(name).rename(attempt / name)
 
     def listed(self) -> Iterator[str]:
         for folder in (self._files, self._folders):

@@ -11,7 +11,7 @@ What does not belong here: credentials (the cloud's own way), and what is named 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from ninetyfive.store.manifests import (
     hash_file,
     missing_file,
 )
+from ninetyfive.store.records import FileEntry
 from ninetyfive.store.scratch import Scratch
 
 
@@ -118,6 +119,23 @@ class BucketArtifacts:
             check_folder(copy, expected)
         elif copy.exists():
             check_file(copy, expected)
+
+    def part(self, folder: str, name: str, entry: FileEntry) -> bytes | None:  # noqa: ARG002  files have no folder here
+        url = self._file(entry.sha256)
+        with disk_errors(url):
+            data = self._system.cat_file(url) if self._system.exists(url) else b""
+        return data if bytes_hash(data) == entry.sha256 else None
+
+    def remove(self, artifacts: Collection[str]) -> None:
+        for artifact in artifacts:
+            url = self._manifest(artifact) if is_folder(artifact) else self._file(artifact)
+            with disk_errors(url):
+                if self._system.exists(url):
+                    self._system.rm_file(url)
+            copy = self._cache / artifact
+            if copy.exists():
+                with disk_errors(str(copy)), self._scratch.attempt() as attempt:
+                    copy.rename(attempt / artifact)
 
     def listed(self) -> Iterator[str]:
         parts: set[str] = set()

@@ -137,6 +137,14 @@ pointers = Table(
     Column("since", String(40), nullable=False),
     PrimaryKeyConstraint("name", "epoch"),
 )
+pins = Table(
+    "pins",
+    METADATA,
+    Column("release", ForeignKey("releases.release"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("since", String(40), nullable=False),
+)
 audit = Table(
     "audit",
     METADATA,

@@ -19,19 +19,18 @@ from ninetyfive.store import audit
 from ninetyfive.store.artifacts import LocalArtifacts
 from ninetyfive.store.buckets import BucketArtifacts
 from ninetyfive.store.catalog import Catalog
+from ninetyfive.store.collecting import Collecting
 from ninetyfive.store.doctor import examine
 from ninetyfive.store.failures import disk_errors
 from ninetyfive.store.leases import Lease
 from ninetyfive.store.records import AuditRecord, Finding
-from ninetyfive.store.releases import Releases
-from ninetyfive.store.runs import Runs
 from ninetyfive.store.scratch import Scratch
 from ninetyfive.store.spans import Spans
 
 _CATALOG = "catalog.sqlite"
 
 
-class Store(Spans, Runs, Releases):
+class Store(Spans, Collecting):
     """An opened store: the verbs of its parts, and those that look at the whole. Close it, or use it in a `with`.
 
     >>> import tempfile
