@@ -230,13 +230,20 @@ class System(Declaration):
         with self._store(settings) as store:
             return compare(self.folder, self._champion_schema(store))
 
-    def doctor(self) -> dict[str, Any]:
+    def doctor(self, *, reporter: Reporter | None = None) -> dict[str, Any]:
         """All that is wrong with the store, each with what to do."""
         import msgspec
 
-        with self._store(self.settings) as store:
-            findings = msgspec.to_builtins(store.doctor())
-            return {"healthy": not any(finding["level"] == "error" for finding in findings), "findings": findings}
+        from ninetyfive.errors import IntegrityError
+        from ninetyfive.store.doctor import unreadable
+
+        try:
+            with self._store(self.settings) as store:
+                found = store.doctor((reporter or Silent()).rows)
+        except IntegrityError as error:
+            found = [unreadable(error)]
+        findings = msgspec.to_builtins(found)
+        return {"healthy": not any(finding["level"] == "error" for finding in findings), "findings": findings}
 
     def audit_verify(self) -> dict[str, Any]:
         """Whether the audit trail is whole, and if not, what was altered, removed or moved."""

@@ -210,7 +210,9 @@ def doctor(system: SystemFile = DEFAULT, json: Json = False) -> None:
 
     Anything missing, altered, orphaned or half done, each with what to do. It changes nothing; exit code 3 on an error.
     """
-    document = load_system(system).doctor()
+    with printing.progress(json) as reporter:
+        reporter.started("reading every file")
+        document = load_system(system).doctor(reporter=reporter)
     printing.findings(document, json)
     if not document["healthy"]:
         raise typer.Exit(3)

@@ -416,8 +416,8 @@ def findings(document: Document, as_json: bool) -> None:
     console = _console()
     for finding in document["findings"]:
         told = ": ".join(escape(finding[part]) for part in ("kind", "subject", "problem"))
-        console.print(f"[bold]{finding['level']}[/] {told}")
-        console.print(f"    to do: {escape(finding['do'])}")
+        console.print(f"[bold]{finding['level']}[/] {told}", soft_wrap=True)
+        console.print(f"    to do: {escape(finding['do'])}", soft_wrap=True)
     if not document["findings"]:
         console.print("nothing is wrong")
 

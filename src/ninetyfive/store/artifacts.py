@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ninetyfive.errors import StoreError
+from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.store.failures import disk_errors, sync
 from ninetyfive.store.manifests import (
@@ -30,10 +30,12 @@ from ninetyfive.store.manifests import (
     check_folder,
     decode_manifest,
     describe_folder,
+    folder_faults,
     hash_file,
     missing_file,
+    read_manifest,
 )
-from ninetyfive.store.records import FileEntry
+from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
 
 _FILE = re.compile(r"[0-9a-f]{64}")
@@ -69,6 +71,10 @@ class Artifacts(Protocol):
 
     def verify(self, artifact: str, expected: str) -> None:
         """Read all bytes; `IntegrityError` where they are not those of `expected` (sha256 of file or manifest)."""
+        ...
+
+    def faults(self, artifact: Artifact) -> Iterator[IntegrityError]:
+        """Read all bytes; the error of each file that is not what was stored."""
         ...
 
     def part(self, folder: str, name: str, entry: FileEntry) -> bytes | None:
@@ -189,6 +195,16 @@ class LocalArtifacts:
             return
         check_file(path, expected)
 
+    def faults(self, artifact: Artifact) -> Iterator[IntegrityError]:
+        try:
+            path = self.path(artifact.id)
+            if is_folder(artifact.id):
+                yield from folder_faults(path, read_manifest(path, artifact.sha256))
+            else:
+                check_file(path, artifact.sha256, artifact.size)
+        except IntegrityError as error:
+            yield error
+
     def part(self, folder: str, name: str, entry: FileEntry) -> bytes | None:
         path = self._folders / folder / name
         if not path.is_file():
@@ -241,12 +257,12 @@ class LocalArtifacts:
             sync(target.parent.parent)
 
 
-def check_file(path: Path, expected: str) -> None:
-    """Read a file; `IntegrityError` where its sha256 is not `expected`."""
+def check_file(path: Path, expected: str, size: int | None = None) -> None:
+    """Read a file; `IntegrityError` where its sha256 is not `expected`, with its `size` where that is known."""
     with disk_errors(str(path)):
-        got = hash_file(path).sha256
-    if got != expected:
-        raise altered_file(str(path), expected, got)
+        got = hash_file(path)
+    if got.sha256 != expected:
+        raise altered_file(str(path), expected, got, size)
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ninetyfive.errors import IntegrityError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.store.artifacts import check_file, is_folder
 from ninetyfive.store.failures import disk_errors
@@ -29,7 +30,7 @@ from ninetyfive.store.manifests import (
     hash_file,
     missing_file,
 )
-from ninetyfive.store.records import FileEntry
+from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
 
 
@@ -111,7 +112,7 @@ class BucketArtifacts:
         else:
             manifest = self.manifest(artifact)
             if manifest.sha256 != expected:
-                raise altered_file(self._manifest(artifact), expected, manifest.sha256)
+                raise altered_file(self._manifest(artifact), expected, FileEntry(manifest.sha256, len(manifest.data)))
             for entry in manifest.files.values():
                 self._verify_file(entry.sha256)
         copy = self._cache / artifact
@@ -119,6 +120,13 @@ class BucketArtifacts:
             check_folder(copy, expected)
         elif copy.exists():
             check_file(copy, expected)
+
+    def faults(self, artifact: Artifact) -> Iterator[IntegrityError]:
+        """The first one alone."""
+        try:
+            self.verify(artifact.id, artifact.sha256)
+        except IntegrityError as error:
+            yield error
 
     def part(self, folder: str, name: str, entry: FileEntry) -> bytes | None:  # noqa: ARG002  files have no folder here
         url = self._file(entry.sha256)

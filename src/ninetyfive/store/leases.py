@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -88,6 +89,8 @@ class Lease:
     def release(self) -> None:
         """Give the lease back; nothing where it is not held."""
         if self._descriptor is not None:
+            with suppress(OSError):  # a card that stays tells of a holder that was killed: no harm but the telling
+                self._card.unlink()
             os.close(self._descriptor)
         self._descriptor = self._holder = None
 

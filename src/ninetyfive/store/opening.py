@@ -15,6 +15,7 @@ from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
 from ninetyfive.errors import SettingsError
+from ninetyfive.progress import RowProgress
 from ninetyfive.store import audit
 from ninetyfive.store.artifacts import LocalArtifacts
 from ninetyfive.store.buckets import BucketArtifacts
@@ -54,9 +55,12 @@ class Store(Spans, Collecting):
         with self.catalog.read() as connection:
             return audit.verify(connection)
 
-    def doctor(self) -> list[Finding]:
-        """All that is wrong with the store, errors first, each with what to do; reads every file that is named."""
-        return examine(self, self._scratch, self.catalog.path.parent)
+    def doctor(self, progress: RowProgress | None = None) -> list[Finding]:
+        """All that is wrong with the store, errors first, each with what to do; reads every file that is named.
+
+        `progress` is told the bytes read so far, of how many.
+        """
+        return examine(self, self._scratch, self._scratch.root.parent, progress)
 
     def close(self) -> None:
         """Remove temporary folders and give the lease back."""
