@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -238,11 +237,11 @@ print(k)
 
 
 @pytest.mark.slow
-def test_killed_at_any_act_nothing_that_is_kept_is_lost_and_the_next_one_ends_it(tmp_path: Path, fill: Fill) -> None:
+def test_killed_at_any_act_nothing_that_is_kept_is_lost_and_the_next_one_ends_it(
+    tmp_path: Path, fill: Fill, seed: int
+) -> None:
     with open_store(tmp_path / "store") as store:
         fill(store, 3, tmp_path / "made")
-    seed = int(os.environ.get("NINETYFIVE_SEED", "0"))
-    print(f"NINETYFIVE_SEED={seed}: every third act, from number {seed % 3 + 1} on")
     words = [sys.executable, "-c", EVERY_ACT, str(tmp_path), str(tmp_path / "store"), str(seed)]
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

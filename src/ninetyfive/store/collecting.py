@@ -129,7 +129,9 @@ class Collecting(Runs, Releases):
             del told["releases"]
             if any(told.values()):
                 rows = sum(len(names) for names in told.values())
-                self._audit(connection, "gc", f"{rows} rows", {**told, "states": len(what.states)})
+                self._audit(
+                    connection, "gc", f"{rows} rows", {**told, "states": sorted({key for key, _ in what.states})}
+                )
         return True
 
     def unnamed(self) -> tuple[list[str], list[str]]:
@@ -193,7 +195,7 @@ class Collecting(Runs, Releases):
         self._name(connection, [evidence])
         connection.execute(update(catalog.releases).where(here).values(folder=evidence))
         connection.execute(delete(catalog.artifacts).where(catalog.artifacts.c.id == folder))
-        self._audit(connection, "release.collect", release, {"folder": folder, "reason": why})
+        self._audit(connection, "release.collect", release, {"folder": evidence, "was": folder, "reason": why})
 
 
 def _last_record(connection: Connection) -> int:
