@@ -124,7 +124,7 @@ def test_what_is_printed_names_each_release_and_the_largest_files(old: Project) 
     for name in names(old):
         assert name[:12] in shown
     assert "rollback 4 in a row would return to it, and rollbacks = 1" in shown
-    assert "a file of step train of run-" in shown
+    assert " of step train of run-" in shown
     assert "rule     releases = 0, age = 1s, rollbacks = 1, runs = 1 ([keep] in ninetyfive.toml)" in shown
     assert "nothing is removed yet: `ninetyfive gc --yes` removes" in shown
     said = old.command("gc", "--yes")

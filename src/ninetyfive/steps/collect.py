@@ -183,10 +183,10 @@ def _file_labels(seen: Inventory) -> dict[str, str]:
             labels.setdefault(name, f"rows of {span.url}")
     for state in seen.states:
         if state.artifact is not None:
-            labels.setdefault(state.artifact, "a state")
+            labels.setdefault(state.artifact, f"a state of {state.span[:12]}")
     for step in seen.steps:
         for name in step.artifacts:
-            labels.setdefault(name, f"a file of step {step.name} of {step.run}")
+            labels.setdefault(name, f"file {name[:12]} of step {step.name} of {step.run}")
     return labels
 
 
