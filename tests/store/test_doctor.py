@@ -333,7 +333,7 @@ def test_each_planted_fault_is_found_and_said_what_to_do(place: Place, words: st
     assert named, findings
     assert do in named[0].do
     harmless = {"orphan file", "broken step", "stale lease", "leftover", "unfinished run"}
-    warning = kind in harmless or "gc leaves it alone" in do
+    warning = kind in harmless or "gc leaves it alone" in do or "go-w" in do
     assert {finding.level for finding in named} == {"warning" if warning else "error"}
     if not warning:
         assert findings[0].level == "error"

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ninetyfive.errors import BusyError
 from ninetyfive.store.opening import Store, open_store
 from ninetyfive.store.records import AuditRecord, Pointer
 
@@ -215,6 +216,26 @@ def test_fifty_at_once_make_one_history(
         assert store.unnamed() == ([], [])
         assert not [run for run in store.runs() if run.status != "done"]
     print(Counter(f"{one['word']} {one.get('says', 'done')}" for one in told))
+
+
+def test_a_promotion_during_a_rollback_wins_and_the_rollback_is_told(
+    store: Store, tmp_path: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = fill(store, 3, tmp_path / "made")
+    verify = store.verify
+
+    def slow(artifact: str) -> None:
+        verify(artifact)
+        with open_store(store.url, actor="bob") as other:
+            other.promote(made[0], 3, "while the other reads")
+
+    monkeypatch.setattr(store, "verify", slow)
+    with pytest.raises(BusyError, match=f"epoch 4: promote to {made[0][:12]} by bob"):
+        store.rollback(3, "worse")
+    monkeypatch.undo()
+    assert history_faults(store.history()[::-1]) == []
+    assert store.rollback(4, "worse").release == made[2]
+    assert history_faults(store.history()[::-1]) == []
 
 
 def pointer(epoch: int, release: str, below: int | None, action: Any = "promote") -> Pointer:

@@ -195,7 +195,7 @@ def _places(home: Path) -> Iterator[Finding]:
     """Links in place of files, and modes by which the store cannot be read, or others may write to it."""
     if home.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         problem = f"others may write to the store: {stat.filemode(home.stat().st_mode)}"
-        yield Finding("wrong permissions", str(home), problem, f"chmod go-w '{home}'")
+        yield Finding("wrong permissions", str(home), problem, f"chmod go-w '{home}'", "warning")
     places = [place for name in ("artifacts", "folders") if (place := home / name).is_dir()]
     for path in (path for place in places for path in (place, *sorted(place.rglob("*")))):
         mode = path.lstat().st_mode
