@@ -197,6 +197,22 @@ def test_nothing_that_is_kept_needs_what_goes(store: Any, another: Any) -> None:
     assert decision.kept.keys() <= more.kept.keys()
 
 
+@pytest.mark.parametrize(("begins", "span"), [("x", "a"), ("x", "b"), ("y", "a"), ("y", "b")])
+def test_a_state_is_kept_where_both_its_span_and_a_step_that_uses_it_are(begins: str, span: str) -> None:
+    def thing(kind: Any, name: str, *reaches: Any, states: tuple[str, ...] = ()) -> Thing:
+        return Thing(kind=kind, name=name, label=name, bytes=1, why="", reaches=reaches, states=states)
+
+    file, state = thing("file", "f"), thing("state", "s", ("file", "f"))
+    step = thing("step", "fit", ("span", "a"), states=("x",))
+    things = [file, step, thing("span", "a"), thing("span", "b")]
+    spans: tuple[Any, ...] = (("span", span), ("span", "read otherwise"))
+    decision = decide(things, [State(begins=begins, spans=spans, thing=state)], {step.key: ["used"]})
+    needed = (begins, span) == ("x", "a")
+    assert (state.key in decision.kept, file.key in decision.kept) == (needed, needed)
+    if needed:
+        assert decision.kept[state.key] == ("fit needs it",)
+
+
 @pytest.mark.parametrize("roots", [{}, {("file", "gone"): ["x"]}])
 def test_without_a_root_all_goes(roots: Any) -> None:
     thing = Thing(kind="file", name="f", label="a file", bytes=3, why="nothing names it")

@@ -120,7 +120,8 @@ def judge_releases(
     Those that were collected before (`releases` lacks them) are no roots.
     """
     chain = rollbacks(history)
-    age = {release.release: _age(release, history, now) for release in releases}
+    live = _live_until(history, now)
+    age = {release.release: _age(release, live, now) for release in releases}
     champion = [pointer.release for pointer in history[:1]]
     reasons = [(name, "champion") for name in champion]
     reasons += [(name, f"rollback {step} returns to it") for step, name in enumerate(chain[: rule.rollbacks], 1)]
@@ -164,12 +165,17 @@ def total(things: Iterable[Thing]) -> int:
     return sum(thing.bytes for thing in things)
 
 
-def _age(release: Release, history: Sequence[Pointer], now: datetime) -> float:
-    """Seconds since it was made or last live, whichever is less; not below 0."""
-    last = datetime.fromisoformat(release.created)
+def _live_until(history: Sequence[Pointer], now: datetime) -> dict[str, datetime]:
+    """Until when each release was live the last time; `history` is newest first."""
+    found: dict[str, datetime] = {}
     until = now
-    for pointer in history:  # newest first: each was live until the one before it in this list
-        if pointer.release == release.release:
-            last = max(last, until)
+    for pointer in history:  # each was live until the one before it in this list
+        found.setdefault(pointer.release, until)
         until = datetime.fromisoformat(pointer.since)
-    return max(0.0, (now - last).total_seconds())
+    return found
+
+
+def _age(release: Release, live: Mapping[str, datetime], now: datetime) -> float:
+    """Seconds since it was made or last live, whichever is less; not below 0."""
+    made = datetime.fromisoformat(release.created)
+    return max(0.0, (now - max(made, live.get(release.release, made))).total_seconds())
