@@ -7,7 +7,7 @@ Here stands what the outputs of steps say: which spans an ingest read, which sta
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -121,12 +121,12 @@ def _things(seen: Inventory, live: Sequence[Release], goes: Mapping[str, str]) -
         )
         for span in seen.spans
     ]
-    labels = _file_labels(seen)
+    owners = _owners(seen)
     things += [
         Thing(
             kind="file",
             name=artifact.id,
-            label=labels.get(artifact.id, artifact.id[:12]),
+            label=owners.get(artifact.id, ("", artifact.id[:12]))[1],
             bytes=artifact.size,
             why="nothing that is kept names it",
         )
@@ -175,19 +175,19 @@ def _states(seen: Inventory) -> list[State]:
     return found
 
 
-def _file_labels(seen: Inventory) -> dict[str, str]:
-    """Whose each file is: of the span, the state or the step that names it, the first of these."""
-    labels: dict[str, str] = {}
+def _owners(seen: Inventory) -> dict[str, tuple[str, str]]:
+    """Whose each file is, as group and words: of the span, the state or the step that names it, the first of these."""
+    owners: dict[str, tuple[str, str]] = {}
     for span in seen.spans:
         for name in span.artifacts:
-            labels.setdefault(name, f"rows of {span.url}")
+            owners.setdefault(name, ("spans", f"rows of {span.url}"))
     for state in seen.states:
         if state.artifact is not None:
-            labels.setdefault(state.artifact, f"a state of {state.span[:12]}")
+            owners.setdefault(state.artifact, ("states", f"a state of {state.span[:12]}"))
     for step in seen.steps:
         for name in step.artifacts:
-            labels.setdefault(name, f"file {name[:12]} of step {step.name} of {step.run}")
-    return labels
+            owners.setdefault(name, ("files", f"file {name[:12]} of step {step.name} of {step.run}"))
+    return owners
 
 
 def _forgotten(judged: Judged) -> Forgotten:
@@ -212,16 +212,19 @@ def _document(
 ) -> dict[str, Any]:
     seen, decision = judged.seen, judged.decision
     groups: dict[str, list[dict[str, Any]]] = {name: [] for name in GROUPS}
+    owners = _owners(seen)
+    group_of = {("file", name): group for name, (group, _) in owners.items() if group != "files"}
     for thing in decision.removed:
-        groups[f"{thing.kind}s"].append({"name": thing.label, "bytes": thing.bytes, "why": thing.why})
+        group = groups[group_of.get(thing.key, f"{thing.kind}s")]
+        group.append({"name": thing.label, "bytes": thing.bytes, "why": thing.why})
     for name in orphans:
         why = "the catalog does not name it"
         groups["orphans"].append({"name": store.artifacts.where(name), "bytes": _stored(store, name), "why": why})
     for folder, size in leftovers:
         groups["leftovers"].append({"name": folder, "bytes": size, "why": "the process that made it lives no more"})
-    kept: dict[str, int] = defaultdict(int)
-    for kind, _ in decision.kept:
-        kept[f"{kind}s"] += 1
+    counts = Counter(f"{thing.kind}s" for thing in decision.removed if thing.key not in group_of)
+    counts.update(orphans=len(orphans), leftovers=len(leftovers))
+    kept = Counter(f"{key[0]}s" for key in decision.kept if key not in group_of)
     return {
         "rule": msgspec.to_builtins(rule),
         "releases": [
@@ -238,7 +241,7 @@ def _document(
             for key in [_release_key(release)]
         ],
         "collected_before": sum(release.collected for release in seen.releases),
-        "groups": {name: {**_sum(found), "kept": kept[name]} for name, found in groups.items()},
+        "groups": {name: {"kept": kept[name], "count": counts[name], **_sum(found)} for name, found in groups.items()},
         "bytes": sum(thing["bytes"] or 0 for found in groups.values() for thing in found),
     }
 
@@ -246,7 +249,6 @@ def _document(
 def _sum(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     largest = sorted(found, key=lambda thing: -(thing["bytes"] or 0))
     return {
-        "count": len(found),
         "bytes": sum(thing["bytes"] or 0 for thing in found),
         "largest": largest[:LARGEST],
     }
