@@ -66,6 +66,13 @@ def pytest_sessionstart() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The seed of what this session draws; a test that fails shows it."""
+    print(f"NINETYFIVE_TEST_SEED={SEED}")
+    return SEED
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """With CI=true a session that skipped a test has failed: what is not run is not known to work."""

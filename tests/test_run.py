@@ -40,7 +40,7 @@ def test_the_document_of_a_run(project: Project) -> None:
     assert document["rows"] == {"read": 1_200, "accepted": 1_200, "quarantined": 0, "unlabelled": 0, "duplicate": 0}
     assert list(document["rows"]) == ROWS
     assert [step["name"] for step in document["steps"]] == STEPS
-    assert all(set(step) == {"name", "seconds", "skipped"} for step in document["steps"])
+    assert all(set(step) == {"name", "seconds", "skipped", "key"} for step in document["steps"])
     assert project.done(document) == STEPS
     window = document["window"]
     assert (window["rows"], window["train"] + window["test"]) == (1_200, 1_200)

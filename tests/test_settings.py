@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from ninetyfive.errors import SettingsError
-from ninetyfive.settings import BeamEngineSettings, LocalEngineSettings, Settings, SparkEngineSettings, load_settings
+from ninetyfive.settings import (
+    BeamEngineSettings,
+    KeepSettings,
+    LocalEngineSettings,
+    Settings,
+    SparkEngineSettings,
+    load_settings,
+)
 
 
 def load(folder: Path, text: str = "", **environment: str) -> Settings:
@@ -187,3 +194,27 @@ def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "ninetyfive.toml").mkdir()
     with pytest.raises(SettingsError, match="expected a file that can be read"):
         load_settings(tmp_path, {})
+
+
+def test_what_to_keep(tmp_path: Path) -> None:
+    assert load(tmp_path).keep == KeepSettings(releases=10, age=30 * 86_400, rollbacks=10, runs=3)
+    text = '[keep]\nreleases = 0\nage = "6h"\nrollbacks = 1\n'
+    assert load(tmp_path, text, NINETYFIVE_KEEP_RUNS="7").keep == KeepSettings(0, 6 * 3_600, 1, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "expected"),
+    [
+        ("releases = -1", "'releases'", "a whole number from 0"),
+        ("rollbacks = 0", "'rollbacks'", "a whole number from 1"),
+        ("runs = true", "'runs'", "a whole number from 1"),
+        ("age = 30", "'age'", "and a unit"),
+        ('age = "0d"', "'age'", "from 1"),
+        ("days = 3", "'days'", "a known setting"),
+    ],
+)
+def test_what_cannot_be_kept(tmp_path: Path, text: str, where: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, f"[keep]\n{text}\n")
+    assert caught.value.where == f"ninetyfive.toml, [keep] {where}"
+    assert expected in caught.value.expected

@@ -189,6 +189,28 @@ class System(Declaration):
             pointer = store.rollback(champion.epoch if champion else 0, reason)
             return dict(msgspec.to_builtins(pointer))
 
+    def pin(self, release: str, *, reason: str = "pinned by hand") -> dict[str, Any]:
+        """Keep a release (a hash or its beginning) from `gc`, whatever the rule says, until it is unpinned."""
+        import msgspec
+
+        with self._store(self.settings, migrate=True) as store:
+            return dict(msgspec.to_builtins(store.pin(store.release(release).release, reason)))
+
+    def unpin(self, release: str, *, reason: str = "unpinned by hand") -> dict[str, Any]:
+        """Let `gc` judge a release by the rule again."""
+        with self._store(self.settings, migrate=True) as store:
+            found = store.release(release).release
+            store.unpin(found, reason)
+            return {"release": found, "reason": reason}
+
+    def gc(self, *, remove: bool = False, reporter: Reporter | None = None) -> dict[str, Any]:
+        """What the store need not keep, by the rule of `[keep]`, and why; with `remove` it is removed."""
+        from ninetyfive.steps.collect import collect
+
+        settings = self.settings
+        with self._store(settings, migrate=True) as store:
+            return collect(store, settings.keep, remove=remove, reporter=reporter or Silent())
+
     def schema(self) -> dict[str, Any]:
         """The schema in force (schema.toml), and whether it was reviewed."""
         from ninetyfive.steps.review import shown
@@ -232,13 +254,20 @@ class System(Declaration):
         with self._store(settings) as store:
             return compare(self.folder, self._champion_schema(store))
 
-    def doctor(self) -> dict[str, Any]:
+    def doctor(self, *, reporter: Reporter | None = None) -> dict[str, Any]:
         """All that is wrong with the store, each with what to do."""
         import msgspec
 
-        with self._store(self.settings) as store:
-            findings = msgspec.to_builtins(store.doctor())
-            return {"healthy": not any(finding["level"] == "error" for finding in findings), "findings": findings}
+        from ninetyfive.errors import IntegrityError
+        from ninetyfive.store.doctor import unreadable
+
+        try:
+            with self._store(self.settings) as store:
+                found = store.doctor((reporter or Silent()).rows)
+        except IntegrityError as error:
+            found = [unreadable(error)]
+        findings = msgspec.to_builtins(found)
+        return {"healthy": not any(finding["level"] == "error" for finding in findings), "findings": findings}
 
     def audit_verify(self) -> dict[str, Any]:
         """Whether the audit trail is whole, and if not, what was altered, removed or moved."""
@@ -298,7 +327,8 @@ class System(Declaration):
                     f"system {self.name!r}", expected="a champion", got="none yet", do="make one with `ninetyfive run`"
                 )
             release = champion.release
-        return open_release(store.path(store.release(release).folder))
+        with store.open_folder(store.release(release)) as folder:
+            return open_release(folder)
 
     def _champion_schema(self, store: Store) -> Any:
         return None if store.champion() is None else self._open(store, None).schema

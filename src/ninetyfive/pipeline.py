@@ -62,11 +62,12 @@ class Step(Generic[Context]):
 
 
 class StepReport(msgspec.Struct, frozen=True):
-    """What happened to a step; `seconds` of this run, also for one that was skipped."""
+    """What happened to a step; `seconds` of this run, also for one that was skipped; `key` names its record."""
 
     name: str
     seconds: float
     skipped: bool
+    key: str
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -154,7 +155,7 @@ def _run_step(
     if output is not None:
         seconds = time.perf_counter() - start
         place.progress("skipped", step.name, seconds)
-        return output, StepReport(step.name, seconds, skipped=True)
+        return output, StepReport(step.name, seconds, skipped=True, key=key)
     place.progress("started", step.name, 0.0)
     _crash_point("before", step.name)
     output = _plain(step.name, step.function(context, *inputs))
@@ -165,7 +166,7 @@ def _run_step(
     place.store.record(place.run, step.name, key, output, artifacts=ids, seconds=seconds)
     _crash_point("after", step.name)
     place.progress("finished", step.name, seconds)
-    return output, StepReport(step.name, seconds, skipped=False)
+    return output, StepReport(step.name, seconds, skipped=False, key=key)
 
 
 def _plain(step: str, output: Mapping[str, Any]) -> Output:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from ninetyfive import clock, conform, plan, relations
 from ninetyfive.decisions.triggers import Due, decide_due
 from ninetyfive.errors import DeclarationError, UsageError
@@ -81,7 +83,7 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         started = context.store.begin_run(f"run {context.declaration.name}", key)
         outcome = run_steps(STEPS, prepared, context.store, started.id, redo=redo, progress=_told(context))
         outputs = outcome.outputs
-        steps = [{"name": one.name, "seconds": one.seconds, "skipped": one.skipped} for one in outcome.steps]
+        steps = msgspec.to_builtins(outcome.steps)
         document = {
             "run": started.id,
             "due": True,
@@ -186,6 +188,7 @@ def _finish(
         name: document[name] for name in ("metrics", "primary", "gates", "passed", "compared_with", "inputs", "window")
     }
     kept |= {"system": context.declaration.name, **paradigms(context.declaration)}
+    kept["ingest"] = next(step["key"] for step in document["steps"] if step["name"] == "ingest")
     store.add_release(made["release"], made["folder"], kept, run_id)
     pointer = store.champion()
     failed = [gate["name"] for gate in document["gates"] if gate["blocking"] and not gate["passed"]]

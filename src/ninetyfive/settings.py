@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ninetyfive.errors import SettingsError, near_names
+from ninetyfive.durations import duration
+from ninetyfive.errors import DeclarationError, SettingsError, near_names
 from ninetyfive.plan import PARTITION_MEMORY
 
 FILE = "ninetyfive.toml"
@@ -59,6 +60,20 @@ class BeamEngineSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepSettings:
+    """`[keep]`: what `gc` leaves in the store, beside the champion, what is pinned, and what an open run needs.
+
+    `releases`: this many of the newest; `age`: those made or live within this many seconds; `rollbacks`: what as many
+    rollbacks in a row return to; `runs`: what the steps of this many of the last runs that ended well made and read.
+    """
+
+    releases: int = 10
+    age: int = 30 * 86_400
+    rollbacks: int = 10
+    runs: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Where a project runs: `folder` (beside system.py), `store` and `catalog` (path or URL), `engine` (one word)."""
 
@@ -69,6 +84,7 @@ class Settings:
     local: LocalEngineSettings = LocalEngineSettings()
     spark: SparkEngineSettings = SparkEngineSettings()
     beam: BeamEngineSettings = BeamEngineSettings()
+    keep: KeepSettings = KeepSettings()
 
     @property
     def store_url(self) -> str:
@@ -85,6 +101,7 @@ _WORDS = ("store", "catalog", "engine")
 _PLACES = (
     *((word,) for word in _WORDS),
     *(("engines", name, one.name) for name in ENGINES for one in fields(ENGINES[name])),
+    *(("keep", one.name) for one in fields(KeepSettings)),
 )
 
 
@@ -92,19 +109,21 @@ def load_settings(folder: Path, environment: Mapping[str, str] | None = None) ->
     """Read ninetyfive.toml in `folder`, overridden by the environment; `SettingsError` names the key that is wrong."""
     environment = os.environ if environment is None else environment
     document = _read(folder / FILE)
-    _known(f"{FILE}, ", document, {*_WORDS, "engines"})
+    _known(f"{FILE}, ", document, {*_WORDS, "engines", "keep"})
     engines = _table("engines", document.get("engines", {}))
     _known(f"{FILE}, [engines] ", engines, ENGINES)
     for name, kind in ENGINES.items():
         engines[name] = _table(f"engines.{name}", engines.get(name, {}))
         _known(f"{FILE}, [engines.{name}] ", engines[name], {one.name for one in fields(kind)})
-    places = _override({**document, "engines": engines}, environment)
+    keep = _table("keep", document.get("keep", {}))
+    _known(f"{FILE}, [keep] ", keep, {one.name for one in fields(KeepSettings)})
+    places = _override({**document, "engines": engines, "keep": keep}, environment)
     values: dict[str, Any] = {key: _text(places[key], environment) for key in _WORDS if key in places}
     if values.get("engine", "local") not in ENGINES:
         where, name = places["engine"][0], values["engine"]
         raise SettingsError(where, expected="a known engine", got=repr(name), do=near_names(name, ENGINES))
     values |= {name: kind(**_engine(name, places, environment)) for name, kind in ENGINES.items()}
-    return Settings(folder=folder, **values)
+    return Settings(folder=folder, keep=KeepSettings(**_keep(places)), **values)
 
 
 def _engine(engine: str, places: Mapping[str, tuple[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
@@ -115,13 +134,24 @@ def _engine(engine: str, places: Mapping[str, tuple[str, Any]], environment: Map
         if place is None:
             continue
         if one.name == "threads":
-            said[one.name] = _threads(*place)
+            said[one.name] = _whole(*place, "threads = 2", 1)
         elif one.name == "options":
             said[one.name] = _options(*place, environment)
         elif one.name.endswith("memory"):
             said[one.name] = _size(*place)
         else:
             said[one.name] = _text(place, environment)
+    return said
+
+
+def _keep(places: Mapping[str, tuple[str, Any]]) -> dict[str, int]:
+    """What is said of what to keep, by setting: ages in seconds, the others as they are."""
+    said: dict[str, int] = {}
+    for one in fields(KeepSettings):
+        place = places.get(f"keep.{one.name}")
+        if place is not None:
+            least = 1 if one.name in ("rollbacks", "runs") else 0
+            said[one.name] = _age(*place) if one.name == "age" else _whole(*place, f"{one.name} = 2", least)
     return said
 
 
@@ -183,11 +213,18 @@ def _options(where: str, value: object, environment: Mapping[str, str]) -> dict[
     return found
 
 
-def _threads(where: str, value: object) -> int:
-    threads = int(value) if isinstance(value, str) and value.isdecimal() else value
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise SettingsError(where, expected="a whole number from 1", got=repr(value), do="write it like threads = 2")
-    return threads
+def _whole(where: str, value: object, like: str, least: int) -> int:
+    whole = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if not isinstance(whole, int) or isinstance(whole, bool) or whole < least:
+        raise SettingsError(where, expected=f"a whole number from {least}", got=repr(value), do=f"write it like {like}")
+    return whole
+
+
+def _age(where: str, value: object) -> int:
+    try:
+        return duration(str(value), where)
+    except DeclarationError as error:
+        raise SettingsError(where, expected=error.expected, got=error.got, do=error.do) from None
 
 
 def _size(where: str, value: object) -> int:

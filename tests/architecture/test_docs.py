@@ -15,7 +15,7 @@ import ninetyfive
 from ninetyfive.cli.commands import app
 from ninetyfive.metrics import METRICS
 from ninetyfive.run import STEPS
-from ninetyfive.settings import ENGINES, Settings
+from ninetyfive.settings import ENGINES, KeepSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -55,7 +55,9 @@ def test_commands_and_their_flags_are_documented() -> None:
 
 def test_settings_metrics_and_steps_are_documented() -> None:
     engines = [f"engines.{name}.{one.name}" for name, kind in ENGINES.items() for one in fields(kind)]
-    settings = [*(one.name for one in fields(Settings) if one.name not in ("folder", *ENGINES)), *engines]
+    tables = ("folder", "keep", *ENGINES)
+    settings = [*(one.name for one in fields(Settings) if one.name not in tables), *engines]
+    settings += [f"keep.{one.name}" for one in fields(KeepSettings)]
     told = [name for name in settings if not name.endswith(".options")]
     variables = ["NINETYFIVE_" + name.replace(".", "_").upper() for name in told]
     words = [*settings, *variables, *METRICS, *(step.name for step in STEPS)]

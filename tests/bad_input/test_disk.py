@@ -84,7 +84,7 @@ if MAY_MOUNT:
         """Full at another step each time: ingest, fit, train, release. What fits is kept, what does not is undone."""
         store = fresh.project.folder / ".ninetyfive"
         store.mkdir()
-        assert mount(store, "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs")
+        assert mount(store, "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=700", "tmpfs")
         try:
             with pytest.raises(StoreError, match="full disk"):
                 fresh.project.run()
@@ -129,7 +129,7 @@ def test_two_runs_at_once(live: Victim, monkeypatch: pytest.MonkeyPatch) -> None
     live.project.edit(("    return Dec", "    import time; time.sleep(2)\n\n    return Dec"))
     first = subprocess.Popen(COMMAND, cwd=live.project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     card = live.project.folder / ".ninetyfive" / "lease.json"
-    while str(first.pid) not in card.read_text():
+    while not card.exists() or str(first.pid) not in card.read_text():
         assert first.poll() is None
         time.sleep(0.05)
     said = live.project.command("run")

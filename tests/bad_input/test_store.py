@@ -128,9 +128,12 @@ def test_a_catalog_that_is_no_database(live: Victim) -> None:
     path = live.project.folder / ".ninetyfive" / "catalog.sqlite"
     whole = path.read_bytes()
     path.write_bytes(b"x" * 5_000)
-    for words in (["run"], ["status"], ["doctor"]):
+    for words in (["run"], ["status"]):
         said = live.project.command(*words)
         assert said.code == 1
         assert "expected a catalog that can be read" in said.err
+    said = live.project.command("doctor")
+    assert said.code == 3
+    assert "restore it from a backup" in said.out
     path.write_bytes(whole)
     assert live.runs()["promoted"]

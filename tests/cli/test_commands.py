@@ -45,7 +45,7 @@ READING: list[tuple[list[str], set[str], list[str]]] = [
     (["status"], {"system", "champion", "training", "serving", "schema", "store", "spans", "releases", "last_run"},
      ["trips", "champion  ", "StaticTraining(), not yet measured", "DynamicServing(), not yet measured",
       "1 span, 1 release"]),
-    (["releases"], {"releases"}, ["auc 0.", "log_loss", "yes"]),
+    (["releases"], {"releases"}, ["auc 0.", "log_loss", "champion"]),
     (["schema", "show"], {"columns", "version", "review", "reviewed"},
      ["version 1, inferred, not reviewed", "distance"]),
     (["schema", "diff"], {"changes", "champion"}, ["0 differences"]),

@@ -178,7 +178,8 @@ def scenario(root):
     with open_store(root) as store, store.lease("run"):
         run = store.begin_run("run", "key")
         good = store.put_bytes(b"rows")
-        span = SpanRecord(span="s", ingest_key="k", url="u", read=1, accepted=1, quarantined=0, artifact=good)
+        counts = {"read": 1, "accepted": 1, "quarantined": 0, "chunks": (1,)}
+        span = SpanRecord(span="s", ingest_key="k", url="u", artifact=good, **counts)
         store.add_spans([span], {("s", "statistics"): b"x" * 70_000})
         store.record(run.id, "ingest", "a", {"spans": ["s"]}, artifacts=[good], seconds=0.0)
         store.add_release(RELEASE, store.put_folder(made, "release-1"), {}, run.id)

@@ -126,6 +126,28 @@ def rollback(reason: Reason = "rolled back by hand", system: SystemFile = DEFAUL
 
 
 @app.command()
+def pin(
+    release: Annotated[str, typer.Argument(help="A release hash or its beginning.")],
+    reason: Reason = "pinned by hand",
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Keep a release from gc, whatever the rule says."""
+    printing.pin(load_system(system).pin(release, reason=reason), json)
+
+
+@app.command()
+def unpin(
+    release: Annotated[str, typer.Argument(help="A release hash or its beginning.")],
+    reason: Reason = "unpinned by hand",
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Let gc judge a pinned release by the rule again."""
+    printing.unpin(load_system(system).unpin(release, reason=reason), json)
+
+
+@app.command()
 def predict(
     input: Annotated[str, typer.Argument(help="A Parquet, CSV or JSONL file (path, glob or URL) of rows to answer.")],
     output: Annotated[Path, typer.Argument(help="Where the answers go: .parquet, .csv or .jsonl.")],
@@ -201,10 +223,28 @@ def doctor(system: SystemFile = DEFAULT, json: Json = False) -> None:
 
     Anything missing, altered, orphaned or half done, each with what to do. It changes nothing; exit code 3 on an error.
     """
-    document = load_system(system).doctor()
+    with printing.progress(json) as reporter:
+        reporter.started("reading every file")
+        document = load_system(system).doctor(reporter=reporter)
     printing.findings(document, json)
     if not document["healthy"]:
         raise typer.Exit(3)
+
+
+@app.command()
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this it is only shown.")] = False,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Show what the store need not keep, and why; with --yes remove it.
+
+    Kept is what the champion, a pinned release, a run that is not ended or the rule of [keep] in ninetyfive.toml
+    reaches.
+    """
+    with printing.progress(json) as reporter:
+        document = load_system(system).gc(remove=yes, reporter=reporter)
+    printing.gc(document, json)
 
 
 @audit_app.command("verify")

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ninetyfive.durations import duration_text
 from ninetyfive.metrics import METRICS
 from ninetyfive.progress import Reporter, Silent
 
@@ -229,12 +230,16 @@ def releases(found: Sequence[Document], as_json: bool) -> None:
     if as_json:
         emit({"releases": found})
         return
-    table = _table(">#", "release", "made", "champion", "metrics")
+    table = _table(">#", "release", "made", "place", "metrics")
     for release in found:
         measured = release["metrics"]
         metrics = ", ".join(f"{name} {number(measured[name]['value'])}" for name in _ordered(measured))
-        live = "yes" if release["champion"] else ""
-        table.add_row(str(release["number"]), release["release"][:12], _when(release["created"]), live, metrics)
+        place = "champion" if release["champion"] else "removed" if release["collected"] else ""
+        if not place and release["rollback"]:
+            place = f"rollback {release['rollback']}"
+        pinned = "" if release["pinned"] is None else f"pinned: {escape(release['pinned'])}"
+        places = ", ".join(word for word in (place, pinned) if word)
+        table.add_row(str(release["number"]), release["release"][:12], _when(release["created"]), places, metrics)
     _console().print(table if found else "no releases yet: `ninetyfive run` makes one")
 
 
@@ -244,6 +249,92 @@ def pointer(document: Document, as_json: bool) -> None:
         emit(document)
         return
     _console().print(f"champion is {document['release'][:12]}, epoch {document['epoch']}")
+
+
+def pin(document: Document, as_json: bool) -> None:
+    """The outcome of `pin`."""
+    if as_json:
+        emit(document)
+        return
+    _console().print(f"{document['release'][:12]} is pinned: {escape(document['reason'])}")
+
+
+def unpin(document: Document, as_json: bool) -> None:
+    """The outcome of `unpin`."""
+    if as_json:
+        emit(document)
+        return
+    _console().print(f"{document['release'][:12]} is not pinned any more")
+
+
+def size(count: int | None) -> str:
+    """Bytes as people read them.
+
+    >>> size(0), size(1536), size(None)
+    ('0 B', '1.5 KiB', '–')
+    """
+    if count is None:
+        return "–"
+    value, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def gc(document: Document, as_json: bool) -> None:
+    """The outcome of `gc`."""
+    if as_json:
+        emit(document)
+        return
+    console, done = _console(), document["removed"]
+    table = _table(">#", "release", "made", ">size", "verdict", "why")
+    for release in document["releases"]:
+        verdict = "keep" if release["keep"] else "[red]removed[/]" if done else "[red]remove[/]"
+        why = escape("; ".join(release["reasons"]))
+        when = _when(release["created"])
+        table.add_row(str(release["number"]), release["release"][:12], when, size(release["bytes"]), verdict, why)
+    console.print(table if document["releases"] else "no releases yet: `ninetyfive run` makes one")
+    if document["collected_before"]:
+        console.print(f"and {_count(document['collected_before'], 'release')} removed before")
+    table = _table("what", ">kept", ">removed" if done else ">to remove", ">size")
+    for name, group in document["groups"].items():
+        if group["count"] or group["kept"]:
+            table.add_row(name, f"{group['kept']:,}", f"{group['count']:,}", size(group["bytes"]))
+    console.print()
+    console.print(table)
+    every = [thing for group in document["groups"].values() for thing in group["largest"]]
+    largest = sorted(every, key=lambda thing: -(thing["bytes"] or 0))[:8]
+    if largest:
+        table = _table(
+            ">size", "name", "why", title="the largest that were removed" if done else "the largest to remove"
+        )
+        for thing in largest:
+            table.add_row(size(thing["bytes"]), escape(thing["name"]), escape(thing["why"]))
+        console.print()
+        console.print(table)
+    _gc_end(console, document)
+
+
+def _gc_end(console: Console, document: Document) -> None:
+    """What is beside the tables of `gc`, and what it comes to."""
+    rule = document["rule"]
+    words = f"releases = {rule['releases']}, age = {duration_text(rule['age'])}"
+    words += f", rollbacks = {rule['rollbacks']}, runs = {rule['runs']}"
+    console.print(f"\n[bold]rule[/]     {words} ({escape('[keep]')} in ninetyfive.toml)")
+    for name in document["foreign"]:
+        console.print(f"note: {escape(name)} is not the store's own: it is left where it is")
+    if document["held_by"]:
+        console.print(f"note: {escape(document['held_by'])} holds the store: orphans are looked for when it has ended")
+    count = sum(group["count"] for group in document["groups"].values())
+    told = f"{_count(count, 'thing')}, {size(document['bytes'])}"
+    if document["removed"]:
+        console.print(f"[bold]removed[/]  {told}")
+    elif count:
+        console.print(f"nothing is removed yet: `ninetyfive gc --yes` removes {told}")
+    else:
+        console.print("there is nothing to remove")
 
 
 def predicted(document: Document, as_json: bool) -> None:
@@ -368,8 +459,8 @@ def findings(document: Document, as_json: bool) -> None:
     console = _console()
     for finding in document["findings"]:
         told = ": ".join(escape(finding[part]) for part in ("kind", "subject", "problem"))
-        console.print(f"[bold]{finding['level']}[/] {told}")
-        console.print(f"    to do: {escape(finding['do'])}")
+        console.print(f"[bold]{finding['level']}[/] {told}", soft_wrap=True)
+        console.print(f"    to do: {escape(finding['do'])}", soft_wrap=True)
     if not document["findings"]:
         console.print("nothing is wrong")
 

@@ -33,6 +33,8 @@ from ninetyfive.store.manifests import check_folder, describe_folder
 
 VERSION = 1
 EVIDENCE = "evidence.json"
+SAYS_WHY = ("release.json", "metrics.json", "lineage.json", EVIDENCE)
+"""The files that are kept of a release that is collected: what it was, how good, made of what, by whom."""
 
 
 Answer = float | dict[str, float] | None

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ninetyfive.errors import DataError, FeatureError, IntegrityError
+from ninetyfive.errors import DataError, FeatureError, StoreError
 from ninetyfive.features.encoding import FOLD, LABEL
 from ninetyfive.features.transform import Transform
 from ninetyfive.metrics import Task
@@ -133,8 +132,9 @@ def _champion(
         return None, ()
     name = f"champion {context.champion[:12]} is not compared:"
     try:
-        release = open_release(Path(context.store.path(context.store.release(context.champion).folder)))
-    except (IntegrityError, FeatureError) as error:
+        with context.store.open_folder(context.store.release(context.champion)) as folder:
+            release = open_release(folder)
+    except (StoreError, FeatureError) as error:
         return None, (f"{name} {error}",)
     about = release.about
     if (about.task, about.classes, about.label) != (task, classes, str(context.declaration.label)):

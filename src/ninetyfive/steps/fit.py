@@ -52,17 +52,18 @@ def fit_depends(context: Context) -> Any:
 
 
 def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:
-    """Returns `transform` (JSON) and where it is another one `training`, source texts, functions, number of phases.
+    """Returns `transform` (JSON) and where it is another one `training`, source texts, functions, phases.
 
     `features` is the source text of each feature, `code` the functions of the user's own by their sha256, which are
-    artifacts too. `FeatureError` where such a function does not look at each row by itself.
+    artifacts too, `phases` how the keys of the states of each phase begin. `FeatureError` where such a function does
+    not look at each row by itself.
     """
     given, borders = ingested(spans), msgspec.convert(cut, Cut)
     fitting = Fitting(context.declaration.features, given.schema.types, given.task)
-    phases = 0
+    phases = []
     while (phase := fitting.phase()) is not None:
         fitting.advance(_states(context, given, borders, phase))
-        phases += 1
+        phases.append(_phase_key(context, phase))
     transform, training = fitting.transform(), fitting.training_transform()
     if transform.code:
         _try_out(context, given, borders, transform)
@@ -100,11 +101,16 @@ def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[s
     """The merged state of each reducer of a phase; `DataError` where there is no training row."""
     reducers: dict[str, Reducer[Any, Any]] = {**phase.reducers, ROWS: Counts()}
     parts = window_parts(context.store, given, cut, "train")
-    whole = {part.span: _state_key(context, part, phase) for part in parts if _trains_whole(context, given, cut, part)}
+    of_phase = _phase_key(context, phase)
+    whole = {
+        part.span: f"{of_phase}:{content_hash([part.without, dict(part.options)['checks']])}"
+        for part in parts
+        if _trains_whole(context, given, cut, part)
+    }
     known: dict[str, dict[str, Any]] = {name: {} for name in reducers}
     for name, reducer in reducers.items():
         for span, key in whole.items():
-            stored = context.store.states(f"{key}:{name}", [span])
+            stored = context.store.states(_state_key(key, name), [span])
             if span in stored:
                 known[name][span] = reducer.decode(stored[span])
     fresh = [part for part in parts if any(part.span not in states for states in known.values())]
@@ -114,7 +120,7 @@ def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[s
         for name, reducer in reducers.items():
             known[name] |= found[name]
             for span in whole.keys() & found[name].keys():
-                kept[span, f"{whole[span]}:{name}"] = reducer.encode(found[name][span])
+                kept[span, _state_key(whole[span], name)] = reducer.encode(found[name][span])
         if kept:
             context.store.put_states(kept)
     merged = {name: _merged(reducers[name], states) for name, states in known.items()}
@@ -149,10 +155,16 @@ def _trains_whole(context: Context, given: Ingested, cut: Cut, part: Part) -> bo
     return (cut.start is None or entry.time_min >= cut.start) and entry.time_max + delay < cut.cut
 
 
-def _state_key(context: Context, part: Part, phase: Phase) -> str:
+def _phase_key(context: Context, phase: Phase) -> str:
+    """What decides the states of a phase beside the span."""
     system = context.declaration
     key = system.source.id if phase.fold else ()
     program = [[name, repr(node)] for name, node in phase.function.outputs]
     depends = stated([system.label.node, *(node for _, node in phase.function.outputs)])
-    rows = [part.without, dict(part.options)["checks"], str(system.label), system.source.time, key]
-    return content_hash(["fit", *rows, program, depends])
+    return content_hash(["fit", str(system.label), system.source.time, key, program, depends])
+
+
+def _state_key(key: str, name: str) -> str:
+    """The key of a reducer's state of a span, of bounded length however long the feature is."""
+    phase, _, part = key.partition(":")
+    return f"{phase}:{content_hash([part, name])}"

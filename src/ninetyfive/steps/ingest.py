@@ -77,7 +77,7 @@ def ingest(context: Prepared) -> dict[str, Any]:
     parts = {record.span: _part(context, record) for record in window if record.artifact}
     verdicts, unlabelled = work.verdicts(found, parts)
     counts = work.counts(window, verdicts, unlabelled)
-    notices += [*_unknown(found), *_in_quarantine(context, window), *judge_clashes(context, counts, parts, verdicts)]
+    notices += [*_unknown(found), *_in_quarantine(window), *judge_clashes(context, counts, parts, verdicts)]
     without = context.store.put_bytes(msgspec.json.encode(verdicts, order="deterministic")) if verdicts else None
     put_out = Ingested(
         spans=tuple(_entry(record) for record in sorted(window, key=lambda record: record.span)),
@@ -283,12 +283,12 @@ def _causes(record: SpanRecord) -> dict[tuple[str, str], int]:
     return {(rule, column): rows for rule, column, rows in record.details["causes"]}
 
 
-def _in_quarantine(context: Prepared, window: Sequence[SpanRecord]) -> list[str]:
-    """What to tell of rows in quarantine: how many of which file, why, and where they are."""
+def _in_quarantine(window: Sequence[SpanRecord]) -> list[str]:
+    """What to tell of rows in quarantine: how many of which file, why, and where they are, wherever the store is."""
     some = [record for record in window if record.quarantine]
     told = [
         f"{record.url}: {record.quarantined:,} of {record.read:,} rows in quarantine"
-        f" ({causes_text(_causes(record))}), kept in {context.store.path(record.quarantine or '')}"
+        f" ({causes_text(_causes(record))}), kept in artifacts/{record.quarantine} of the store"
         for record in some[:NOTICED]
     ]
     return told + [f"and {len(some) - NOTICED} more files with rows in quarantine"] * (len(some) > NOTICED)

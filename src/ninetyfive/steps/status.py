@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ninetyfive.decisions.retention import rollbacks
 from ninetyfive.schema_toml import from_toml
 from ninetyfive.steps.release import paradigms
 from ninetyfive.steps.review import FILE
@@ -33,8 +34,12 @@ def status(system: Declaration, store: Store | None, url: str, folder: Path) -> 
 
 
 def releases(store: Store) -> list[dict[str, Any]]:
-    """Every release, newest first, with its metrics and whether it is the champion."""
-    pointer = store.champion()
+    """Every release, newest first: its metrics, and its place.
+
+    It is the champion, or how many rollbacks in a row return to it, or collected; `pinned` is the reason, else null.
+    """
+    history, pins = store.history(), store.pins()
+    chain = rollbacks(history)
     return [
         {
             "release": one.release,
@@ -42,7 +47,10 @@ def releases(store: Store) -> list[dict[str, Any]]:
             "created": one.created,
             "by": one.actor,
             "run": one.run,
-            "champion": pointer is not None and pointer.release == one.release,
+            "champion": bool(history) and history[0].release == one.release,
+            "rollback": chain.index(one.release) + 1 if one.release in chain else None,
+            "pinned": pins[one.release].reason if one.release in pins else None,
+            "collected": one.collected,
             "passed": one.document["passed"],
             "metrics": one.document["metrics"],
             "training": one.document["training"],

@@ -15,11 +15,12 @@ from __future__ import annotations
 import errno
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ninetyfive.errors import StoreError
+from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.store.failures import disk_errors, sync
 from ninetyfive.store.manifests import (
@@ -29,9 +30,12 @@ from ninetyfive.store.manifests import (
     check_folder,
     decode_manifest,
     describe_folder,
+    folder_faults,
     hash_file,
     missing_file,
+    read_manifest,
 )
+from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
 
 _FILE = re.compile(r"[0-9a-f]{64}")
@@ -67,6 +71,18 @@ class Artifacts(Protocol):
 
     def verify(self, artifact: str, expected: str) -> None:
         """Read all bytes; `IntegrityError` where they are not those of `expected` (sha256 of file or manifest)."""
+        ...
+
+    def faults(self, artifact: Artifact) -> Iterator[IntegrityError]:
+        """Read all bytes; the error of each file that is not what was stored."""
+        ...
+
+    def part(self, folder: str, name: str, entry: FileEntry) -> bytes | None:
+        """The bytes of one file of a folder, without the others; None where they are gone or not those of `entry`."""
+        ...
+
+    def remove(self, artifacts: Collection[str]) -> None:
+        """Remove files and folders: each is there whole for every reader, or not at all. Others stay as they are."""
         ...
 
     def listed(self) -> Iterator[str]:
@@ -179,6 +195,32 @@ class LocalArtifacts:
             return
         check_file(path, expected)
 
+    def faults(self, artifact: Artifact) -> Iterator[IntegrityError]:
+        try:
+            path = self.path(artifact.id)
+            if is_folder(artifact.id):
+                yield from folder_faults(path, read_manifest(path, artifact.sha256))
+            else:
+                check_file(path, artifact.sha256, artifact.size)
+        except IntegrityError as error:
+            yield error
+
+    def part(self, folder: str, name: str, entry: FileEntry) -> bytes | None:
+        path = self._folders / folder / name
+        if not path.is_file():
+            return None
+        with disk_errors(str(path)):
+            data = path.read_bytes()
+        return data if bytes_hash(data) == entry.sha256 else None
+
+    def remove(self, artifacts: Collection[str]) -> None:
+        if not artifacts:
+            return
+        with disk_errors(str(self._files)), self._scratch.attempt() as attempt:
+            for name in artifacts:
+                with suppress(FileNotFoundError):
+                    self._place(name).rename(attempt / name)
+
     def listed(self) -> Iterator[str]:
         for folder in (self._files, self._folders):
             if folder.is_dir():
@@ -215,12 +257,12 @@ class LocalArtifacts:
             sync(target.parent.parent)
 
 
-def check_file(path: Path, expected: str) -> None:
-    """Read a file; `IntegrityError` where its sha256 is not `expected`."""
+def check_file(path: Path, expected: str, size: int | None = None) -> None:
+    """Read a file; `IntegrityError` where its sha256 is not `expected`, with its `size` where that is known."""
     with disk_errors(str(path)):
-        got = hash_file(path).sha256
-    if got != expected:
-        raise altered_file(str(path), expected, got)
+        got = hash_file(path)
+    if got.sha256 != expected:
+        raise altered_file(str(path), expected, got, size)
 
 
 def open_file(path: Path) -> BinaryIO:

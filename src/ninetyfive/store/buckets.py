@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from ninetyfive.store.manifests import (
     hash_file,
     missing_file,
 )
+from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
 
 # What clients of buckets raise beside OSError: a client that is not loaded raises nothing.
@@ -127,13 +128,37 @@ class BucketArtifacts:
         else:
             manifest = self.manifest(artifact)
             if manifest.sha256 != expected:
-                raise altered_file(self._manifest(artifact), expected, manifest.sha256)
+                raise altered_file(self._manifest(artifact), expected, FileEntry(manifest.sha256, len(manifest.data)))
             for entry in manifest.files.values():
                 self._verify_file(entry.sha256)
         copy = self._cache / artifact
         if not _is_copy(copy, expected):
             with disk_errors(str(copy)):
                 shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
+
+    def faults(self, artifact: Artifact) -> Iterator[IntegrityError]:
+        """The first one alone."""
+        try:
+            self.verify(artifact.id, artifact.sha256)
+        except IntegrityError as error:
+            yield error
+
+    def part(self, folder: str, name: str, entry: FileEntry) -> bytes | None:  # noqa: ARG002  files have no folder here
+        url = self._file(entry.sha256)
+        with bucket_errors(url):
+            data = self._system.cat_file(url) if self._system.exists(url) else b""
+        return data if bytes_hash(data) == entry.sha256 else None
+
+    def remove(self, artifacts: Collection[str]) -> None:
+        for artifact in artifacts:
+            url = self._manifest(artifact) if is_folder(artifact) else self._file(artifact)
+            with bucket_errors(url):
+                if self._system.exists(url):
+                    self._system.rm_file(url)
+            copy = self._cache / artifact
+            if copy.exists():
+                with disk_errors(str(copy)), self._scratch.attempt() as attempt:
+                    copy.rename(attempt / artifact)
 
     def listed(self) -> Iterator[str]:
         parts: set[str] = set()
@@ -184,17 +209,18 @@ class BucketArtifacts:
                 raise missing_file(url, sha256)
             with self._system.open(url, "rb") as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
-        got = hash_file(target).sha256
-        if got != sha256:
+        got = hash_file(target)
+        if got.sha256 != sha256:
             raise altered_file(url, sha256, got)
 
     def _verify_file(self, sha256: str) -> None:
         url = self._file(sha256)
-        if self._size(url) is None:
+        size = self._size(url)
+        if size is None:
             raise missing_file(url, sha256)
         with bucket_errors(url):
-            got = self._hash(url)
-        if got != sha256:
+            got = FileEntry(self._hash(url), size)
+        if got.sha256 != sha256:
             raise altered_file(url, sha256, got)
 
     def _hash(self, url: str) -> str:

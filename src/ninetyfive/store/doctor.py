@@ -1,82 +1,216 @@
 """The doctor: everything that can be wrong with a store, found by looking, each with what to do. It changes nothing.
 
+    catalog ─ pages, references, audit, counts of spans, states, steps      files ─ every byte, names, links, modes
+    others ─ unfinished runs, what killed processes left, room on the disk
+
+One part that cannot be looked at is a finding, and the others are looked at all the same.
 What does not belong here: repair. What is missing is computed anew by the next run; what was lost comes from a backup.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sqlalchemy import select
+
 from ninetyfive.errors import IntegrityError, StoreError
-from ninetyfive.store import audit
-from ninetyfive.store.artifacts import is_folder
-from ninetyfive.store.records import Finding
-from ninetyfive.store.runs import Runs
+from ninetyfive.hashing import bytes_hash
+from ninetyfive.progress import RowProgress
+from ninetyfive.store import audit, catalog, manifests
+from ninetyfive.store.catalog import from_json
+from ninetyfive.store.collecting import Collecting
+from ninetyfive.store.records import Artifact, Finding
+from ninetyfive.store.runs import run_id
 from ninetyfive.store.scratch import Scratch
 from ninetyfive.store.shelf import all_artifacts
 
 _LEAST_FREE = 1 << 30
-_AGAIN = "restore it from a backup, or delete it and run again: what can be computed anew is"
+_THREADS = 4
+_BACKUP = "keep the file, and restore the catalog from a backup"
+_ANEW = "delete it and run again: it is computed anew"
+_RELEASE = (
+    "restore it from a backup, or delete its folder and run with the same data, code and lock: that makes the same"
+    " release; until then promote another one: ninetyfive promote RELEASE"
+)
 
 
-def examine(store: Runs, scratch: Scratch) -> list[Finding]:
-    """All that is wrong with a store, errors first; every file that the catalog names is read whole."""
-    found = [
-        *_catalog(store),
-        *_artifacts(store),
-        *_orphans(store),
-        *_runs(store),
-        *_leftovers(scratch),
-        *_space(scratch.root.parent),
-    ]
+def examine(store: Collecting, scratch: Scratch, progress: RowProgress | None = None) -> list[Finding]:
+    """All that is wrong with a store, errors first; every file that the catalog names is read whole.
+
+    `progress` is told the bytes that were read, of how many.
+    """
+    home = scratch.root.parent
+    parts: tuple[Callable[[], Iterable[Finding]], ...] = (
+        lambda: _catalog(store),
+        lambda: _audit(store),
+        lambda: _spans(store),
+        lambda: _states(store),
+        lambda: _steps(store),
+        lambda: _artifacts(store, progress),
+        lambda: _unnamed(store),
+        lambda: _places(home),
+        lambda: _runs(store),
+        lambda: _killed(store, scratch, home),
+        lambda: _space(home),
+    )
+    found = {finding: None for part in parts for finding in _looked_at(part)}
     return sorted(found, key=lambda finding: finding.level)
 
 
-def _catalog(store: Runs) -> Iterator[Finding]:
-    do = "keep the file, and restore the catalog from a backup"
+def unreadable(error: IntegrityError) -> Finding:
+    """The finding of a catalog that cannot even be opened, or of a part that cannot be looked at."""
+    return Finding("catalog", error.where, f"expected {error.expected}, got {error.got}", error.do)
+
+
+def _looked_at(part: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     try:
-        for fault in store.catalog.faults():
-            yield Finding("catalog", store.catalog.where, fault, do)
-        with store.catalog.read() as connection:
-            yield from audit.verify(connection)
+        yield from part()
     except IntegrityError as error:
-        yield Finding("catalog", error.where, error.got, error.do)
+        yield unreadable(error)
+    except StoreError as error:
+        yield Finding("unreadable", error.where, f"expected {error.expected}, got {error.got}", error.do)
 
 
-def _artifacts(store: Runs) -> Iterator[Finding]:
+def _catalog(store: Collecting) -> Iterator[Finding]:
+    for fault in store.catalog.faults():
+        yield Finding("catalog", store.catalog.where, fault, _BACKUP)
+
+
+def _audit(store: Collecting) -> list[Finding]:
     with store.catalog.read() as connection:
-        named = all_artifacts(connection)
-    for artifact in named:
-        try:
-            store.artifacts.verify(artifact.id, artifact.sha256)
-        except IntegrityError as error:
-            kind = "missing file" if error.got == "no file" else "altered file"
-            do = _AGAIN
-            if is_folder(artifact.id):
-                do = "restore it from a backup; until then promote another release: ninetyfive promote RELEASE"
-            yield Finding(kind, error.where, f"expected {error.expected}, got {error.got}", do)
-        except StoreError as error:
-            yield Finding("unreadable file", error.where, error.got, error.do)
+        return audit.verify(connection)
 
 
-def _orphans(store: Runs) -> Iterator[Finding]:
-    """Files that the catalog does not name; those of a run that is at work are not yet named, and no orphans."""
-    if store.holder() is not None:
-        return
+def _spans(store: Collecting) -> Iterator[Finding]:
+    """Rows are conserved: read = accepted + quarantined, and the chunks hold the accepted ones."""
+    with store.catalog.read() as connection:
+        rows = connection.execute(select(catalog.spans).order_by(catalog.spans.c.sequence)).all()
+    for row in rows:
+        chunks = sum(from_json(row.chunks))
+        if row.read != row.accepted + row.quarantined or chunks != row.accepted:
+            counts = f"read {row.read}, accepted {row.accepted} ({chunks} in chunks), quarantined {row.quarantined}"
+            yield Finding(
+                "span counts",
+                f"{store.catalog.where}, span {row.span[:12]} of {row.url}",
+                f"its rows do not add up: {counts}",
+                "find out who changed the catalog by hand; restore it from a backup you trust",
+            )
+
+
+def _states(store: Collecting) -> Iterator[Finding]:
+    table = catalog.states
+    with store.catalog.read() as connection:
+        for row in connection.execute(select(table).where(table.c.blob.is_not(None))):
+            if bytes_hash(row.blob) != row.sha256:
+                yield Finding(
+                    "altered state",
+                    f"{store.catalog.where}, state {row.key[:12]} of span {row.span[:12]}",
+                    f"expected sha256 {row.sha256}, got {bytes_hash(row.blob)}",
+                    "ninetyfive run --from ingest: what is not as it was stored is computed anew",
+                )
+
+
+def _steps(store: Collecting) -> Iterator[Finding]:
     with store.catalog.read() as connection:
         named = {artifact.id for artifact in all_artifacts(connection)}
-    for name in store.artifacts.listed():
-        if name not in named:
-            try:
-                where = store.artifacts.where(name)
-            except StoreError:
-                where = name
-            yield Finding("orphan file", where, "the catalog does not name it", "nothing, or delete it", "warning")
+        rows = connection.execute(select(catalog.steps).order_by(catalog.steps.c.run, catalog.steps.c.key)).all()
+    for row in rows:
+        for name in sorted(set(from_json(row.artifacts)) - named):
+            yield Finding(
+                "broken step",
+                f"step {row.name} of {run_id(row.run)}",
+                f"it made {name}, which the catalog does not name",
+                "nothing: the next run does this step again",
+                "warning",
+            )
 
 
-def _runs(store: Runs) -> Iterator[Finding]:
+def _artifacts(store: Collecting, progress: RowProgress | None) -> Iterator[Finding]:
+    """Every byte of what the catalog names."""
+    with store.catalog.read() as connection:
+        named = all_artifacts(connection)
+        releases = set(connection.scalars(select(catalog.releases.c.folder)))
+        table = catalog.spans
+        urls = {
+            name: row.url
+            for row in connection.execute(select(table.c.url, table.c.artifact, table.c.quarantine))
+            for name in (row.artifact, row.quarantine)
+        }
+    done, total = 0, sum(artifact.size for artifact in named)
+
+    def faults(artifact: Artifact) -> tuple[Artifact, list[Finding]]:
+        do = _RELEASE if artifact.id in releases else _ANEW
+        if artifact.id in urls:
+            do = f"delete it and run again: it is read anew from {urls[artifact.id]}; is that gone, restore a backup"
+        return artifact, list(_faults(store, artifact, do))
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for artifact, found in pool.map(faults, named):
+            done += artifact.size
+            if progress is not None:
+                progress(done, total)
+            yield from found
+
+
+def _faults(store: Collecting, artifact: Artifact, do: str) -> Iterator[Finding]:
+    try:
+        for error in store.artifacts.faults(artifact):
+            kind = _kind(error)
+            if kind == "foreign file":
+                do = "move it elsewhere: the release is whole without it, and refused as long as it is there"
+            problem = f"expected {error.expected}, got {error.got}"
+            yield Finding(kind, error.where, problem, do.removeprefix("delete it and ") if kind == _MISSING else do)
+    except StoreError as error:
+        yield Finding("unreadable file", error.where, error.got, error.do)
+
+
+_MISSING = "missing file"
+
+
+def _kind(error: IntegrityError) -> str:
+    if error.got in (manifests.NO_FILE, manifests.NO_FOLDER):
+        return _MISSING
+    if error.got == manifests.NOT_LISTED:
+        return "foreign file"
+    if error.got.endswith(manifests.CUT):
+        return "truncated file"
+    return "unreadable manifest" if error.expected == manifests.READABLE else "altered file"
+
+
+def _unnamed(store: Collecting) -> Iterator[Finding]:
+    """Files that the catalog does not name; those of a run that is at work are not yet named, and no orphans."""
+    own, foreign = store.unnamed()
+    for name in foreign:
+        problem = "its name is none that the store gives"
+        yield Finding("foreign file", name, problem, "move it elsewhere; gc leaves it alone", "warning")
+    for name in own if store.holder() is None else ():
+        where, problem = store.artifacts.where(name), "the catalog does not name it"
+        yield Finding("orphan file", where, problem, "nothing, or remove it: ninetyfive gc --yes", "warning")
+
+
+def _places(home: Path) -> Iterator[Finding]:
+    """Links in place of files, and modes by which the store cannot be read, or others may write to it."""
+    if home.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = f"others may write to the store: {stat.filemode(home.stat().st_mode)}"
+        yield Finding("wrong permissions", str(home), problem, f"chmod go-w '{home}'", "warning")
+    places = [place for name in ("artifacts", "folders") if (place := home / name).is_dir()]
+    for path in (path for place in places for path in (place, *sorted(place.rglob("*")))):
+        mode = path.lstat().st_mode
+        needed = stat.S_IRUSR | (stat.S_IXUSR if stat.S_ISDIR(mode) else 0)
+        if stat.S_ISLNK(mode):
+            problem = f"a link stands in its place, to {path.readlink()}"
+            do = "put a copy there, under the same name: what a link leads to can change or be gone"
+            yield Finding("link", str(path), problem, do)
+        elif mode & needed != needed:
+            problem = f"its owner may not read it: {stat.filemode(mode)}"
+            yield Finding("wrong permissions", str(path), problem, f"chmod u+rX '{path}'")
+
+
+def _runs(store: Collecting) -> Iterator[Finding]:
     for run in store.runs():
         if run.status == "interrupted":
             yield Finding(
@@ -88,11 +222,15 @@ def _runs(store: Runs) -> Iterator[Finding]:
             )
 
 
-def _leftovers(scratch: Scratch) -> Iterator[Finding]:
+def _killed(store: Collecting, scratch: Scratch, home: Path) -> Iterator[Finding]:
+    """What processes leave that were killed: temporary files, and the card of a lease that nobody holds."""
     for folder in scratch.leftovers():
-        yield Finding(
-            "leftover", str(folder), "a killed process left it", "nothing: the next run removes it", "warning"
-        )
+        problem, do = "a killed process left it", "nothing: the next run removes it, or ninetyfive gc --yes"
+        yield Finding("leftover", str(folder), problem, do, "warning")
+    card = home / "lease.json"
+    if card.exists() and store.holder() is None:
+        problem = "nobody holds the store, but its card names a holder that was killed"
+        yield Finding("stale lease", str(card), problem, "nothing: who comes next takes the lease", "warning")
 
 
 def _space(home: Path) -> Iterator[Finding]:

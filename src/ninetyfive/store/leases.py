@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -128,6 +129,8 @@ class FileLease:
 
     def release(self) -> None:
         if self._descriptor is not None:
+            with suppress(OSError):  # a card that stays tells of a holder that was killed: no harm but the telling
+                self._card.unlink()
             os.close(self._descriptor)
         self._descriptor = self._holder = None
 

@@ -11,6 +11,7 @@ What does not belong here: where folders are kept (`artifacts`, `buckets`).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,8 @@ from ninetyfive.store.failures import disk_errors
 from ninetyfive.store.records import FileEntry
 
 MANIFEST = "manifest.json"
+NO_FILE, NO_FOLDER, NOT_LISTED, CUT = "no file", "no such folder", "a file that is not listed", " bytes: it was cut"
+READABLE = "a manifest that can be read"
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -50,7 +53,7 @@ def decode_manifest(data: bytes, where: str) -> Manifest:
     try:
         return msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise _altered(where, "a manifest that can be read", str(error)) from None
+        raise _altered(where, READABLE, str(error)) from None
 
 
 def describe_folder(folder: Path) -> Manifest:
@@ -87,19 +90,26 @@ def check_folder(folder: Path, expected: str | None = None) -> Manifest:
     Returns the manifest. Raises `IntegrityError`, which names the first file that is missing, altered or not listed.
     """
     manifest = read_manifest(folder, expected)
+    for error in folder_faults(folder, manifest):
+        raise error
+    return manifest
+
+
+def folder_faults(folder: Path, manifest: Manifest) -> Iterator[IntegrityError]:
+    """The error of each file of a folder that is missing, altered or not listed in `manifest`."""
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {MANIFEST}
     for name, entry in manifest.files.items():
         if name not in present:
-            raise missing_file(str(folder / name), entry.sha256)
+            yield missing_file(str(folder / name), entry.sha256)
+            continue
         with disk_errors(str(folder / name)):
             got = hash_file(folder / name)
         if got.sha256 != entry.sha256:
-            raise altered_file(str(folder / name), entry.sha256, got.sha256)
-        if got.size != entry.size:
-            raise _altered(str(folder / MANIFEST), f"{got.size} bytes for {name}", f"{entry.size} bytes")
+            yield altered_file(str(folder / name), entry.sha256, got, entry.size)
+        elif got.size != entry.size:
+            yield _altered(str(folder / MANIFEST), f"{got.size} bytes for {name}", f"{entry.size} bytes")
     for name in sorted(present - set(manifest.files)):
-        raise _altered(str(folder / name), f"only the files that {MANIFEST} lists", "a file that is not listed")
-    return manifest
+        yield _altered(str(folder / name), f"only the files that {MANIFEST} lists", NOT_LISTED)
 
 
 def read_manifest(folder: Path, expected: str | None = None) -> Manifest:
@@ -109,21 +119,24 @@ def read_manifest(folder: Path, expected: str | None = None) -> Manifest:
         raise missing_file(str(path), expected or "any sha256")
     with disk_errors(str(path)):
         data = path.read_bytes()
+    manifest = decode_manifest(data, str(path))
     if expected is not None and bytes_hash(data) != expected:
-        raise altered_file(str(path), expected, bytes_hash(data))
-    return decode_manifest(data, str(path))
+        raise _altered(str(path), f"sha256 {expected}", f"sha256 {bytes_hash(data)}")
+    return manifest
 
 
 def missing_file(where: str, expected: str) -> IntegrityError:
     """The error of a file that is gone, or of a folder, which is expected by its name."""
     if "-" in expected:
-        return _altered(where, "the folder that was stored there", "no such folder")
-    return _altered(where, f"a file with sha256 {expected}", "no file")
+        return _altered(where, "the folder that was stored there", NO_FOLDER)
+    return _altered(where, f"a file with sha256 {expected}", NO_FILE)
 
 
-def altered_file(where: str, expected: str, got: str) -> IntegrityError:
-    """The error of a file whose bytes are not those that were stored."""
-    return _altered(where, f"sha256 {expected}", f"sha256 {got}")
+def altered_file(where: str, expected: str, got: FileEntry, size: int | None = None) -> IntegrityError:
+    """The error of a file whose bytes are not those that were stored; `size` is how many those were, where known."""
+    if size is not None and got.size < size:
+        return _altered(where, f"{size} bytes with sha256 {expected}", f"{got.size}{CUT}")
+    return _altered(where, f"sha256 {expected}", f"sha256 {got.sha256}")
 
 
 def _altered(where: str, expected: str, got: str) -> IntegrityError:

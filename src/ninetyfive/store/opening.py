@@ -18,18 +18,18 @@ from urllib.parse import unquote, urlsplit
 
 from ninetyfive.errors import SettingsError
 from ninetyfive.hashing import bytes_hash
+from ninetyfive.progress import RowProgress
 from ninetyfive.store import audit, versions
 from ninetyfive.store.artifacts import LocalArtifacts
 from ninetyfive.store.buckets import BucketArtifacts
 from ninetyfive.store.catalog import Catalog
+from ninetyfive.store.collecting import Collecting
 from ninetyfive.store.doctor import examine
 from ninetyfive.store.failures import disk_errors
 from ninetyfive.store.leases import FileLease
 from ninetyfive.store.postgres import Postgres
 from ninetyfive.store.records import AuditRecord, Finding
-from ninetyfive.store.releases import Releases
 from ninetyfive.store.row_leases import RowLease
-from ninetyfive.store.runs import Runs
 from ninetyfive.store.scratch import Scratch
 from ninetyfive.store.spans import Spans
 from ninetyfive.store.sqlite import Sqlite
@@ -37,7 +37,7 @@ from ninetyfive.store.sqlite import Sqlite
 _CATALOG = "catalog.sqlite"
 
 
-class Store(Spans, Runs, Releases):
+class Store(Spans, Collecting):
     """An opened store: the verbs of its parts, and those that look at the whole. Close it, or use it in a `with`.
 
     >>> import tempfile
@@ -61,9 +61,12 @@ class Store(Spans, Runs, Releases):
         with self.catalog.read() as connection:
             return audit.verify(connection)
 
-    def doctor(self) -> list[Finding]:
-        """All that is wrong with the store, errors first, each with what to do; reads every file that is named."""
-        return examine(self, self._scratch)
+    def doctor(self, progress: RowProgress | None = None) -> list[Finding]:
+        """All that is wrong with the store, errors first, each with what to do; reads every file that is named.
+
+        `progress` is told the bytes read so far, of how many.
+        """
+        return examine(self, self._scratch, progress)
 
     def close(self) -> None:
         """Remove temporary folders and give the lease back."""

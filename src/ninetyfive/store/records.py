@@ -86,6 +86,25 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     document: dict[str, Any]
 
+    @property
+    def collected(self) -> bool:
+        """Whether gc removed what answers: its `folder` then holds only what says what it was, and why."""
+        return self.folder == collected_folder(self.release)
+
+
+def collected_folder(release: str) -> str:
+    """The id of the folder that a release keeps once it was collected."""
+    return f"collected-{release}"
+
+
+class Pin(msgspec.Struct, frozen=True, kw_only=True):
+    """A release that gc must keep, until it is unpinned: why, who said so, since when."""
+
+    release: str
+    reason: str
+    actor: str
+    since: str
+
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     """Which release is champion since when; `epoch` grows by one with each change and starts at 1.

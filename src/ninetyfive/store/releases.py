@@ -11,17 +11,21 @@ What does not belong here: whether a release is good enough (`decisions`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from ninetyfive import clock
 from ninetyfive.errors import BusyError, StoreError, UsageError, near_names
 from ninetyfive.store import catalog
 from ninetyfive.store.catalog import from_json, to_json
-from ninetyfive.store.records import Pointer, Release
+from ninetyfive.store.failures import disk_errors
+from ninetyfive.store.records import Pin, Pointer, Release
 from ninetyfive.store.runs import run_number, unknown_run
 from ninetyfive.store.shelf import Shelf
 
@@ -35,7 +39,7 @@ class Releases(Shelf):
         """Register a release (its hash, the id of its folder) for a run; again with the same words it changes nothing.
 
         A run registers at most one release: `StoreError` for a second one. A release that an earlier run made is kept
-        as that run made it, and this run is told to have made it too.
+        as that run made it, and this run is told to have made it too; one that was collected is whole again.
         """
         with self.catalog.write() as connection:
             mine = connection.execute(
@@ -64,6 +68,8 @@ class Releases(Shelf):
                         document=dict(document),
                     ),
                 )
+            elif known.collected and folder != known.folder:
+                known = self._restore(connection, known, folder)
             if mine.release is None:
                 connection.execute(
                     update(catalog.runs).where(catalog.runs.c.number == run_number(run)).values(release=release)
@@ -74,12 +80,41 @@ class Releases(Shelf):
                 )
         return known
 
+    def pin(self, release: str, reason: str) -> Pin:
+        """Keep a release from gc; pinned before, it gets the new reason. `StoreError` where it is collected already."""
+        table = catalog.pins
+        pin = Pin(release=release, reason=reason, actor=self.actor, since=clock.now().isoformat())
+        with self.catalog.write() as connection:
+            _check_whole(self._find(connection, release), release)
+            old = connection.execute(select(table.c.reason).where(table.c.release == release)).one_or_none()
+            if old is None or old.reason != reason:
+                connection.execute(delete(table).where(table.c.release == release))
+                connection.execute(insert(table).values(**{name: getattr(pin, name) for name in Pin.__struct_fields__}))
+                self._audit(connection, "release.pin", release, {"reason": reason})
+            return _pin(connection.execute(select(table).where(table.c.release == release)).mappings().one())
+
+    def unpin(self, release: str, reason: str) -> None:
+        """Let gc judge a release by the rule again; `UsageError` where it is not pinned."""
+        table = catalog.pins
+        with self.catalog.write() as connection:
+            if not connection.execute(delete(table).where(table.c.release == release)).rowcount:
+                raise UsageError(
+                    f"release {release[:12]}",
+                    expected="a release that is pinned",
+                    got="one that is not",
+                    do="see ninetyfive releases for those that are",
+                )
+            self._audit(connection, "release.unpin", release, {"reason": reason})
+
+    def pins(self) -> dict[str, Pin]:
+        """What is pinned, by release."""
+        with self.catalog.read() as connection:
+            return self._pins(connection)
+
     def releases(self) -> list[Release]:
         """All releases, newest first."""
-        table = catalog.releases
         with self.catalog.read() as connection:
-            rows = connection.execute(select(table).order_by(table.c.number.desc())).mappings()
-            return [_release(row) for row in rows]
+            return self._releases(connection)
 
     def release(self, words: str) -> Release:
         """The release with this hash or unique beginning of it; `UsageError` names what there is."""
@@ -95,6 +130,21 @@ class Releases(Shelf):
             do="give more of its hash" if found else near_names(words, short) + "; see ninetyfive releases",
         )
 
+    @contextmanager
+    def open_folder(self, release: Release) -> Iterator[Path]:
+        """The folder of a release, to be read whole inside the block; the same bytes for as long as it is there.
+
+        `StoreError` where gc has removed it, also where it does so meanwhile.
+        """
+        _check_whole(release, release.release)
+        try:
+            path = self.path(release.folder)
+            with disk_errors(str(path)):
+                yield path
+        except StoreError:
+            _check_whole(self.release(release.release), release.release)
+            raise
+
     def champion(self) -> Pointer | None:
         """The live release; None before the first promotion."""
         with self.catalog.read() as connection:
@@ -102,10 +152,8 @@ class Releases(Shelf):
 
     def history(self) -> list[Pointer]:
         """Every change of the champion, newest first."""
-        table = catalog.pointers
         with self.catalog.read() as connection:
-            query = select(table).where(table.c.name == _CHAMPION).order_by(table.c.epoch.desc())
-            return [_pointer(row) for row in connection.execute(query).mappings()]
+            return self._history(connection)
 
     def promote(self, release: str, expected_epoch: int, reason: str) -> Pointer:
         """Make a release champion, if the epoch is still `expected_epoch` (0: there is none yet); its files are read.
@@ -118,6 +166,7 @@ class Releases(Shelf):
             if top is not None and top.release == release:
                 return top
             _check_epoch(top, expected_epoch)
+            _check_whole(self._find(connection, release), release)
             return self._append(connection, release, "promote", top, (reason, top.epoch if top else None))
 
     def rollback(self, expected_epoch: int, reason: str) -> Pointer:
@@ -131,7 +180,20 @@ class Releases(Shelf):
         with self.catalog.write() as connection:
             top = _top(connection)
             _check_epoch(top, expected_epoch)
+            _check_whole(self._find(connection, target.release), target.release)
             return self._append(connection, target.release, "rollback", top, (reason, target.below))
+
+    def _pins(self, connection: Connection) -> dict[str, Pin]:
+        return {row["release"]: _pin(row) for row in connection.execute(select(catalog.pins)).mappings()}
+
+    def _releases(self, connection: Connection) -> list[Release]:
+        query = select(catalog.releases).order_by(catalog.releases.c.number.desc())
+        return [_release(row) for row in connection.execute(query).mappings()]
+
+    def _history(self, connection: Connection) -> list[Pointer]:
+        table = catalog.pointers
+        query = select(table).where(table.c.name == _CHAMPION).order_by(table.c.epoch.desc())
+        return [_pointer(row) for row in connection.execute(query).mappings()]
 
     def _below(self, top: Pointer | None, expected_epoch: int) -> Pointer:
         _check_epoch(top, expected_epoch)
@@ -173,12 +235,21 @@ class Releases(Shelf):
 
     def _verify_release(self, release: str) -> None:
         """Every byte of a release is what was stored, before anybody serves it."""
-        self.verify(self.release(release).folder)
+        with self.open_folder(self.release(release)):
+            self.verify(self.release(release).folder)
 
     def _find(self, connection: Connection, release: str) -> Release | None:
         query = select(catalog.releases).where(catalog.releases.c.release == release)
         row = connection.execute(query).mappings().one_or_none()
         return None if row is None else _release(row)
+
+    def _restore(self, connection: Connection, release: Release, folder: str) -> Release:
+        """Give a release that was collected, and made again, its files back."""
+        self._name(connection, [folder])
+        here = catalog.releases.c.release == release.release
+        connection.execute(update(catalog.releases).where(here).values(folder=folder))
+        self._audit(connection, "release.restore", release.release, {"folder": folder})
+        return msgspec.structs.replace(release, folder=folder)
 
     def _insert(self, connection: Connection, release: Release) -> Release:
         self._name(connection, [release.folder])
@@ -207,6 +278,21 @@ def _check_epoch(top: Pointer | None, expected: int) -> None:
         got=got,
         do="look at ninetyfive releases, then decide again",
     )
+
+
+def _check_whole(release: Release | None, words: str) -> None:
+    """A release that gc left nothing of but its evidence answers no more; nor does one that there is not."""
+    if release is None or release.collected:
+        raise StoreError(
+            f"release {words[:12]}",
+            expected="a release with its files",
+            got="one whose files gc has removed" if release else "no such release",
+            do="choose another (ninetyfive releases), or run again with its data, code and lock: it is made anew",
+        )
+
+
+def _pin(row: RowMapping) -> Pin:
+    return Pin(**{name: row[name] for name in Pin.__struct_fields__})
 
 
 def _pointer(row: RowMapping) -> Pointer:
