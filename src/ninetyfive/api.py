@@ -208,7 +208,7 @@ class System(Declaration):
         from ninetyfive.steps.collect import collect
 
         settings = self.settings
-        with self._store(settings, migrate=True) as store:
+        with self._store(settings, migrate=remove) as store:
             return collect(store, settings.keep, remove=remove, reporter=reporter or Silent())
 
     def schema(self) -> dict[str, Any]:
