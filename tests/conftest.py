@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -36,6 +37,24 @@ settings.load_profile("ci" if IN_CI else "desk")
 def pytest_sessionstart() -> None:
     """Hear Ctrl-C, also where the tests run in the background of a shell, which lets its jobs ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure() -> None:
+    """Draw the seed of the session before its workers start: they inherit it."""
+    os.environ.setdefault("SEED", str(random.randrange(2**32)))
+
+
+def pytest_report_header() -> str:
+    """Every session says its seed."""
+    return f"seed of what is drawn: SEED={os.environ['SEED']} repeats it"
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The seed of what this session draws; `SEED` sets it, and every failed test shows it."""
+    drawn = int(os.environ["SEED"])
+    print(f"SEED={drawn}")
+    return drawn
 
 
 @pytest.hookimpl(trylast=True)

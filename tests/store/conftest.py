@@ -1,4 +1,4 @@
-"""A store in a new folder, opened and closed; and the same with its files in a bucket."""
+"""A store in a new folder, opened and closed; the same with its files in a bucket; the small system to set fire to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.store.fire import Small
+from tests.store.nursery import Nursery
 
 from ninetyfive.store.opening import Store, open_store
 
@@ -24,3 +26,17 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]
         url, catalog = f"memory://{tmp_path.name}/store", f"sqlite:///{tmp_path}/catalog.sqlite"
     with open_store(url, catalog, actor="ada") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def whole(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """The small system, run and promoted with nothing in the way: what every injured one must come to."""
+    small = Small.new(tmp_path_factory.mktemp("whole") / "small", nursery)
+    small.finish()
+    return small

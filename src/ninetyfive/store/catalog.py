@@ -44,6 +44,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from ninetyfive.errors import BusyError, IntegrityError, StoreError
+from ninetyfive.store.crashing import crash_point
 from ninetyfive.store.failures import closed, disk_errors, full, sync
 
 VERSION = 1
@@ -163,6 +164,7 @@ class Catalog:
     def __init__(self, path: Path, create: bool) -> None:
         self.path = path
         self.where = str(path)
+        self._commits = 0
         if not create and not path.is_file():
             raise StoreError(
                 self.where, expected="a store", got="nothing there", do="run ninetyfive run, which creates it"
@@ -183,6 +185,9 @@ class Catalog:
         with self._errors(), self._engine.begin() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+            self._commits += 1
+            crash_point(f"before commit {self._commits}")
+        crash_point(f"after commit {self._commits}")
 
     def faults(self) -> list[str]:
         """What the database finds wrong with itself (pages, indexes, references), one text each."""
@@ -218,8 +223,7 @@ class Catalog:
             number = connection.scalar(select(version.c.number)) if known else None
         if number is None and create:
             self._create()
-            with disk_errors(self.where), suppress(PermissionError):
-                sync(self.path.parent.parent)
+            self._sync_names()
         elif number != VERSION:
             raise self._wrong_version(number)
         self._creating = False
@@ -231,6 +235,22 @@ class Catalog:
             if connection.scalar(select(version.c.number)) is None:
                 connection.execute(insert(version).values(number=VERSION))
                 connection.execute(insert(audit_head).values(seq=0, hash=""))
+
+    def _sync_names(self) -> None:
+        """Make the names of catalog and journal last, and that of their folder; where that fails, throw them away.
+
+        SQLite syncs the folder too, but does not look whether that failed.
+        """
+        try:
+            with disk_errors(self.where):
+                sync(self.path.parent)
+                with suppress(PermissionError):
+                    sync(self.path.parent.parent)
+        except StoreError:
+            if self._creating:
+                for path in (self.path, self.path.with_name(self.path.name + "-journal")):
+                    path.unlink(missing_ok=True)
+            raise
 
     def _wrong_version(self, number: int | None) -> StoreError:
         do = "name the folder of a ninetyfive store"
