@@ -62,15 +62,22 @@ class Nursery:
         )
 
     def run(
-        self, folder: Path, words: Sequence[str], *, env: dict[str, str] | None = None, inject: str | None = None
+        self,
+        folder: Path,
+        words: Sequence[str],
+        *,
+        env: dict[str, str] | None = None,
+        inject: str | None = None,
+        threads: bool = False,
     ) -> Ended:
         """Run a command in `folder`; `inject` is what strace injects ("": nothing, it only looks on).
 
-        With it, `folder/trace` is what strace saw.
+        With it, `folder/trace` is what strace saw: of the main thread, or of all `threads`, each of which it counts by
+        itself.
         """
         for name in ("out", "err", "trace"):
             (folder / name).unlink(missing_ok=True)
-        asked = {"folder": str(folder), "words": list(words), "env": env or {}, "inject": inject}
+        asked = {"folder": str(folder), "words": list(words), "env": env or {}, "inject": inject, "threads": threads}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps(asked), file=self._process.stdin, flush=True)
@@ -118,8 +125,10 @@ def _child(asked: dict[str, Any]) -> int:
 
 
 def _attach(child: int, asked: dict[str, Any]) -> subprocess.Popen[str]:
-    """Trace the main thread of the child, which does all that the store does on the disk; counts are then exact."""
+    """Trace the main thread of the child, which does nearly all that is done on the disk; counts are then exact."""
     words = ["strace", "-y", "-s", "0", "-o", f"{asked['folder']}/trace", "-e", f"trace={TRACED}", "-e", "signal=none"]
+    if asked["threads"]:
+        words += ["-f"]
     if asked["inject"]:
         words += ["-e", f"inject={asked['inject']}"]
     tracer = subprocess.Popen([*words, "-p", str(child)], stderr=subprocess.PIPE, text=True)

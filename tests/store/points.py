@@ -41,12 +41,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Point:
-    """One injury: of what kind, at which call, of which command."""
+    """One injury: of what kind, at which call, of which command.
+
+    `after` is a crash point at which a run was killed before, so that in the one that goes on the call is one of a
+    thread of the engine: strace counts the calls of each thread by itself.
+    """
 
     command: str
     kind: str
     call: str
     number: int
+    after: str = ""
 
     @property
     def inject(self) -> str:
@@ -66,7 +71,7 @@ def calls(folder: Path) -> list[Call]:
     """What a traced command did to the project's own files, in order; numbers count all calls, as strace does."""
     seen: Counter[str] = Counter()
     found = []
-    for line in (folder / "trace").read_text().splitlines():
+    for line in _lines(folder):
         call = CALL.match(line)
         if call is None:
             continue
@@ -104,13 +109,21 @@ def every(calls: dict[str, list[Call]], names: tuple[str, ...], kinds: tuple[str
                 yield from (Point(command, kind, call.name, call.number) for kind in kinds)
 
 
-def struck(folder: Path) -> str | None:
+def of_threads() -> list[Point]:
+    """The syncs of the Parquet files that threads of the engine write: good rows, quarantine; training rows."""
+    made, applied = "after commit 1", "before apply"
+    places = ((made, 1), (made, 2), (applied, 1))
+    return [Point("run", kind, "fsync", number, after) for kind in KINDS for after, number in places]
+
+
+def struck(folder: Path, call: str) -> str | None:
     """The path of the call that was injured in the last traced command, None where none was reached."""
-    lines = [line for line in (folder / "trace").read_text().splitlines() if "+++" not in line]
+    lines = [line for line in _lines(folder) if line.startswith(f"{call}(")]
     for line in lines:
         if line.endswith("(INJECTED)"):
             return _path(line)
-    return _path(lines[-1]) if lines and lines[-1].endswith(("= ?", "<unfinished ...>")) else None
+    cut = [line for line in lines if line.endswith(("= ?", "<unfinished ...>"))]
+    return _path(cut[-1]) if cut else None
 
 
 @dataclass(frozen=True)
@@ -131,11 +144,13 @@ def injure(point: Point, whole: Small, folder: Path, before: Sequence[Point] = (
     small = _ready(point.command, whole, folder)
     for earlier in before:
         small.run(inject=earlier.inject)
-    ended = small.run(*_words(point.command, whole), inject=point.inject)
-    path = struck(folder)
+    if point.after:
+        small.run(env={"NINETYFIVE_CRASH": f"kill {point.after}"})
+    ended = small.run(*_words(point.command, whole), inject=point.inject, threads=bool(point.after))
+    path = struck(folder, point.call)
     wrong = [] if path is None or _own(folder, path) else [f"it struck another path: {path}"]
     wrong += trusted(folder)
-    wrong += problems(small, ended, whole, _ends(point, path))
+    wrong += problems(small, ended, whole, _ends(point, path), promote=point.command == "promote")
     if not wrong:
         shutil.rmtree(folder)
     return Judged(point, path is not None, _verdict(ended), tuple(wrong))
@@ -147,7 +162,8 @@ def crash(point: Point, whole: Small, folder: Path) -> Judged:
     told = {"NINETYFIVE_CRASH": f"{point.kind} {point.call} {point.number}"}
     ended = small.run(*_words(point.command, whole), env=told)
     reached = ended.code != WELL[point.command]
-    wrong = problems(small, ended, whole, {ENDS[point.kind]} if reached else {WELL[point.command]})
+    ends = {ENDS[point.kind]} if reached else {WELL[point.command]}
+    wrong = problems(small, ended, whole, ends, promote=point.command == "promote")
     if not wrong:
         shutil.rmtree(folder)
     return Judged(point, reached, _verdict(ended), tuple(wrong))
@@ -155,7 +171,7 @@ def crash(point: Point, whole: Small, folder: Path) -> Judged:
 
 def trusted(folder: Path) -> list[str]:
     """What was trusted though its fsync had failed: synced again, or left where the next run finds it in memory."""
-    lines = (folder / "trace").read_text().splitlines()
+    lines = _lines(folder)
     failed = next((place for place, line in enumerate(lines) if line.endswith("(INJECTED)")), None)
     if failed is None or not lines[failed].startswith("fsync("):
         return []
@@ -191,6 +207,11 @@ def _ends(point: Point, path: str | None) -> set[int]:
         return {-9}
     unheard = point.call == "fdatasync" and path.endswith("/.ninetyfive")
     return {1, well} if unheard else {1}
+
+
+def _lines(folder: Path) -> list[str]:
+    """What strace saw, without the numbers of threads."""
+    return [re.sub(r"^\d+ +", "", line) for line in (folder / "trace").read_text().splitlines()]
 
 
 def _path(arguments: str) -> str:

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from tests.store.points import (
     every,
     injure,
     may_trace,
+    of_threads,
 )
 
 WORKERS = 2
@@ -50,7 +52,7 @@ def main() -> int:
     seconds, seed = float(os.environ.get("SECONDS") or 1800), int(os.environ.get("SEED") or random.randrange(2**32))
     print(f"make soak SECONDS={seconds:g} SEED={seed}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="soak-") as scratch:
-        judged = _soak(Path(scratch), seed, time.monotonic() + seconds)
+        judged = _soak(Path(scratch), seed, seconds)
         print(table(judged, seed))
         wrong = [one for one in judged if one.problems]
         for one in wrong:
@@ -71,16 +73,16 @@ def table(judged: list[Judged], seed: int) -> str:
     return "\n".join([*lines, f"seed {seed}: {injected} points injected, {wrong} wrong"])
 
 
-def _soak(scratch: Path, seed: int, end: float) -> list[Judged]:
-    with Nursery() as nursery:
-        whole = Small.new(scratch / "whole", nursery)
+def _soak(scratch: Path, seed: int, seconds: float) -> list[Judged]:
+    with ExitStack() as opened:
+        nurseries = [opened.enter_context(Nursery()) for _ in range(WORKERS)]
+        whole = Small.new(scratch / "whole", nurseries[0])
         whole.finish()
         points = _points(all_calls(whole, scratch / "calls"), seed)
-    judged: list[Judged] = []
-    taking, places = threading.Lock(), count()
+        judged: list[Judged] = []
+        taking, places, end = threading.Lock(), count(), time.monotonic() + seconds
 
-    def work() -> None:
-        with Nursery() as nursery:
+        def work(nursery: Nursery) -> None:
             mine = Small(whole.folder, nursery, whole.release)
             while time.monotonic() < end:
                 with taking:
@@ -89,20 +91,19 @@ def _soak(scratch: Path, seed: int, end: float) -> list[Judged]:
                 judged.append(one)
                 if one.problems or place % 50 == 0:
                     left = max(0.0, end - time.monotonic())
-                    print(
-                        f"{place} points, {left:.0f} s left: {some[-1]} {one.verdict}", *one.problems, file=sys.stderr
-                    )
+                    said = f"{place} points, {left:.0f} s left: {some[-1]} {one.verdict}"
+                    print(said, *one.problems, file=sys.stderr, flush=True)
 
-    with ThreadPoolExecutor(WORKERS) as workers:
-        for done in [workers.submit(work) for _ in range(WORKERS)]:
-            done.result()
-    return judged
+        with ThreadPoolExecutor(WORKERS) as workers:
+            for done in [workers.submit(work, nursery) for nursery in nurseries]:
+                done.result()
+        return judged
 
 
 def _points(calls: dict[str, list[Call]], seed: int) -> Iterator[tuple[Point, ...]]:
     """All points once, then pairs of points of a run without end."""
     chance = random.Random(seed)
-    traced = [*every(calls, RENAMES + SYNCS + WRITES, tuple(KINDS))]
+    traced = [*every(calls, RENAMES + SYNCS + WRITES, tuple(KINDS)), *of_threads()]
     crashes = [
         Point("run", death, f"{moment} {what}", number)
         for death in ENDS
@@ -113,7 +114,7 @@ def _points(calls: dict[str, list[Call]], seed: int) -> Iterator[tuple[Point, ..
     once = [(point,) for point in traced + crashes]
     chance.shuffle(once)
     yield from once
-    of_runs = [point for point in traced if point.command == "run"]
+    of_runs = [point for point in traced if point.command == "run" and not point.after]
     while True:
         yield chance.choice(of_runs), chance.choice(of_runs)
 

@@ -1,8 +1,8 @@
 """strace injects SIGKILL, EIO and ENOSPC into the calls by which a whole run of the small system changes the disk.
 
-Here: every rename and every fsync (also those of SQLite, fdatasync), and 40 writes that a seed draws. `make soak` does
-all of them with every kind. In each case N3 to N8 hold at once, the lease is free, the next run goes on where the
-injured one was, and there is one release in the end, the one of a whole run.
+Here: every rename and every fsync, killed and failed, and of the writes and of the syncs of SQLite 40 each that a seed
+draws. `make soak` does all of them with every kind. In each case N3 to N8 hold at once, the lease is free, the next run
+goes on where the injured one was, and there is one release in the end, the one of a whole run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,19 @@ from pathlib import Path
 
 import pytest
 from tests.store.fire import Small
-from tests.store.points import KINDS, RENAMES, WRITES, Call, Judged, Point, all_calls, drawn, every, injure, may_trace
+from tests.store.points import (
+    RENAMES,
+    WRITES,
+    Call,
+    Judged,
+    Point,
+    all_calls,
+    drawn,
+    every,
+    injure,
+    may_trace,
+    of_threads,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,6 +36,7 @@ pytestmark = [
 KEPT_SEEDS: tuple[int, ...] = ()
 """Seeds of sessions and soaks that failed once."""
 
+ERRORS = ("EIO", "ENOSPC")
 Calls = dict[str, list[Call]]
 
 
@@ -39,11 +52,6 @@ def hold(points: Iterable[Point], whole: Small, folder: Path) -> list[Judged]:
     assert not [(one.point, one.problems) for one in judged if one.problems]
     assert sum(one.reached for one in judged) >= 0.9 * len(judged)
     return judged
-
-
-def part(points: list[Point], number: int, of: int) -> list[Point]:
-    """One of `of` equal parts, which run beside each other."""
-    return points[number::of]
 
 
 def one_kind_each(points: Iterable[Point], seed: int) -> list[Point]:
@@ -68,9 +76,9 @@ def test_the_store_is_on_the_disk_before_it_is_named(calls: Calls) -> None:
 
 
 class TestRenames:
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_each(self, kind: str, calls: Calls, whole: Small, tmp_path: Path) -> None:
-        assert len(hold(every(calls, RENAMES, (kind,)), whole, tmp_path)) >= 14
+    def test_each(self, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
+        failed = one_kind_each(every(calls, RENAMES, ERRORS), seed)
+        assert len(hold([*every(calls, RENAMES, ("SIGKILL",)), *failed], whole, tmp_path)) >= 28
 
 
 class TestSyncsKilled:
@@ -80,15 +88,23 @@ class TestSyncsKilled:
 
 class TestSyncsFailed:
     def test_each(self, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
-        points = one_kind_each(every(calls, ("fsync",), ("EIO", "ENOSPC")), seed)
+        points = one_kind_each(every(calls, ("fsync",), ERRORS), seed)
         assert len(hold(points, whole, tmp_path)) >= 40
 
 
+class TestSyncsOfThreads:
+    def test_each(self, whole: Small, tmp_path: Path) -> None:
+        judged = hold(of_threads(), whole, tmp_path)
+        assert sum(one.reached for one in judged) == 9
+
+
 class TestSyncsOfTheCatalog:
-    @pytest.mark.parametrize("number", [0, 1])
-    def test_each(self, number: int, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
-        points = one_kind_each(every(calls, ("fdatasync",), tuple(KINDS)), seed)
-        assert len(hold(part(points, number, 2), whole, tmp_path)) >= 35
+    """Of SQLite: five for each transaction, of which a seed draws half; the crash points are before and after each."""
+
+    @pytest.mark.parametrize("kept", [None, *KEPT_SEEDS])
+    def test_forty(self, kept: int | None, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
+        points = drawn(calls, ("fdatasync",), 40, seed if kept is None else kept)
+        assert len(hold(points, whole, tmp_path)) == 40
 
 
 class TestWrites:
