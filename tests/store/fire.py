@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import textwrap
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,12 @@ class Small:
     def run(self, *words: str, env: dict[str, str] | None = None, **traced: Any) -> Ended:
         """A command (default: `run`), with `--json`; `traced` as in `Nursery.run`."""
         return self.nursery.run(self.folder, [*(words or ("run",)), "--json"], env=env, **traced)
+
+    def meanwhile(self, code: str) -> None:
+        """Let every later run do `code` inside the model function, in its middle."""
+        path = self.folder / "system.py"
+        head, line, tail = path.read_text().partition("    from sklearn")
+        path.write_text(head + textwrap.indent(code.strip() + "\n", "    ") + line + tail)
 
     def finish(self, promote: bool = True) -> Ended:
         """Run and promote, nothing in the way; what `run` said."""

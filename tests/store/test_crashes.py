@@ -10,6 +10,7 @@ import pytest
 from tests.store.fire import Small
 from tests.store.points import Judged, Point, crash
 
+pytestmark = pytest.mark.slow
 MOMENTS = ("before", "after")
 
 
@@ -38,7 +39,6 @@ def hold(judged: list[Judged], least: int) -> None:
     assert not [(one.point, one.problems) for one in judged if one.problems]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("moment", MOMENTS)
 class TestKilled:
@@ -49,7 +49,6 @@ class TestKilled:
         hold(crashed("kill", f"{moment} publish", whole, tmp_path), 12)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("moment", MOMENTS)
 class TestStopped:
@@ -62,7 +61,6 @@ class TestStopped:
         hold(some_crashed("term", f"{moment} publish", whole, tmp_path, seed), 4)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("moment", MOMENTS)
 class TestRaised:

@@ -13,6 +13,7 @@ import pytest
 from tests.store.fire import Small
 from tests.store.invariants import faults, lease_is_free
 
+pytestmark = pytest.mark.slow
 Plant = Callable[[Path], None]
 
 
