@@ -30,7 +30,7 @@ ifeq ($(REMAKE),yes)
 $(READY): FORCE
 endif
 
-.PHONY: help setup demo test check lint docs bench wheel lock clean FORCE
+.PHONY: help setup demo test check lint docs bench soak wheel lock clean FORCE
 .DEFAULT_GOAL := help
 FORCE:
 
@@ -69,6 +69,9 @@ docs: setup ## the documentation site, into build/docs
 
 bench: setup ## the figures of bench/, beside their bounds
 	$(PY) -m bench
+
+soak: setup ## injure a run at every point, in an order drawn by SEED, for SECONDS (1800); needs strace
+	SECONDS=$(SECONDS) SEED=$(SEED) $(PY) -m tests.store.soak
 
 wheel: setup ## the wheel, into build/dist
 	rm -rf build/dist

@@ -244,7 +244,7 @@ with open_store(Path(sys.argv[1]) / "store") as store, store.lease("run"):
 def start(folder: Path, crash: str = "") -> int:
     script = folder / "script.py"
     script.write_text(RUN)
-    environment = {**os.environ, "NINETYFIVE_CRASH": crash}
+    environment = {**os.environ, "NINETYFIVE_CRASH": f"kill {crash}" if crash else ""}
     return subprocess.run([sys.executable, str(script), str(folder)], check=False, env=environment).returncode
 
 

@@ -394,7 +394,7 @@ def test_killed_again_and_again_a_run_goes_on_and_makes_one_release(project: Pro
     command = [sys.executable, "-m", "ninetyfive.cli", "run", "--json"]
 
     def start(crash: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "NINETYFIVE_CRASH": crash, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "NINETYFIVE_CRASH": f"kill {crash}" if crash else "", "OMP_NUM_THREADS": "1"}
         return subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True, check=False)
 
     for crash in ("computed ingest", "before train", "after evaluate", "after release"):

@@ -14,12 +14,10 @@ What does not belong here: what the steps do, and how their progress is shown.
 from __future__ import annotations
 
 import inspect
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -27,8 +25,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from ninetyfive.errors import NinetyfiveError, PlanError, StoreError, UsageError, near_names
+from ninetyfive.errors import BusyError, NinetyfiveError, PlanError, StoreError, UsageError, near_names
 from ninetyfive.hashing import bytes_hash, content_hash, function_hash
+from ninetyfive.store.crashing import crash_point
 from ninetyfive.store.opening import Store
 
 Context = TypeVar("Context")
@@ -88,23 +87,32 @@ def run_steps(
 ) -> Outcome:
     """Run `steps` in order for a run that was begun; those named in `redo` even if they are recorded.
 
-    Where a step raises, the run is finished as failed (refused, where the error's exit code is 3; interrupted, where it
-    was stopped by hand) with the error and the step's name, and the error goes on; what earlier steps recorded stays.
+    Where a step raises, `ending` finishes the run, and the error goes on; what earlier steps recorded stays.
     """
     _check(steps)
     outputs: dict[str, Output] = {}
     reports: list[StepReport] = []
     for step in steps:
-        done = False
-        try:
+        with ending(store, run, step.name):
             output, report = _run_step(step, context, outputs, _Place(store, run, step.name in redo, progress))
-            done = True
-        finally:
-            if not done:
-                _fail(store, run, step.name, sys.exception())
         outputs[step.name] = output
         reports.append(report)
     return Outcome(outputs, reports)
+
+
+@contextmanager
+def ending(store: Store, run: str, step: str) -> Iterator[None]:
+    """Finish the run where the block raises, with the error and the step's name; the error goes on.
+
+    Failed; refused, where the error's exit code is 3; interrupted, where it was stopped by hand.
+    """
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if not done:
+            _fail(store, run, step, sys.exception())
 
 
 def from_step(steps: Sequence[Step[Any]], name: str | None) -> frozenset[str]:
@@ -157,14 +165,14 @@ def _run_step(
         place.progress("skipped", step.name, seconds)
         return output, StepReport(step.name, seconds, skipped=True, key=key)
     place.progress("started", step.name, 0.0)
-    _crash_point("before", step.name)
+    crash_point(f"before {step.name}")
     output = _plain(step.name, step.function(context, *inputs))
-    _crash_point("computed", step.name)
+    crash_point(f"computed {step.name}")
     seconds = time.perf_counter() - start
     artifacts = output.get("artifacts", [])
     ids = list(artifacts.values()) if isinstance(artifacts, dict) else list(artifacts)
     place.store.record(place.run, step.name, key, output, artifacts=ids, seconds=seconds)
-    _crash_point("after", step.name)
+    crash_point(f"after {step.name}")
     place.progress("finished", step.name, seconds)
     return output, StepReport(step.name, seconds, skipped=False, key=key)
 
@@ -183,7 +191,12 @@ def _plain(step: str, output: Mapping[str, Any]) -> Output:
 
 
 def _fail(store: Store, run: str, step: str, error: BaseException | None) -> None:
-    """Finish the run as its error says; an error of the store while doing so must not hide the first one."""
+    """Finish the run as its error says; an error of the store while doing so must not hide the first one.
+
+    One that waited for a catalog that another holds is not let wait again: who takes the lease next finds the run.
+    """
+    if isinstance(error, BusyError):
+        return
     status: Literal["failed", "refused", "interrupted"] = "failed"
     if not isinstance(error, Exception):
         status = "interrupted"
@@ -207,9 +220,3 @@ def _check(steps: Sequence[Step[Any]]) -> None:
                 do="order the list of steps, and correct the names",
             )
         seen.add(step.name)
-
-
-def _crash_point(moment: str, step: str) -> None:
-    """Die by kill -9 where `NINETYFIVE_CRASH` says ("before train", "computed train", "after train"): for tests."""
-    if os.environ.get("NINETYFIVE_CRASH") == f"{moment} {step}":
-        os.kill(os.getpid(), signal.SIGKILL)

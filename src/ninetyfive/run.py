@@ -18,7 +18,7 @@ from ninetyfive import clock, conform, plan, relations
 from ninetyfive.decisions.triggers import Due, decide_due
 from ninetyfive.errors import DeclarationError, UsageError
 from ninetyfive.hashing import content_hash
-from ninetyfive.pipeline import Event, Step, from_step, run_steps
+from ninetyfive.pipeline import Event, Step, ending, from_step, run_steps
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.readers import reader_of
 from ninetyfive.steps import clashes
@@ -94,7 +94,8 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
             "jobs": context.engine.jobs - jobs,
             "steps": steps,
         }
-        return _finish(context, started.id, outputs, document, asked)
+        with ending(context.store, started.id, "promote"):
+            return _finish(context, started.id, outputs, document, asked)
 
 
 def _check_store(context: Context) -> None:

@@ -26,6 +26,8 @@ from typing import Any
 import fsspec
 import psycopg
 import pytest
+from tests.store.fire import Small
+from tests.store.nursery import Nursery
 
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.steps.window import statistics_key
@@ -304,3 +306,17 @@ def _fill_one(store: Store, number: int, folder: Path) -> str:
         store.finish_run(run.id, "done", {"steps": keys})
     store.promote(release, number - 1, "better")
     return release
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def whole(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """The small system, run and promoted with nothing in the way: what every injured one must come to."""
+    small = Small.new(tmp_path_factory.mktemp("whole") / "small", nursery)
+    small.finish()
+    return small

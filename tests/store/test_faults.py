@@ -1,4 +1,4 @@
-"""Faults from below: a full disk, a store that cannot be written, a locked catalog, kill -9 at every single act."""
+"""Faults from below: a full disk, a store that cannot be written, a locked catalog."""
 
 from __future__ import annotations
 
@@ -159,89 +159,6 @@ def test_a_locked_catalog_is_busy_not_a_database_word(local: Store, monkeypatch:
     other.execute("ROLLBACK")
     other.close()
     local.put_states({("s", "k"): b"x"})
-
-
-EVERY_ACT = '''
-"""Do a small run in a child that is killed at its k-th act (sync, rename, commit), for all k; then once more, whole."""
-import contextlib, os, signal, sys
-from pathlib import Path
-from ninetyfive.store import artifacts, catalog
-from ninetyfive.store.opening import open_store
-from ninetyfive.store.records import SpanRecord
-
-RELEASE = "1" * 64
-made = Path(sys.argv[1]) / "made"
-made.mkdir()
-(made / "model").write_bytes(b"model")
-
-def scenario(root):
-    with open_store(root) as store, store.lease("run"):
-        run = store.begin_run("run", "key")
-        good = store.put_bytes(b"rows")
-        counts = {"read": 1, "accepted": 1, "quarantined": 0, "chunks": (1,)}
-        span = SpanRecord(span="s", ingest_key="k", url="u", artifact=good, **counts)
-        store.add_spans([span], {("s", "statistics"): b"x" * 70_000})
-        store.record(run.id, "ingest", "a", {"spans": ["s"]}, artifacts=[good], seconds=0.0)
-        store.add_release(RELEASE, store.put_folder(made, "release-1"), {}, run.id)
-        store.promote(RELEASE, 0, "gates")
-        store.finish_run(run.id, "done")
-
-def check(root, whole):
-    with open_store(root) as store:
-        errors = [finding for finding in store.doctor() if finding.level == "error"]
-        assert not errors, errors
-        assert all(run.status != "running" for run in store.runs())
-        if whole:
-            assert [run.status for run in store.runs()][0] == "done", store.runs()
-            assert len(store.releases()) == 1 and store.champion().epoch == 1 and len(store.spans("k")) == 1
-    if whole:
-        assert os.listdir(Path(root) / "tmp") == ["gate"]
-
-def die_at(k):
-    count = 0
-    def act():
-        nonlocal count
-        count += 1
-        if count == k:
-            os.kill(os.getpid(), signal.SIGKILL)
-    sync, rename, write = artifacts.sync, os.rename, catalog.Catalog.write
-    def counted_sync(path):
-        act(); sync(path); act()
-    def counted_rename(old, new):
-        act(); rename(old, new); act()
-    @contextlib.contextmanager
-    def counted_write(self):
-        with write(self) as connection:
-            yield connection
-            act()
-        act()
-    artifacts.sync, os.rename, catalog.Catalog.write = counted_sync, counted_rename, counted_write
-
-for k in range(1, 200):
-    root = f"{sys.argv[1]}/store-{k}"
-    child = os.fork()
-    if child == 0:
-        die_at(k)
-        scenario(root)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.waitstatus_to_exitcode(status) == 0:
-        check(root, True)
-        break
-    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
-    if os.path.exists(f"{root}/catalog.sqlite"):
-        check(root, False)
-    scenario(root)
-    check(root, True)
-print(k)
-'''
-
-
-@pytest.mark.slow
-def test_killed_at_any_act_the_store_is_whole_and_the_run_ends_once(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", EVERY_ACT, str(tmp_path)], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert 30 < int(done.stdout) < 199
 
 
 @pytest.mark.slow

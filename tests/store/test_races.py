@@ -192,7 +192,7 @@ def test_fifty_at_once_make_one_history(
     kept: int | None, seed: int, tmp_path: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = seed if kept is None else kept
-    print(f"SEED={drawn}")
+    print(f"NINETYFIVE_TEST_SEED={drawn}")
     with open_store(tmp_path / "store", actor="ada") as store:
         releases = fill(store, 6, tmp_path / "made")
     told = race(tmp_path / "store", drawn, releases, monkeypatch)

@@ -1,11 +1,13 @@
 """The command `ninetyfive`: words in, a short table or one JSON object out.
 
-Exit codes: 0 done, 1 the work failed, 2 the words were wrong, 3 a gate or a check said no.
+Exit codes: 0 done, 1 the work failed, 2 the words were wrong, 3 a gate or a check said no, 130 or 143 stopped by Ctrl-C
+or SIGTERM.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
@@ -16,6 +18,14 @@ def main() -> None:
     # idle machine. It must be said before a library that uses OpenMP loads; who sets it, or OMP_WAIT_POLICY, decides.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from ninetyfive.cli.commands import app
-    from ninetyfive.cli.edge import run_app
+    from ninetyfive.cli.edge import INTERRUPTED, run_app
 
-    sys.exit(run_app(app, sys.argv[1:], logs=os.environ.get("NINETYFIVE_LOG", "")))
+    stopped: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        stopped.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)  # what is stopped ends as Ctrl-C ends it
+    code = run_app(app, sys.argv[1:], logs=os.environ.get("NINETYFIVE_LOG", ""))
+    sys.exit(128 + stopped[0] if stopped and code == INTERRUPTED else code)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
 
-from ninetyfive.errors import SchemaError
+from ninetyfive.errors import StoreError
 from ninetyfive.inference import Guess, agree, check_time, infer
 from ninetyfive.plan import Read, Reduce, result_of
 from ninetyfive.reducers.type_guess import TypeGuess
@@ -35,14 +35,16 @@ def schema_in_force(context: Context, files: tuple[FileFound, ...], reader: Sour
 
 
 def keep_schema(context: Context, text: str) -> None:
-    """Write the first schema to schema.toml, whole or not at all; `SchemaError` where the folder cannot be written."""
+    """Write the first schema to schema.toml, whole or not at all; `StoreError` where the folder cannot be written."""
     path = context.schema_file
-    attempt = path.with_name(f".{path.name}.{os.getpid()}")
+    attempt = path.with_name(f".{path.name}.new")
     try:
         attempt.write_text(text, encoding="utf-8")
         attempt.replace(path)
     except OSError as error:
-        raise SchemaError(
+        with suppress(OSError):
+            attempt.unlink(missing_ok=True)
+        raise StoreError(
             str(path),
             expected="room for the first schema in the project's folder",
             got=error.strerror or str(error),

@@ -22,6 +22,7 @@ from typing import BinaryIO, Protocol
 
 from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.hashing import bytes_hash
+from ninetyfive.store.crashing import crash_point
 from ninetyfive.store.failures import disk_errors, sync
 from ninetyfive.store.manifests import (
     MANIFEST,
@@ -119,6 +120,7 @@ class LocalArtifacts:
         self._files = root / "artifacts"
         self._folders = root / "folders"
         self._scratch = scratch
+        self._published = 0
 
     def put_bytes(self, data: bytes) -> str:
         sha256 = bytes_hash(data)
@@ -147,7 +149,7 @@ class LocalArtifacts:
 
     def put_folder(self, folder: Path, name: str, replace: bool = False) -> str:
         is_folder(name)
-        if self.size(name) is not None and not replace:
+        if not replace and self._holds_folder(name):
             return name
         with disk_errors(str(self._folders)), self._scratch.attempt() as attempt:
             copy = attempt / name
@@ -242,19 +244,49 @@ class LocalArtifacts:
             sync(self._files)
         return held
 
+    def _holds_folder(self, name: str) -> bool:
+        """Whether the folder is there as its own manifest says (it is read); its name is made as lasting."""
+        folder = self._folders / name
+        if not folder.is_dir():
+            return False
+        with disk_errors(str(folder)):
+            try:
+                check_folder(folder)
+            except IntegrityError:
+                return False
+            sync(self._folders)
+        return True
+
     def _publish(self, source: Path, target: Path) -> None:
-        """Make `source` last, give it its name at once, make the name last."""
+        """Make `source` last, give it its name at once, make the name last; where that fails, throw it away."""
         sync(source)
+        fresh = not target.exists()
         made = not target.parent.exists()
         target.parent.mkdir(exist_ok=True)
+        self._published += 1
+        crash_point(f"before publish {self._published}")
         try:
             source.rename(target)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise  # else somebody put the same folder a moment before
-        sync(target.parent)
-        if made:
-            sync(target.parent.parent)
+        try:
+            sync(target.parent)
+            if made:
+                sync(target.parent.parent)
+        except OSError:
+            if fresh:
+                _discard(target)
+            raise
+        crash_point(f"after publish {self._published}")
+
+
+def _discard(path: Path) -> None:
+    """Remove what was published and may not last; a later look at it would find it in memory, and trust it."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def check_file(path: Path, expected: str, size: int | None = None) -> None:

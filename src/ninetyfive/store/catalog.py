@@ -38,6 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from ninetyfive.errors import StoreError
+from ninetyfive.store.crashing import crash_point
 
 VERSION = 2
 BUSY_SECONDS = 20.0
@@ -213,6 +214,7 @@ class Catalog:
         self.database = database
         self.where = database.where
         self.fence: Callable[[Connection], None] = _open
+        self._commits = 0
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -231,6 +233,9 @@ class Catalog:
             self.database.begin_write(connection)
             self.fence(connection)
             yield connection
+            self._commits += 1
+            crash_point(f"before commit {self._commits}")
+        crash_point(f"after commit {self._commits}")
 
     @contextmanager
     def beside(self) -> Iterator[Connection]:

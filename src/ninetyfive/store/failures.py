@@ -58,6 +58,13 @@ def store_error(where: str, error: OSError) -> StoreError:
         return full(where, said)
     if error.errno in _CLOSED:
         return closed(where, said)
+    if error.errno == errno.EXDEV:
+        return StoreError(
+            where,
+            expected="artifacts, folders and tmp of a store on one disk",
+            got=said,
+            do="mount or link the whole store elsewhere, not a folder of it",
+        )
     if error.errno == errno.ENOENT:
         return StoreError(where, expected="a file or folder", got="nothing there", do="run ninetyfive doctor")
     return StoreError(

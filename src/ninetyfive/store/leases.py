@@ -156,8 +156,13 @@ class FileLease:
     def _write(self, holder: Holder) -> None:
         with disk_errors(str(self._card)):
             draft = self._card.with_suffix(".new")
-            draft.write_bytes(msgspec.json.encode(holder))
-            draft.replace(self._card)
+            try:
+                draft.write_bytes(msgspec.json.encode(holder))
+                draft.replace(self._card)
+            except OSError:
+                with suppress(OSError):
+                    draft.unlink(missing_ok=True)
+                raise
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

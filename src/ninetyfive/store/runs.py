@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 import msgspec
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from ninetyfive import clock
-from ninetyfive.errors import StoreError
+from ninetyfive.errors import BusyError, StoreError
 from ninetyfive.store import catalog
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.leases import Holder
@@ -43,6 +43,10 @@ class Runs(Shelf):
         try:
             self._scratch.sweep()
             yield
+        except BaseException as error:
+            if not isinstance(error, BusyError):  # who holds the catalog, or changed it, shall not be waited for again
+                self._leave_none_running()
+            raise
         finally:
             self._lease.release()
 
@@ -143,6 +147,12 @@ class Runs(Shelf):
         for number in connection.scalars(select(table.c.number).where(table.c.status == "running")).all():
             connection.execute(update(table).where(table.c.number == number).values(status="interrupted"))
             self._audit(connection, "run.interrupt", run_id(number), {"found_by": self.actor})
+
+    def _leave_none_running(self) -> None:
+        """Mark what is left running interrupted while the lease is held; where the disk lets nothing be written, the
+        next run does."""
+        with suppress(StoreError), self.catalog.write() as connection:
+            self._interrupt(connection)
 
     def _new_run(self, connection: Connection, words: str, key: str) -> int:
         number = (connection.scalar(select(func.max(catalog.runs.c.number))) or 0) + 1
