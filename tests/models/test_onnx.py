@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +85,10 @@ def test_an_onnx_file_of_somebody_else_is_refused() -> None:
 def test_broken_bytes_are_refused(exported: bytes) -> None:
     with pytest.raises(ModelError, match="cannot open"):
         OnnxPredictor(exported[: len(exported) // 2]).predict(np.zeros((1, 3), dtype=np.float32))
+
+
+def test_onnx_runtime_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", "import ninetyfive.models.onnx"], check=True, env=environment)
+    assert list(tmp_path.rglob("*")) == []

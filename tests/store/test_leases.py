@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ninetyfive.errors import BusyError
+from ninetyfive.errors import BusyError, StoreError
 from ninetyfive.store.opening import Store, open_store
 
 HOLD = """
@@ -114,3 +114,17 @@ def test_a_stopped_holder_keeps_it(backend: Any) -> None:
     with backend.open() as store, pytest.raises(BusyError), store.lease("mine"):
         pass
     end(holder)
+
+
+def test_whose_lease_file_was_deleted_writes_nothing_more(local: Store, tmp_path: Path) -> None:
+    with local.lease("run"):
+        local.put_states({("s", "k"): b"before"})
+        (tmp_path / "store" / "lease").unlink()
+        with pytest.raises(StoreError, match=r"the lease file that this run holds, got none.*it resumes"):
+            local.put_states({("s", "k"): b"after"})
+        with open_store(tmp_path / "store", actor="bob") as other, other.lease("run"):
+            other.put_states({("s", "k"): b"bob's"})
+            with pytest.raises(StoreError, match="another one in its place"):
+                local.put_states({("s", "k"): b"after"})
+    assert local.states("k", ["s"]) == {"s": b"bob's"}
+    local.put_states({("s", "k"): b"freed"})

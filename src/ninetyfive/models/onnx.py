@@ -9,12 +9,16 @@ What does not belong here: how a file is made (`models/<framework>.py`), whether
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else its import writes an id and a database into the home folder
+
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 

@@ -213,7 +213,7 @@ class Catalog:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.where = database.where
-        self.fence: Callable[[Connection], None] = _open
+        self.fence: Callable[[Connection], None] = unfenced
         self._commits = 0
 
     @contextmanager
@@ -265,8 +265,8 @@ class Catalog:
             raise self.database.explain(error) from error
 
 
-def _open(connection: Connection) -> None:
-    """The fence of a store whose lease nobody can lose."""
+def unfenced(connection: Connection) -> None:
+    """The fence of a store whose lease this process does not hold."""
 
 
 def to_json(value: Any) -> str:

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from sqlalchemy import Connection
 
 from ninetyfive import clock
-from ninetyfive.errors import BusyError
+from ninetyfive.errors import BusyError, StoreError
+from ninetyfive.store.catalog import Catalog, unfenced
 from ninetyfive.store.failures import disk_errors
 
 _PAUSE = 0.02
@@ -90,9 +92,10 @@ def busy(where: str, holder: Holder, waited: float, killed: str = "") -> BusyErr
 
 
 class FileLease:
-    """The lease of a store that one machine uses, in its local folder `home`."""
+    """The lease of a store that one machine uses, in its local folder `home`; it fences the writes of its holder."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, catalog: Catalog) -> None:
+        self._catalog = catalog
         self._lock = home / "lease"
         self._card = home / "lease.json"
         self._descriptor: int | None = None
@@ -121,6 +124,7 @@ class FileLease:
             os.close(descriptor)
             raise
         self._descriptor, self._holder = descriptor, holder
+        self._catalog.fence = self._check
 
     def name_run(self, run: str) -> None:
         if self._holder is not None:
@@ -132,6 +136,7 @@ class FileLease:
             with suppress(OSError):  # a card that stays tells of a holder that was killed: no harm but the telling
                 self._card.unlink()
             os.close(self._descriptor)
+            self._catalog.fence = unfenced
         self._descriptor = self._holder = None
 
     def holder(self) -> Holder | None:
@@ -145,6 +150,19 @@ class FileLease:
                 return None if _try_lock(descriptor, fcntl.LOCK_SH) else self._read()
             finally:
                 os.close(descriptor)
+
+    def _check(self, _: Connection) -> None:
+        """Refuse a transaction of a holder whose lease file was deleted: somebody else may hold a new one by now."""
+        assert self._descriptor is not None
+        mine = os.fstat(self._descriptor)
+        there = os.stat(self._lock) if self._lock.exists() else None
+        if there is None or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+            raise StoreError(
+                str(self._lock),
+                expected="the lease file that this run holds",
+                got="none" if there is None else "another one in its place",
+                do="nothing was written; find out who deleted it, then run again: it resumes",
+            )
 
     def _read(self) -> Holder:
         """What the card says; it may lag behind the lock for a moment, or be empty."""

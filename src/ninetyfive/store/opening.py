@@ -103,7 +103,7 @@ def open_store(
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = Scratch(home / "tmp")
     artifacts = LocalArtifacts(root, scratch) if root is not None else _bucket(str(url), home, scratch)
-    lease = RowLease(opened) if isinstance(database, Postgres) else FileLease(home)
+    lease = RowLease(opened) if isinstance(database, Postgres) else FileLease(home, opened)
     store = Store(str(url), opened, artifacts, scratch, lease)
     store.actor = named
     return store

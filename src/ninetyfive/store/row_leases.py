@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, Double, Row, cast, extract, func, insert, select, update
 
 from ninetyfive.errors import StoreError
-from ninetyfive.store.catalog import Catalog, leases, to_json
+from ninetyfive.store.catalog import Catalog, leases, to_json, unfenced
 from ninetyfive.store.leases import Holder, busy, this_process
 
 SECONDS = 30.0
@@ -79,7 +79,7 @@ class RowLease:
         if self._renewer is not None:
             self._renewer.join()
         token, self._token, self._holder = self._token, None, None
-        self._catalog.fence = _unfenced
+        self._catalog.fence = unfenced
         with suppress(StoreError):
             self._extend(token, 0.0)
 
@@ -134,7 +134,3 @@ def _row(connection: Connection) -> Row[int, str, bool] | None:
 
 def _holder(card: str) -> Holder:
     return msgspec.json.decode(card, type=Holder)
-
-
-def _unfenced(connection: Connection) -> None:
-    """The fence of a store whose lease this process does not hold."""
