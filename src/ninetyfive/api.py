@@ -119,12 +119,15 @@ class System(Declaration):
         from ninetyfive.steps.predict import check_output, deliver, predict, source_of
 
         settings, output = self.settings, Path(output)
-        check_output(output)
+        own = [str(self.folder / url) if "://" not in url else url for url in self.source.urls]
+        check_output(output, [input, *own])
         with self._store(settings) as store, store.attempt() as folder:
             opened = self._open(store, release)
             answered = predict(opened, source_of(input), self._engine(settings, Silent()), folder)
             deliver(answered.answers, output)
-            rejected = output.with_name(f"{output.stem}.rejected{output.suffix}") if answered.rejected.count else None
+            beside = output.with_name(f"{output.stem}.rejected{output.suffix}")
+            beside.unlink(missing_ok=True)  # of an earlier answer to the same file
+            rejected = beside if answered.rejected.count else None
             if rejected is not None:
                 deliver(answered.rejected, rejected)
             return {

@@ -7,9 +7,10 @@ What does not belong here: what a step does (`steps`), how steps are recorded an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -36,6 +37,7 @@ from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.validate import validate
 from ninetyfive.steps.window import labelled_depends
+from ninetyfive.store.records import Pointer
 from ninetyfive.values import micros_of, plain
 
 STEPS: tuple[Step[Prepared], ...] = (
@@ -200,12 +202,24 @@ def _finish(
         reason, promoted = "it is the champion already: nothing it depends on changed", True
     elif not asked.promote:
         reason = "gates passed; --no-promote"
+    elif left := _rolled_back(store.history(), made["release"]):
+        reason = (
+            f"it was rolled back from at epoch {left.epoch} ({left.reason}): ninetyfive promote makes it live again"
+        )
     else:
         store.promote(made["release"], pointer.epoch if pointer else 0, f"{run_id}: all gates passed")
         reason, promoted = "all gates passed", True
     document = {**document, "release": made["release"], "promoted": promoted, "reason": reason}
     store.finish_run(run_id, "refused" if failed else "done", document)
     return document
+
+
+def _rolled_back(history: Sequence[Pointer], release: str) -> Pointer | None:
+    """The rollback by which a release lost its place, if that was the last that happened to it; newest first."""
+    for after, pointer in pairwise(history):
+        if release in (after.release, pointer.release):
+            return after if after.action == "rollback" and after.release != release else None
+    return None
 
 
 def _due(context: Context) -> Due:

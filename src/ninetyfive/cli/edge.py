@@ -14,6 +14,7 @@ import typer
 from ninetyfive.errors import (
     DeclarationError,
     EngineError,
+    FeatureError,
     ModelError,
     NinetyfiveError,
     SettingsError,
@@ -36,7 +37,7 @@ def run_app(app: typer.Typer, words: Sequence[str], logs: str | None = None) -> 
             _hear_logs(logs)
         code = app(args=list(words), prog_name="ninetyfive", standalone_mode=False)
     except NinetyfiveError as error:
-        if error.__cause__ is not None and isinstance(error, (DeclarationError, EngineError, ModelError)):
+        if error.__cause__ is not None and isinstance(error, (DeclarationError, EngineError, FeatureError, ModelError)):
             traceback.print_exception(error.__cause__)  # what the user's own code raised
         _tell(error.as_dict(), str(error), as_json)
         return error.exit_code

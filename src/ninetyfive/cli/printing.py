@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -19,6 +19,8 @@ from ninetyfive.metrics import METRICS
 from ninetyfive.progress import Reporter, Silent
 
 Document = Mapping[str, Any]
+_CONSTANTS = 6
+"""The most values of a learned constant that are printed."""
 
 
 def emit(document: Any) -> None:
@@ -34,7 +36,15 @@ def _console() -> Console:
 
 @contextmanager
 def progress(as_json: bool) -> Iterator[Reporter]:
-    """A reporter that draws steps and rows on stderr: a live line on a terminal, a line a step elsewhere."""
+    """A reporter that draws steps and rows on stderr: a live line on a terminal, a line a step elsewhere.
+
+    What the user's own code prints meanwhile goes to stderr too: stdout is for what the command says.
+    """
+    with redirect_stdout(sys.stderr):
+        yield from _reporters(as_json)
+
+
+def _reporters(as_json: bool) -> Iterator[Reporter]:
     if as_json:
         yield Silent()
         return
@@ -404,12 +414,18 @@ def features(document: Document, as_json: bool) -> None:
         console.print(table)
         return
     title = f"release {document['release'][:12]}, on {_count(document['rows'], 'row')} it was made from"
-    table = _table("feature", "tree", "learned", ">ns a row", ">missing", "the model sees", title=title)
+    table = _table("feature", ">ns a row", ">missing", "the model sees", "tree", title=title)
+    learned = _table("feature", "operation", "learned")
     for one in document["features"]:
-        told = "; ".join(_constants(part["constants"]) for part in one["learned"])
-        cells = (one["feature"], one["tree"], told, f"{one['nanoseconds']:,}", _percent(one["null_rate"]), one["sees"])
+        cells = (one["feature"], f"{one['nanoseconds']:,}", _percent(one["null_rate"]), one["sees"], one["tree"])
         table.add_row(*map(escape, cells))
+        for part in one["learned"]:
+            learned.add_row(*map(escape, (one["feature"], part["operation"], _constants(part["constants"]))))
     console.print(table)
+    console.print()
+    if learned.row_count:
+        console.print(learned)
+        console.print()
     costs = document["costs"]
     console.print(
         f"all together {costs['row'] * 1e6:.1f} µs a row alone; frames {costs['frame'] * 1e6:.0f} µs and "
@@ -424,8 +440,10 @@ def _constants(constants: Mapping[str, Any]) -> str:
 
 
 def _constant(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_constant, value)) + "]"
+    if isinstance(value, list | tuple):
+        shown = [_constant(item) for item in value[:_CONSTANTS]]
+        more = [f"… {len(value):,} in all"] if len(value) > _CONSTANTS else []
+        return f"[{', '.join([*shown, *more])}]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

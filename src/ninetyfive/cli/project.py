@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from ninetyfive.api import System
@@ -31,7 +32,8 @@ def load_system(path: Path) -> System:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         # Not by the loader: it knows compiled files by second and size, and may run an edit before this one.
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        with redirect_stdout(sys.stderr):  # stdout is for what the command says
+            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except NinetyfiveError:
         raise
     except (Exception, SystemExit) as error:  # the file is the user's: whatever it raises is told with its place

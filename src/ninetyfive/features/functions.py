@@ -30,8 +30,8 @@ RETURNS = (tree.NUMBER, tree.INTEGER, tree.BOOLEAN, tree.STRING)
 Function: TypeAlias = Callable[..., Any]
 
 
-def function_source(function: object) -> tuple[str, str]:
-    """The name and the source text of a function that stands alone; `DeclarationError` says what keeps it from it."""
+def function_source(function: object, inputs: int) -> tuple[str, str]:
+    """The name and source text of a function of `inputs` Series that stands alone; `DeclarationError` says why not."""
     code = getattr(function, "__code__", None)
     name = getattr(function, "__name__", repr(function))
     where = f"feature({name})"
@@ -47,6 +47,15 @@ def function_source(function: object) -> tuple[str, str]:
         raise DeclarationError(
             where, expected="a function that stands alone", got=got, do="move what it needs into its body"
         )
+    try:
+        inspect.signature(function).bind(*range(inputs))
+    except TypeError as error:
+        raise DeclarationError(
+            where,
+            expected=f"a function of {inputs} arguments, one an input",
+            got=str(error),
+            do="give it as many inputs",
+        ) from None
     outside = sorted(_outside(code))
     if outside:
         raise DeclarationError(
@@ -104,7 +113,16 @@ def _called(pl: Polars, site: Site) -> Callable[[list[Any]], Any]:
         return bool(given.is_integer()) if returns == tree.INTEGER else bool(given == declared)
 
     def call(series: list[Any]) -> Any:
-        rows, answer = len(series[0]), function(*series)
+        rows = len(series[0])
+        try:
+            answer = function(*series)
+        except Exception as cause:
+            raise FeatureError(
+                f"feature({arguments['name']})",
+                expected=f"a function that takes {len(series)} Series",
+                got=f"{type(cause).__name__}: {cause}",
+                do="correct the function",
+            ) from cause
         given = isinstance(answer, pl.Series)
         if not given or len(answer) != rows or not (takes(answer.dtype) or answer.dtype == pl.Null):
             raise FeatureError(

@@ -239,14 +239,14 @@ def feature(
     >>> print(feature(manhattan, [col("dx"), col("dy")], returns="number"))
     feature(manhattan, [col("dx"), col("dy")], returns="number")
     """
-    name, text = function_source(function)
     if isinstance(inputs, Expr | str) or not all(isinstance(item, Expr) for item in inputs):
         raise DeclarationError(
-            f"feature({name}), inputs=",
+            f"feature({getattr(function, '__name__', function)}), inputs=",
             expected="a list of expressions",
             got=repr(inputs)[:200],
             do='write inputs=[col("a"), col("b")]',
         )
+    name, text = function_source(function, len(inputs))
     return record(FUNCTION, inputs, {"name": name, "source": text, "returns": returns})
 
 

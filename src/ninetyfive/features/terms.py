@@ -14,8 +14,9 @@ from typing import Any
 
 import xxhash
 
+from ninetyfive.errors import FeatureError
 from ninetyfive.features import tree
-from ninetyfive.features.learned import MAX_WORDS, nothing
+from ninetyfive.features.learned import MAX_WORDS
 from ninetyfive.features.operation import (
     COLUMNS,
     MAX_COLUMNS,
@@ -112,7 +113,12 @@ def _learn_terms(result: Mapping[str, Any], arguments: Mapping[str, Any], where:
     counted.sort(key=lambda pair: (-pair[1], pair[0]))
     kept = sorted(counted[: arguments["top"]])
     if not kept:
-        raise nothing(where)
+        raise FeatureError(
+            where,
+            expected=f"n-grams that stand in at least {arguments['min_count']} training rows",
+            got=f"none in {result['rows']} texts",
+            do="lower min_count, count shorter n-grams, or remove the feature",
+        )
     return {
         "terms": tuple(term for term, _ in kept),
         "documents": tuple(found for _, found in kept),

@@ -23,8 +23,6 @@ from ninetyfive.store.opening import Store
 ROWS = 20_000
 """The most rows that null rates are taken from."""
 TIMED = 200
-SHOWN = 6
-"""The most values of a learned constant that are shown."""
 
 
 def explain_declared(features: Mapping[str, Expr]) -> dict[str, Any]:
@@ -64,7 +62,7 @@ def _feature(
         "feature": name,
         "tree": source(root),
         "learned": [
-            {"operation": node.operation, "constants": {name: _shown(value) for name, value in node.constants}}
+            {"operation": node.operation, "constants": dict(node.constants)}
             for node in distinct([root])
             if isinstance(node, Call) and node.constants is not None and OPERATIONS[node.operation].learned
         ],
@@ -81,13 +79,6 @@ def _sees(alone: Transform) -> str:
         return f"{len(alone.columns):,} numbers"
     (kind,) = alone.kinds.values()
     return kind if isinstance(kind, str) else f"index 0 to {kind[1] - 1}"
-
-
-def _shown(value: Any) -> Any:
-    """A constant, of a long one the beginning and how many there are."""
-    if not isinstance(value, tuple):
-        return value
-    return list(value) if len(value) <= SHOWN else [*value[:SHOWN], f"… {len(value):,} in all"]
 
 
 def _sample(release: OpenRelease, store: Store) -> pl.DataFrame:

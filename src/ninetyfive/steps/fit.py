@@ -18,7 +18,7 @@ from ninetyfive.features.fitting import Fitting, Phase
 from ninetyfive.features.frames import frame_of
 from ninetyfive.features.functions import code_of
 from ninetyfive.features.machine import stated
-from ninetyfive.features.transform import Transform
+from ninetyfive.features.transform import Transform, needed
 from ninetyfive.features.tree import distinct
 from ninetyfive.hashing import content_hash
 from ninetyfive.plan import Map, Part, Plan, Read, Reduce, merge_states, result_of
@@ -78,13 +78,16 @@ def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[st
 
 def _try_out(context: Context, given: Ingested, cut: Cut, transform: Transform) -> None:
     """Ask the user's functions for rows together and alone: `FeatureError` where a row depends on its neighbours."""
+    trees = tuple((name, root) for name, root in transform.trees if code_of(distinct([root])))
+    transform = Transform(trees, needed((root for _, root in trees), transform.inputs))
     columns = tuple(transform.inputs)
     sample = Sample(TRIED, columns, columns)
     rows = labelled(context, given, cut, columns, "train")
     found = result_of(sample, context.engine.run({"sample": Reduce(rows, sample)})["sample"])
     frame = frame_of(found, transform.inputs)
-    together = transform.frames()(frame)
-    alone = pl.concat([transform.frames()(frame.slice(at, 1)) for at in range(frame.height)] or [together])
+    function = transform.frames()
+    together = function(frame)
+    alone = pl.concat([function(frame.slice(at, 1)) for at in range(frame.height)] or [together])
     for name in together.columns:
         apart = together[name].ne_missing(alone[name])
         if apart.any():

@@ -6,8 +6,9 @@ rows ─ Conform(request schema) ─┬─▶ transform ─▶ predictor ─▶ 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -143,8 +144,17 @@ def passed_through(release: OpenRelease, request: Schema) -> tuple[str, ...]:
     return release.about.id or request.names
 
 
-def check_output(output: Path) -> None:
-    """`UsageError` where `output` ends in no known format, or where its folder is not there."""
+def check_output(output: Path, read: Sequence[str]) -> None:
+    """`UsageError` where `output` ends in no known format, has no folder, or is (by path or glob) what is `read`."""
+    place = str(output.resolve())
+    for url in read:
+        if "://" not in url and fnmatch(place, str(Path(url).resolve())):
+            raise UsageError(
+                str(output),
+                expected="a file that nothing is read from",
+                got=f"one of {url}, which would be lost",
+                do="name another file, outside of what the system reads",
+            )
     if output.suffix not in FORMATS:
         raise UsageError(
             str(output),

@@ -31,7 +31,7 @@ from ninetyfive.store.shelf import all_artifacts
 _LEAST_FREE = 1 << 30
 _THREADS = 4
 _BACKUP = "keep the file, and restore the catalog from a backup"
-_ANEW = "delete it and run again: it is computed anew"
+_ANEW = "delete it and run again: it is computed anew, or let gc --yes forget it where no run needs it any more"
 _RELEASE = (
     "restore it from a backup, or delete its folder and run with the same data, code and lock: that makes the same"
     " release; until then promote another one: ninetyfive promote RELEASE"
