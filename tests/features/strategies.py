@@ -232,6 +232,8 @@ def calls(draw: st.DrawFn, operation: Operation, depth: int, wanted: str | None 
     inputs: list[Any] = []
     for index, kind in enumerate(kinds):
         below = depth - 1 if index == deep else min(depth - 1, draw(st.integers(0, 2)))
+        if operation.name == "target_encode":  # it may stand below no other
+            below = 0
         inputs.append(draw(trees(kind, below)) if kind != tree.NULL else None)
     if all(not isinstance(item, Expr) or isinstance(item.node, tree.Constant) for item in inputs):
         inputs[0] = Expr(tree.Column(f"{kinds[0]} 1"))

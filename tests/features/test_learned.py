@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -12,10 +13,10 @@ from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import QuantileTransformer, RobustScaler
 
-from ninetyfive.errors import FeatureError
+from ninetyfive.errors import DeclarationError, FeatureError
 from ninetyfive.features.fitting import Fitting
 from ninetyfive.features.frames import scalars
-from ninetyfive.features.recording import Expr, col, pca
+from ninetyfive.features.recording import Expr, col, cross, pca
 from ninetyfive.features.transform import Transform
 
 TYPES = {"a": "number", "b": "number", "i": "integer", "s": "string", "t": "boolean"}
@@ -126,7 +127,7 @@ def test_tfidf_keeps_the_n_grams_of_most_rows() -> None:
         word: sum(word in text.split() for text in FRAME["s"]) for word in ("red", "fish", "green", "one", "blue")
     }
     assert {name.removeprefix("x=") for name in transform.columns} == set(sorted(counts, key=counts.__getitem__)[-2:])
-    with pytest.raises(FeatureError, match="only null"):
+    with pytest.raises(FeatureError, match="lower min_count"):
         fit({"x": col("s").tfidf(min_count=ROWS + 1)})
 
 
@@ -215,3 +216,47 @@ def test_infinite_constants_are_an_error(name: str) -> None:
         fit({"x": getattr(col("a"), name)()}, pl.DataFrame({"a": [-math.inf, math.inf] * 5}))
     with pytest.raises(FeatureError, match=r"bound the values first"):
         fit({"x": pca(col("a"), col("b"))}, pl.DataFrame({"a": [math.inf, 1.0], "b": [1.0, 2.0]}))
+
+
+def test_one_target_encoding_below_another_is_refused() -> None:
+    inner = col("s").target_encode().quantile_bins(20)
+    with pytest.raises(DeclarationError, match="a target_encode below another"):
+        cross(col("s"), inner).target_encode()
+
+
+def test_a_huge_label_of_its_own_does_not_reach_a_training_row() -> None:
+    labels = [0.1] * 40 + [1e17]
+    frame = pl.DataFrame({"s": ["a"] * 41, "__label": labels, "__fold": [*range(1, 20), *range(1, 20), 1, 2, 0]})
+    trained = fit({"x": col("s").target_encode(folds=20, smooth=0)}, frame, "regression").training_transform()
+    assert trained.frames()(frame)["x"][-1] == pytest.approx(0.1)
+
+
+ALTERED = [
+    (col("s").target_encode(), "means", [0.1]),
+    (col("s").target_encode(), "priors", [0.1, 0.2]),
+    (col("s").target_encode(), "priors", []),
+    (col("s").frequency(), "counts", [1]),
+    (col("s").frequency(), "rows", 1),
+    (col("i").frequency(), "values", ["a", "b", "c", "d", "e"]),
+    (col("i").vocabulary(), "values", ["a"]),
+    (col("i").vocabulary(), "values", [True, False]),
+    (col("s").fill_mode() == "a", "mode", 3),
+    (col("a").minmax(), "low", 1e9),
+    (col("a").winsorize(), "least", 1e9),
+    (col("a").quantile_transform(5), "shares", [0.5]),
+    (col("a").quantile_transform(2), "shares", [0.0, 7.0]),
+    (pca(col("a"), col("b")), "axes", [1.0, 2.0]),
+    (pca(col("a"), col("b")), "means", [1.0]),
+    (col("s").tfidf(), "documents", [1]),
+    (col("s").tfidf(), "rows", 0),
+    (col("s").tfidf(), "more", 1),
+]
+
+
+@pytest.mark.parametrize(("feature", "name", "value"), ALTERED, ids=[f"{one[0]} {one[1]}" for one in ALTERED])
+def test_learned_constants_that_were_altered_are_refused_when_read(feature: Expr, name: str, value: Any) -> None:
+    document = json.loads(fit({"x": feature}).transform().to_json())
+    node = next(node for node in document["nodes"] if "learned" in node)
+    node["learned"][name] = value
+    with pytest.raises(FeatureError, match="restore the file"):
+        Transform.from_json(json.dumps(document))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ninetyfive import __version__
-from ninetyfive.cli import printing
+from ninetyfive.cli import printing, reporting
 from ninetyfive.cli.project import load_system
 
 app = typer.Typer(
@@ -87,7 +87,7 @@ def run(  # noqa: PLR0913  its arguments are the flags of the command
     Steps whose inputs are unchanged are skipped. Exit code 3 where a blocking check or a gate says no.
     """
     declared = load_system(system)
-    with printing.progress(json) as reporter:
+    with reporting.progress(json) as reporter:
         document = declared.run(
             if_due=if_due, as_of=as_of, promote=not no_promote, cache=not no_cache, start=start, reporter=reporter
         )
@@ -160,7 +160,7 @@ def predict(
     The id columns are passed through. Rows that break the schema go into OUTPUT.rejected.ENDING beside it, and the exit
     code is then 3.
     """
-    with printing.progress(json):
+    with reporting.progress(json):
         document = load_system(system).predict_file(input, output, release=release)
     printing.predicted(document, json)
     if document["rows"]["rejected"]:
@@ -223,7 +223,7 @@ def doctor(system: SystemFile = DEFAULT, json: Json = False) -> None:
 
     Anything missing, altered, orphaned or half done, each with what to do. It changes nothing; exit code 3 on an error.
     """
-    with printing.progress(json) as reporter:
+    with reporting.progress(json) as reporter:
         reporter.started("reading every file")
         document = load_system(system).doctor(reporter=reporter)
     printing.findings(document, json)
@@ -242,7 +242,7 @@ def gc(
     Kept is what the champion, a pinned release, a run that is not ended or the rule of [keep] in ninetyfive.toml
     reaches.
     """
-    with printing.progress(json) as reporter:
+    with reporting.progress(json) as reporter:
         document = load_system(system).gc(remove=yes, reporter=reporter)
     printing.gc(document, json)
 

@@ -12,7 +12,7 @@ form. The source of a user's function is not in it, only its sha256: the documen
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -56,16 +56,21 @@ def encode(trees: Trees, types: Types) -> str:
     """The JSON text, indented; equal transforms give equal text."""
     nodes = tree.distinct(root for _, root in trees)
     number = {node: index for index, node in enumerate(nodes)}
-    used = sorted({node.operation for node in nodes if isinstance(node, tree.Call)})
     document = _Document(
         version=VERSION,
         depends=machine.stated(root for _, root in trees),
         inputs=list(types),
-        operations={name: OPERATIONS[name].meaning for name in used},
+        operations=meanings(nodes),
         nodes=[_encoded(node, number) for node in nodes],
         features=[(name, number[root]) for name, root in trees],
     )
     return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
+
+
+def meanings(roots: Iterable[tree.Node]) -> dict[str, int]:
+    """The number of the meaning of each operation under `roots`, by name."""
+    used = sorted({node.operation for node in tree.distinct(roots) if isinstance(node, tree.Call)})
+    return {name: OPERATIONS[name].meaning for name in used}
 
 
 def decode(text: str | bytes, code: Mapping[str, str]) -> tuple[Trees, Types]:

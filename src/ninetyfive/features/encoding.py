@@ -24,11 +24,13 @@ from ninetyfive.features.operation import (
     Operation,
     Polars,
     Site,
+    coherent,
     counts_argument,
     finite_argument,
     floats_argument,
     integer_argument,
     never,
+    of_type,
     values_argument,
 )
 
@@ -105,15 +107,15 @@ def learn_targets(
             got=f"{int(rows)} rows, all in one",
             do="bring more rows, or take .frequency() or .vocabulary() instead",
         )
-    priors = tuple((labels - said) / (rows - out) for out, said in apart)
+    others = [math.fsum(said for at, said in enumerate(totals[1::2]) if at != fold) for fold in range(folds)]
+    priors = tuple(others[at] / (rows - out) for at, (out, _) in enumerate(apart)) if by_fold else (labels / rows,)
     values = tuple(sorted(result))
     means = []
     for place, prior in enumerate(priors):
         for value in values:
             found = result[value]
-            count, said = sum(found[::2]), math.fsum(found[1::2])
-            if by_fold:
-                count, said = count - found[2 * place], said - found[2 * place + 1]
+            count = sum(found[::2]) - (found[2 * place] if by_fold else 0.0)
+            said = math.fsum(label for at, label in enumerate(found[1::2]) if not by_fold or at != place)
             means.append((said + smooth * prior) / (count + smooth) if count + smooth else prior)
     return {"values": values, "means": tuple(means), "priors": priors}
 
@@ -154,6 +156,12 @@ def _targets_row(site: Site) -> str:
     return f"None if {fold} is None else {found}" if site.nullable[1] else found
 
 
+def _targets_fit(site: Site, known: Mapping[str, Any]) -> bool:
+    folds = 1 if len(site.nodes) == 1 else site.arguments["folds"]
+    lengths = len(known["priors"]) == folds and len(known["means"]) == folds * len(known["values"])
+    return lengths and of_type(known["values"], site.types[0])
+
+
 _VALUES = Argument("values", values_argument("values", most=MAX_WORDS))
 
 OPERATIONS = (
@@ -172,6 +180,13 @@ OPERATIONS = (
         row=_frequency_row,
         analyzer=lambda _: (KEYED_COUNTS, (MAX_WORDS,)),
         learn=_learn_frequency,
+        refuse=coherent(
+            lambda site, known: (
+                of_type(known["values"], site.types[0])
+                and len(known["values"]) == len(known["counts"])
+                and sum(known["counts"]) <= known["rows"]
+            )
+        ),
         constants=(
             _VALUES,
             Argument("counts", counts_argument("counts")),
@@ -197,6 +212,7 @@ OPERATIONS = (
         frame=_targets_frame,
         row=_targets_row,
         analyzer=lambda arguments: (TARGET_MEANS, (arguments["folds"], MAX_WORDS)),
+        refuse=coherent(_targets_fit),
         learn=lambda result, arguments, where: learn_targets(result, arguments, where, by_fold=False),
         constants=(_VALUES, Argument("means", floats_argument("means")), Argument("priors", floats_argument("priors"))),
     ),

@@ -30,9 +30,11 @@ from ninetyfive.features.operation import (
     Operation,
     Polars,
     Site,
+    coherent,
     fail,
     finite_argument,
     never,
+    of_type,
 )
 
 
@@ -135,6 +137,7 @@ OPERATIONS = (
         row=_mode_row,
         analyzer=lambda _: (KEYED_COUNTS, (MAX_WORDS,)),
         learn=_learn_mode,
+        refuse=coherent(lambda site, known: of_type([known["mode"]], site.types[0])),
         constants=(Argument("mode", _mode),),
     ),
 )

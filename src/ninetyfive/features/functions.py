@@ -11,11 +11,16 @@ What does not belong here: whether code may run at all (whoever opens a release 
 from __future__ import annotations
 import __future__
 
+import ast
 import builtins
 import dis
+import importlib.util
 import inspect
+import sys
+import sysconfig
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import CodeType
 from typing import Any, TypeAlias
 
@@ -56,13 +61,21 @@ def function_source(function: object, inputs: int) -> tuple[str, str]:
             got=str(error),
             do="give it as many inputs",
         ) from None
-    outside = sorted(_outside(code))
+    outside = sorted(_outside(code, function.__globals__))
     if outside:
         raise DeclarationError(
             where,
             expected="a function that stands alone: only its own source is shipped",
             got=f"the name {outside[0]!r} from outside",
             do="import or define it inside the function, as in `import polars as pl` on its first line",
+        )
+    own = sorted(_own_modules(code))
+    if own:
+        raise DeclarationError(
+            where,
+            expected="imports of installed packages alone: only the function's own source is shipped",
+            got=f"an import of {own[0]}",
+            do="move what it needs into its body, or install it as a package",
         )
     try:
         text = textwrap.dedent(inspect.getsource(function))
@@ -74,16 +87,45 @@ def function_source(function: object, inputs: int) -> tuple[str, str]:
         raise DeclarationError(
             where, expected="a function made by def, without decorators", got=text.splitlines()[0], do="take them off"
         )
+    if ast.parse(text).body[0].name != name:  # type: ignore[attr-defined]  # it begins with def
+        raise DeclarationError(
+            where, expected="the function that its file holds", got="a file that was changed since", do="load it again"
+        )
     return name, text
 
 
-def _outside(code: CodeType) -> set[str]:
-    """Global names that a function reads, in functions inside it too, but for the builtins."""
+def _outside(code: CodeType, known: Mapping[str, Any]) -> set[str]:
+    """Global names that a function reads, in functions inside it too, but for builtins that nothing hides."""
     found = {one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found |= _outside(constant)
-    return {name for name in found if not hasattr(builtins, name)}
+            found |= _outside(constant, known)
+    return {name for name in found if name in known or not hasattr(builtins, name)}
+
+
+def _own_modules(code: CodeType) -> set[str]:
+    """The modules that a function imports, in functions inside it too, which are not installed: they may change."""
+    found: set[str] = set()
+    for one in dis.get_instructions(code):
+        if one.opname == "IMPORT_NAME" and not _installed(one.argval.partition(".")[0]):
+            found.add(one.argval or "a module beside it")
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _own_modules(constant)
+    return found
+
+
+def _installed(name: str) -> bool:
+    """Whether a module comes with Python or stands where packages are installed."""
+    if name in sys.stdlib_module_names:
+        return True
+    try:
+        spec = importlib.util.find_spec(name) if name else None
+    except (ImportError, ValueError):
+        return False
+    places = [sysconfig.get_path(kind) for kind in ("purelib", "platlib")]
+    files = [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec else []
+    return any(Path(file).is_relative_to(place) for file in files for place in places)
 
 
 def code_of(nodes: Iterable[tree.Node]) -> dict[str, str]:
@@ -114,6 +156,8 @@ def _called(pl: Polars, site: Site) -> Callable[[list[Any]], Any]:
 
     def call(series: list[Any]) -> Any:
         rows = len(series[0])
+        if not rows:
+            return pl.Series([], dtype=declared)
         try:
             answer = function(*series)
         except Exception as cause:

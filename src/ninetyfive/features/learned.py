@@ -22,10 +22,12 @@ from ninetyfive.features.operation import (
     Outcome,
     Polars,
     Site,
+    coherent,
     fail,
     finite_argument,
     integer_argument,
     never,
+    of_type,
     values_argument,
 )
 
@@ -199,6 +201,7 @@ OPERATIONS = (
         outcomes=_words_outcomes,
         analyzer=lambda _: (KEYED_COUNTS, (MAX_WORDS,)),
         learn=_learn_words,
+        refuse=coherent(lambda site, known: of_type(known["values"], site.types[0])),
         constants=(Argument("values", values_argument("values", most=MAX_WORDS)),),
     ),
 )

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from ninetyfive.errors import DeclarationError, NinetyfiveError
+from ninetyfive.errors import DeclarationError, FeatureError, NinetyfiveError
 from ninetyfive.features import tree
 
 Frame: TypeAlias = Any  # a polars.Expr: this file is on the path of `import ninetyfive`, which loads no polars
@@ -188,7 +188,30 @@ class Operation:
 
     def checked_constants(self, given: Mapping[str, Any], where: str) -> tuple[tuple[str, Any], ...]:
         """The learned constants in declared order as plain values; a wrong or missing one raises `DeclarationError`."""
+        odd = sorted(set(given) - {item.name for item in self.constants})
+        if odd:
+            raise fail(where, f"what {self.name} learns", odd[0], "fit the transform again")
         return tuple((item.name, item.check(given.get(item.name, REQUIRED), where)) for item in self.constants)
+
+
+def coherent(fits: Callable[[Site, Mapping[str, Any]], bool]) -> Callable[[Site, str], None]:
+    """A `refuse` for constants that do not fit each other, the arguments or the inputs: then somebody altered them."""
+
+    def refuse(site: Site, where: str) -> None:
+        if site.constants is not None and not fits(site, site.constants):
+            raise FeatureError(
+                where,
+                expected="learned constants that fit each other and the inputs",
+                got=str(dict(site.constants))[:200],
+                do="restore the file, or fit the transform again",
+            )
+
+    return refuse
+
+
+def of_type(values: Sequence[Any], kind: str) -> bool:
+    """Whether all of `values` are of the logical type `kind`."""
+    return all(tree.constant(value, "constants").type == kind for value in values)
 
 
 def unify(types: tuple[str, ...]) -> str | None:

@@ -16,6 +16,7 @@ from ninetyfive.features.operation import (
     Operation,
     Polars,
     Site,
+    coherent,
     fail,
     finite_argument,
     floats_argument,
@@ -146,6 +147,12 @@ OPERATIONS = (
         columns=lambda site: tuple(str(place) for place in range(1, site.arguments["components"] + 1)),
         analyzer=lambda _: (COVARIANCE, ()),
         learn=_learn_axes,
+        refuse=coherent(
+            lambda site, known: (
+                len(known["means"]) == len(site.nodes)
+                and len(known["axes"]) == len(site.nodes) * site.arguments["components"]
+            )
+        ),
         constants=(Argument("means", floats_argument("means")), Argument("axes", floats_argument("axes"))),
     ),
 )

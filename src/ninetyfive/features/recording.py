@@ -14,6 +14,7 @@ from typing import Literal, NoReturn, Self, TypeAlias
 
 from ninetyfive.errors import DeclarationError, near_names
 from ninetyfive.features import tree
+from ninetyfive.features.encoding import TARGET_ENCODE
 from ninetyfive.features.functions import FUNCTION, function_source
 from ninetyfive.features.methods import Methods, Plain
 from ninetyfive.features.operations import OPERATIONS
@@ -239,7 +240,7 @@ def feature(
     >>> print(feature(manhattan, [col("dx"), col("dy")], returns="number"))
     feature(manhattan, [col("dx"), col("dy")], returns="number")
     """
-    if isinstance(inputs, Expr | str) or not all(isinstance(item, Expr) for item in inputs):
+    if isinstance(inputs, Expr | str) or not inputs or not all(isinstance(item, Expr) for item in inputs):
         raise DeclarationError(
             f"feature({getattr(function, '__name__', function)}), inputs=",
             expected="a list of expressions",
@@ -312,6 +313,9 @@ def _call(operation: str, inputs: Sequence[object], arguments: dict[str, object]
             raise _refuse("a value", "None", "write .is_null() to ask for nulls")
     if operation == "if_else" and nodes[1] == nodes[2] == _NULL:
         raise _refuse("a value", "None twice", "give .then or .otherwise a value")
+    below = {node.operation for node in tree.distinct(nodes) if isinstance(node, tree.Call)}
+    if operation == TARGET_ENCODE and TARGET_ENCODE in below:
+        raise _refuse("something that knows no label", "a target_encode below another", "encode each word by itself")
     call = tree.Call(operation, nodes, entry.checked_arguments(arguments, "here"))
     if call.depth > tree.MAX_DEPTH or call.size > tree.MAX_SIZE:
         raise _refuse(

@@ -35,6 +35,7 @@ from ninetyfive.features.operation import (
     Polars,
     Site,
     any_nan,
+    coherent,
     divided_by,
     fail,
     finite_argument,
@@ -257,6 +258,7 @@ OPERATIONS = (
         row=_minmax_row,
         analyzer=lambda _: (MOMENTS, ()),
         learn=_learn_range,
+        refuse=coherent(lambda _, known: known["low"] <= known["high"]),
         constants=tuple(Argument(name, finite_argument(name, whole=False)) for name in ("low", "high")),
     ),
     Operation(
@@ -294,6 +296,7 @@ OPERATIONS = (
         row=_winsorize_row,
         analyzer=lambda _: (QUANTILES, (SKETCH,)),
         learn=_learn_bounds,
+        refuse=coherent(lambda _, known: known["least"] <= known["most"]),
         constants=tuple(Argument(name, finite_argument(name, whole=False)) for name in ("least", "most")),
     ),
     Operation(
@@ -314,6 +317,11 @@ OPERATIONS = (
         row=_share_row,
         analyzer=lambda _: (QUANTILES, (SKETCH,)),
         learn=_learn_landmarks,
+        refuse=coherent(
+            lambda _, known: (
+                len(known["values"]) == len(known["shares"]) and 0 <= known["shares"][0] <= known["shares"][-1] <= 1
+            )
+        ),
         constants=(Argument("values", ascending("values", least=1)), Argument("shares", ascending("shares", least=1))),
     ),
 )

@@ -25,6 +25,7 @@ from ninetyfive.features.operation import (
     Operation,
     Polars,
     Site,
+    coherent,
     counts_argument,
     fail,
     integer_argument,
@@ -194,6 +195,11 @@ OPERATIONS = (
             (arguments["shortest"], arguments["longest"], arguments["of"], MAX_WORDS),
         ),
         learn=_learn_terms,
+        refuse=coherent(
+            lambda _, known: (
+                0 < len(known["terms"]) == len(known["documents"]) and max(known["documents"]) <= known["rows"]
+            )
+        ),
         constants=(
             Argument("terms", _texts),
             Argument("documents", counts_argument("documents")),

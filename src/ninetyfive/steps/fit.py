@@ -7,6 +7,7 @@ decide too, and in another order a mean may have another last bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +15,15 @@ import msgspec
 import polars as pl
 
 from ninetyfive.errors import FeatureError
+from ninetyfive.features.document import meanings
 from ninetyfive.features.fitting import Fitting, Phase
 from ninetyfive.features.frames import frame_of
 from ninetyfive.features.functions import code_of
 from ninetyfive.features.machine import stated
 from ninetyfive.features.transform import Transform, needed
-from ninetyfive.features.tree import distinct
+from ninetyfive.features.tree import NUMBER, distinct
 from ninetyfive.hashing import content_hash
+from ninetyfive.metrics import Task
 from ninetyfive.plan import Map, Part, Plan, Read, Reduce, merge_states, result_of
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.reducer import Reducer
@@ -39,8 +42,8 @@ from ninetyfive.steps.window import (
 )
 
 ROWS = "__rows"
-TRIED = 200
-"""How many training rows a user's function is tried out on."""
+TRIED, ODD = 200, 10
+"""How many training rows a user's function is tried out on, and how many of them with each odd value in each column."""
 
 
 def fit_depends(context: Context) -> Any:
@@ -48,7 +51,7 @@ def fit_depends(context: Context) -> Any:
     features = context.declaration.features
     nodes = [feature.node for feature in features.values()]
     declared = [[name, str(feature)] for name, feature in features.items()]
-    return [declared, sorted(code_of(distinct(nodes))), stated(nodes), labelled_depends(context)]
+    return [declared, sorted(code_of(distinct(nodes))), stated(nodes), meanings(nodes), labelled_depends(context)]
 
 
 def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[st
     phases = []
     while (phase := fitting.phase()) is not None:
         fitting.advance(_states(context, given, borders, phase))
-        phases.append(_phase_key(context, phase))
+        phases.append(_phase_key(context, given.task, phase))
     transform, training = fitting.transform(), fitting.training_transform()
     if transform.code:
         _try_out(context, given, borders, transform)
@@ -84,7 +87,8 @@ def _try_out(context: Context, given: Ingested, cut: Cut, transform: Transform) 
     sample = Sample(TRIED, columns, columns)
     rows = labelled(context, given, cut, columns, "train")
     found = result_of(sample, context.engine.run({"sample": Reduce(rows, sample)})["sample"])
-    frame = frame_of(found, transform.inputs)
+    odd = [{**row, name: value} for name, kind in transform.types for value in _odd(kind) for row in found[:ODD]]
+    frame = frame_of([*found, *odd], transform.inputs)
     function = transform.frames()
     together = function(frame)
     alone = pl.concat([function(frame.slice(at, 1)) for at in range(frame.height)] or [together])
@@ -100,11 +104,16 @@ def _try_out(context: Context, given: Ingested, cut: Cut, transform: Transform) 
             )
 
 
+def _odd(kind: str) -> tuple[Any, ...]:
+    """What is rare in a column of a type, and may be treated by its neighbours."""
+    return (None, math.nan, -1e9, 1e9) if kind == NUMBER else (None,)
+
+
 def _states(context: Context, given: Ingested, cut: Cut, phase: Phase) -> dict[str, Any]:
     """The merged state of each reducer of a phase; `DataError` where there is no training row."""
     reducers: dict[str, Reducer[Any, Any]] = {**phase.reducers, ROWS: Counts()}
     parts = window_parts(context.store, given, cut, "train")
-    of_phase = _phase_key(context, phase)
+    of_phase = _phase_key(context, given.task, phase)
     whole = {
         part.span: f"{of_phase}:{content_hash([part.without, dict(part.options)['checks']])}"
         for part in parts
@@ -158,12 +167,13 @@ def _trains_whole(context: Context, given: Ingested, cut: Cut, part: Part) -> bo
     return (cut.start is None or entry.time_min >= cut.start) and entry.time_max + delay < cut.cut
 
 
-def _phase_key(context: Context, phase: Phase) -> str:
+def _phase_key(context: Context, task: Task, phase: Phase) -> str:
     """What decides the states of a phase beside the span."""
     system = context.declaration
     key = system.source.id if phase.fold else ()
     program = [[name, repr(node)] for name, node in phase.function.outputs]
-    depends = stated([system.label.node, *(node for _, node in phase.function.outputs)])
+    nodes = [system.label.node, *(node for _, node in phase.function.outputs)]
+    depends = [stated(nodes), meanings(nodes), task]
     return content_hash(["fit", str(system.label), system.source.time, key, program, depends])
 
 

@@ -10,6 +10,7 @@ import msgspec
 from ninetyfive import values
 from ninetyfive.durations import duration
 from ninetyfive.errors import DataError, IntegrityError
+from ninetyfive.features.document import meanings
 from ninetyfive.features.machine import stated
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import Task
@@ -121,7 +122,8 @@ def left_out(store: Store, given: Ingested) -> dict[str, list[int]]:
 def labelled_depends(context: Context) -> Any:
     """What decides the rows of `labelled` beside spans and borders: the label, when it is known, ids and times."""
     system = context.declaration
-    label = [str(system.label), stated([system.label.node]), system.task]
+    nodes = [system.label.node]
+    label = [str(system.label), stated(nodes), meanings(nodes), system.task]
     return [*label, system.label_time, system.label_delay, system.source.id, system.source.time]
 
 
