@@ -411,3 +411,18 @@ def test_killed_again_and_again_a_run_goes_on_and_makes_one_release(project: Pro
         assert [(run.status, run.resumes) for run in store.runs()] == [("done", 4)]
         assert len(store.releases()) == len(store.history()) == 1
         assert store.audit_verify() == []
+
+
+@pytest.mark.slow
+def test_what_was_rolled_back_is_not_promoted_again_by_the_next_run(copied: Project) -> None:
+    first = copied.champion()
+    copied.edit(('"max_depth": 4', '"max_depth": 3'))
+    second = copied.run()["release"]
+    copied.load().promote(second)
+    copied.load().rollback(reason="worse in the field")
+    again = copied.run()
+    assert (again["release"], again["promoted"]) == (second, False)
+    assert "rolled it back (worse in the field)" in again["reason"]
+    assert copied.champion() == first
+    copied.load().promote(second)
+    assert copied.run()["promoted"]

@@ -116,7 +116,7 @@ class System(Declaration):
 
     def predict_file(self, input: str, output: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Answer a file of rows into a file; rows that break the schema go into `OUTPUT.rejected.ENDING` beside it."""
-        from ninetyfive.steps.predict import check_output, deliver, predict, source_of
+        from ninetyfive.steps.predict import check_output, deliver, no_answer, predict, source_of
 
         settings, output = self.settings, Path(output)
         own = [str(self.folder / url) if "://" not in url else url for url in self.source.urls]
@@ -124,7 +124,7 @@ class System(Declaration):
         with self._store(settings) as store, store.attempt() as folder:
             opened = self._open(store, release)
             answered = predict(opened, source_of(input), self._engine(settings, Silent()), folder)
-            deliver(answered.answers, output)
+            unanswered = deliver(answered.answers, output)
             beside = output.with_name(f"{output.stem}.rejected{output.suffix}")
             beside.unlink(missing_ok=True)  # of an earlier answer to the same file
             rejected = beside if answered.rejected.count else None
@@ -132,10 +132,14 @@ class System(Declaration):
                 deliver(answered.rejected, rejected)
             return {
                 "release": opened.hash,
-                "rows": {"answered": answered.answers.count, "rejected": answered.rejected.count},
+                "rows": {
+                    "answered": answered.answers.count - unanswered,
+                    "unanswered": unanswered,
+                    "rejected": answered.rejected.count,
+                },
                 "output": str(output),
                 "rejected": None if rejected is None else str(rejected),
-                "notices": list(answered.notices),
+                "notices": [*answered.notices, *no_answer(unanswered)],
             }
 
     def trace(
@@ -327,7 +331,12 @@ class System(Declaration):
             champion = store.champion()
             if champion is None:
                 raise UsageError(
-                    f"system {self.name!r}", expected="a champion", got="none yet", do="make one with `ninetyfive run`"
+                    f"system {self.name!r}",
+                    expected="a champion",
+                    got="none yet",
+                    do="make one with `ninetyfive run`"
+                    if not store.releases()
+                    else "promote one of `ninetyfive releases`, or name one with --release",
                 )
             release = champion.release
         with store.open_folder(store.release(release)) as folder:

@@ -203,9 +203,7 @@ def _finish(
     elif not asked.promote:
         reason = "gates passed; --no-promote"
     elif left := _rolled_back(store.history(), made["release"]):
-        reason = (
-            f"it was rolled back from at epoch {left.epoch} ({left.reason}): ninetyfive promote makes it live again"
-        )
+        reason = f"epoch {left.epoch} rolled it back ({left.reason}); `ninetyfive promote` makes it live again"
     else:
         store.promote(made["release"], pointer.epoch if pointer else 0, f"{run_id}: all gates passed")
         reason, promoted = "all gates passed", True

@@ -207,7 +207,7 @@ def test_a_name_of_any_kind(fresh: Victim, rows: pl.DataFrame, name: str) -> Non
     assert fresh.project.load().predict(asked).height == 5
     fresh.write("in.csv", asked)
     said = fresh.project.command("predict", fresh.data / "in.csv", "out.csv", "--json")
-    assert said.json["rows"] == {"answered": 5, "rejected": 0}
+    assert said.json["rows"] == {"answered": 5, "unanswered": 0, "rejected": 0}
     assert fresh.project.command("schema", "show").code == 0
     traced = fresh.project.command("trace", "--file", fresh.data / "in.csv", "--json").json
     assert traced["row"][name] == asked[name][0]

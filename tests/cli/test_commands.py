@@ -155,7 +155,7 @@ def test_predict_from_file_to_file(finished: Project, ending: str, tmp_path: Any
     {"parquet": rows.write_parquet, "csv": rows.write_csv, "jsonl": rows.write_ndjson}[ending](given)
     said = finished.command("predict", given, answers, "--json")
     assert said.code == 0
-    assert said.json["rows"] == {"answered": 50, "rejected": 0}
+    assert said.json["rows"] == {"answered": 50, "unanswered": 0, "rejected": 0}
     assert (said.json["output"], said.json["rejected"]) == (str(answers), None)
     left_out = [f"column '{name}' is left out, which a request does not have" for name in ("fare", "tip")]
     assert said.json["notices"] == ([] if ending == "jsonl" else left_out), "JSON Lines have no columns to look at"
@@ -174,7 +174,7 @@ def test_rows_that_break_the_schema_are_put_beside_the_answers(finished: Project
     given.write_text("trip,at,zone,distance\n1,2026-01-01T10:00:00,airport,far\n2,2026-01-01T10:00:00,airport,1\n")
     said = finished.command("predict", given, answers, "--json")
     assert said.code == 3
-    assert said.json["rows"] == {"answered": 1, "rejected": 1}
+    assert said.json["rows"] == {"answered": 1, "unanswered": 0, "rejected": 1}
     beside = tmp_path / f"answers.rejected.{ending}"
     assert said.json["rejected"] == str(beside)
     read = {"parquet": pl.read_parquet, "csv": pl.read_csv, "jsonl": pl.read_ndjson}[ending]
@@ -283,3 +283,15 @@ def test_errors_have_four_parts_and_an_exit_code(finished: Project, words: list[
     assert (said.code, said.out) == (code, "")
     assert said.err.startswith("ninetyfive: ")
     assert "To do: " in said.err
+
+
+@pytest.mark.slow
+def test_what_user_code_prints_goes_to_stderr(project: Project) -> None:
+    project.edit(
+        ("trips = nf.System(", 'print("declared")\ntrips = nf.System('),
+        ("    from sklearn", '    print("trained")\n    from sklearn'),
+    )
+    said = project.command("run", "--json")
+    assert said.json["release"]
+    assert "declared" in said.err
+    assert "trained" in said.err

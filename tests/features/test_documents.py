@@ -11,17 +11,30 @@ from pathlib import Path
 import pytest
 
 from ninetyfive.features.missing import CASTS
+from ninetyfive.features.operation import REQUIRED, Operation
 from ninetyfive.features.operations import OPERATIONS
+from ninetyfive.features.source import literal
 
 PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 
 
 def operations_table() -> str:
-    rows = ["| operation | written | takes | gives | null and NaN |", "|---|---|---|---|---|"]
+    rows = ["| operation | written | arguments | takes | gives | null and NaN |", "|---|---|---|---|---|---|"]
     for operation in OPERATIONS.values():
         written = operation.example.replace("|", "\\|")
-        rows.append(f"| {operation.name} | `{written}` | {operation.takes} | {operation.gives} | {operation.nulls} |")
+        words = " | ".join([operation.takes, operation.gives, operation.nulls])
+        rows.append(f"| {operation.name} | `{written}` | {arguments(operation)} | {words} |")
     return "\n".join(rows)
+
+
+def arguments(operation: Operation) -> str:
+    """The arguments as they are written, each with its default; of a function of the user's own none of the source."""
+    if operation.form == "feature":
+        return "`returns`"
+    named = [
+        one.name if one.default is REQUIRED else f"{one.name}={literal(one.default)}" for one in operation.arguments
+    ]
+    return ", ".join(f"`{one}`" for one in named)
 
 
 def casts_table() -> str:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import tzdata
 
-from ninetyfive.features.frames import lower
+from ninetyfive.features.frames import FrameFunction
 from ninetyfive.features.recording import col
 from ninetyfive.features.zones import to_clock, to_moment, zone
 
@@ -70,11 +70,11 @@ def test_zones_equal_zoneinfo_around_every_change(name: str) -> None:
     assert [to_clock(name).of(moment) for moment in moments] == want_clocks
     assert [to_moment(name).of(clock) for clock in clocks] == want_moments
     frame = pl.DataFrame({"t": pl.Series(moments).cast(pl.Datetime("us", "UTC"))})
-    made = frame.select(lower(col("t").in_zone(name).node, {"t": "timestamp[UTC]"})).to_series()
+    made = FrameFunction((("x", col("t").in_zone(name).node),), (("t", "timestamp[UTC]"),))(frame)["x"]
     assert made.dtype == pl.Datetime("us")
     assert made.to_physical().to_list() == want_clocks
     frame = pl.DataFrame({"t": pl.Series(clocks).cast(pl.Datetime("us"))})
-    made = frame.select(lower(col("t").from_zone(name).node, {"t": "timestamp"})).to_series()
+    made = FrameFunction((("x", col("t").from_zone(name).node),), (("t", "timestamp"),))(frame)["x"]
     assert made.dtype == pl.Datetime("us", "UTC")
     assert made.to_physical().to_list() == want_moments
 

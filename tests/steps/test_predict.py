@@ -13,6 +13,8 @@ from ninetyfive.errors import DataError, StoreError, UsageError
 from ninetyfive.steps.predict import source_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Project
 
 
@@ -44,7 +46,7 @@ def test_several_files_are_answered_into_one(finished: Project, tmp_path: Path) 
     for number in range(3):
         rows[100 * number : 100 * number + 100].write_parquet(tmp_path / f"part-{number}.parquet")
     document = finished.load().predict_file(str(tmp_path / "part-*.parquet"), tmp_path / "all.parquet")
-    assert document["rows"] == {"answered": 300, "rejected": 0}
+    assert document["rows"] == {"answered": 300, "unanswered": 0, "rejected": 0}
     table = pq.read_table(tmp_path / "all.parquet", page_checksum_verification=True)
     assert sorted(table["trip"].to_pylist()) == list(range(300))
 
@@ -75,3 +77,21 @@ def test_a_row_outside_the_rules_is_refused_by_its_rule(copied: Project) -> None
     rows = pl.read_parquet(copied.folder / "data" / "a.parquet").head(2).with_columns(distance=pl.Series([1.0, 1e9]))
     with pytest.raises(DataError, match=r"got 1 that do not, the first by rule 'range': 1000000000.0"):
         copied.load().predict(rows)
+
+
+@pytest.mark.slow
+def test_what_is_read_is_not_written_over(copied: Project, trips: Callable[..., pl.DataFrame], tmp_path: Path) -> None:
+    data = copied.folder / "data" / "a.parquet"
+    before = data.read_bytes()
+    for output in (data, copied.folder / "data" / "answers.parquet"):
+        with pytest.raises(UsageError, match="a file that nothing is read from"):
+            copied.load().predict_file(str(data), output)
+    assert data.read_bytes() == before
+    bad = trips(3, first=9_000).with_columns(zone=pl.lit(None, pl.String), at=pl.lit(None, pl.Datetime("us")))
+    bad.write_parquet(tmp_path / "bad.parquet")
+    trips(3, first=9_000).write_parquet(tmp_path / "good.parquet")
+    first = copied.load().predict_file(str(tmp_path / "bad.parquet"), tmp_path / "answers.csv")
+    assert first["rejected"] is not None
+    second = copied.load().predict_file(str(tmp_path / "good.parquet"), tmp_path / "answers.csv")
+    assert second["rows"] == {"answered": 3, "unanswered": 0, "rejected": 0}
+    assert not (tmp_path / "answers.rejected.csv").exists()

@@ -28,6 +28,12 @@ _TO_NUMBER = {
     tree.OPAQUE: "leave the column out: no operation takes an opaque column",
 }
 _TO_OTHER = {
+    **dict.fromkeys(
+        tree.TIMES,
+        "use a time of the same type; written down: datetime(2024, 1, 31, tzinfo=timezone.utc) for one in UTC, without "
+        "tzinfo for one of no zone",
+    ),
+    tree.DATE: "use another date; written down: date(2024, 1, 31)",
     tree.STRING: 'cast the string, as in .cast("number")',
     tree.BOOLEAN: 'cast the boolean, as in .cast("integer")',
     **dict.fromkeys(tree.LISTS, "take a list with .list_length(), .list_contains(...) or .list_element(...)"),
@@ -155,7 +161,7 @@ def _site(node: tree.Call, read: list[Step], inputs: tuple[object, ...], result:
 
 def _wrong_types(node: tree.Call, read: list[Step], operation: Operation, feature: str) -> FeatureError:
     found = " and ".join(f"{source(step.node)} of type {step.type}" for step in read)
-    odd = [step.type for step in read if step.type in _TO_OTHER]
+    odd = sorted((step.type for step in read if step.type in _TO_OTHER), key=list(_TO_OTHER).index)
     hint = operation.hint or (_TO_OTHER[odd[0]] if odd else f"write it as in {operation.example}")
     return FeatureError(
         f"feature {feature!r}, operation {node.operation}", expected=operation.takes, got=found, do=hint

@@ -29,7 +29,7 @@ BLANKS = (
 )
 """What Python's `str.strip` removes: Polars leaves U+001C to U+001F."""
 _FARTHEST = 1_000_000_000
-_HINT = 'cast it first: .cast("string")'
+_HINT = 'cast it first, a number by way of an integer: .cast("integer").cast("string")'
 
 
 def _strings(types: tuple[str, ...], _: Mapping[str, Any]) -> str | None:
@@ -202,7 +202,7 @@ OPERATIONS = (
         takes="two or more strings",
         gives="string",
         nulls="null where one is null",
-        hint='cast what is no string: .cast("string")',
+        hint=_HINT,
         result=_strings,
         frame=concat_frame,
         row=concat_row,

@@ -30,10 +30,11 @@ Kind = Literal["number"] | tuple[Literal["index"], int]
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """One step of a row through one feature: the source text of the operation and the value it made (None: null)."""
+    """One step of a row through one feature: its source text, its logical type, the value it made (None: null)."""
 
     feature: str
     operation: str
+    type: str
     value: Any
 
 
@@ -123,9 +124,10 @@ class Transform:
 
         The last step of a feature is the feature; constants are left out.
         """
-        values = dict(zip((step.node for step in self.program.steps), self._values(row), strict=True))
+        steps = {step.node: step.type for step in self.program.steps}
+        values = dict(zip(steps, self._values(row), strict=True))
         return [
-            TraceStep(name, source(node), values[node])
+            TraceStep(name, source(node), steps[node], values[node])
             for name, root in self.trees
             for node in tree.distinct([root])
             if not isinstance(node, tree.Constant)

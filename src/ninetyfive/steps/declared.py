@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ninetyfive.errors import DeclarationError, FeatureError, near_names
-from ninetyfive.features.program import check_model_inputs, program
+from ninetyfive.features.fitting import Fitting
+from ninetyfive.features.program import program
 from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, LISTS, NUMBER, OPAQUE, STRING, TIMES
 from ninetyfive.metrics import DEFAULT_METRICS, Task
 from ninetyfive.schema import Schema
@@ -51,9 +52,17 @@ def check_declared(system: Declaration, schema: Schema) -> None:
                 got=f"{column!r} of type {schema.types[column]}",
                 do=f'give its type with types={{"{column}": "timestamp"}} in the source, or name another column',
             )
-    with _declared(where):
-        check_model_inputs(program({name: expr.node for name, expr in system.features.items()}, schema.types))
     task = task_of(system, schema)
+    with _declared(where):
+        Fitting(system.features, schema.types, task)
+    for name in system.source.id or [name for name in schema.names if name not in system.hindsight]:
+        if name == "prediction" or name.startswith("prediction:"):
+            raise DeclarationError(
+                f"{where}, column {name!r}",
+                expected="a name that no answer has",
+                got="the name of the column of answers",
+                do="rename the column, or name others in id=",
+            )
     check_metrics_of_task(where, metrics_of(system, task), task)
 
 

@@ -167,30 +167,46 @@ def check_output(output: Path, read: Sequence[str]) -> None:
         raise UsageError(folder, expected="a folder to write into", got="none", do="make it, or name another")
 
 
-def deliver(rows: Rows, output: Path) -> None:
-    """Put rows into the file `output`, which `check_output` passed: whole or not at all."""
+def deliver(rows: Rows, output: Path) -> int:
+    """Put rows into the file `output`, which `check_output` passed: whole or not at all; how many have no answer."""
     attempt = output.with_name(f".{output.name}.attempt")
     try:
         with disk_errors(str(output)):
-            _stream(rows, attempt, output.suffix)
+            unanswered = _stream(rows, attempt, output.suffix)
             attempt.replace(output)
+            return unanswered
     finally:
         attempt.unlink(missing_ok=True)
 
 
-def _stream(rows: Rows, path: Path, suffix: str) -> None:
+def _stream(rows: Rows, path: Path, suffix: str) -> int:
+    unanswered = 0
     if suffix == ".parquet":
         schema = pl.DataFrame(schema=dict(rows.columns)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
         with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
             for frame in rows.frames():
                 writer.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        return
+                unanswered += _unanswered(frame)
+        return unanswered
     with path.open("wb") as stream:
         for number, frame in enumerate(rows.frames()):
             if suffix == ".csv":
                 _flat(frame).write_csv(stream, include_header=number == 0)
             else:
                 frame.write_ndjson(stream)
+            unanswered += _unanswered(frame)
+    return unanswered
+
+
+def no_answer(rows: int) -> list[str]:
+    """What is told of rows without an answer; nothing of none."""
+    return [f"{rows:,} rows have no answer: an input is missing, and the model takes no such rows"] if rows else []
+
+
+def _unanswered(frame: pl.DataFrame) -> int:
+    """Rows with a NaN for an answer: the model refuses a missing input."""
+    columns = [name for name in frame.columns if name == PREDICTION or name.startswith(f"{PREDICTION}:")]
+    return int(frame.select(pl.any_horizontal(pl.col(columns).is_nan())).to_series().sum()) if columns else 0
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:

@@ -10,9 +10,8 @@ import msgspec
 
 from ninetyfive.conform import Conform
 from ninetyfive.errors import DataError, UsageError
-from ninetyfive.features.source import source
 from ninetyfive.features.transform import TraceStep
-from ninetyfive.features.tree import Column
+from ninetyfive.features.tree import DATE, TIMES
 from ninetyfive.models.release import OpenRelease
 from ninetyfive.schema import Schema
 from ninetyfive.sources.discovery import discover
@@ -26,12 +25,11 @@ def trace(release: OpenRelease, given: Mapping[str, Any]) -> dict[str, Any]:
     request = release.request
     row = request.row({name: value for name, value in given.items() if name not in release.about.hindsight})
     values = release.transform.rows()(row)
-    columns = {source(Column(name)): kind for name, kind in release.transform.inputs.items()}
     return {
         "release": release.hash,
         "row": {name: plain(value, request.types[name]) for name, value in row.items()},
         "steps": [
-            {"feature": step.feature, "operation": step.operation, "value": _shown(step, columns)}
+            {"feature": step.feature, "operation": step.operation, "value": _shown(step)}
             for step in release.transform.trace(row)
         ],
         "inputs": {
@@ -42,9 +40,9 @@ def trace(release: OpenRelease, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shown(step: TraceStep, columns: Mapping[str, str]) -> Any:
-    """The value of a step; that of a time column as text, as it came in."""
-    return plain(step.value, columns[step.operation]) if step.operation in columns else step.value
+def _shown(step: TraceStep) -> Any:
+    """The value of a step; a time as text, as it came in."""
+    return plain(step.value, step.type) if step.type in (*TIMES, DATE) else step.value
 
 
 def row_of(request: Schema, text: str | None, file: str | None, number: int) -> dict[str, Any]:
