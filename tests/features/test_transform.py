@@ -197,15 +197,15 @@ def test_trace_shows_each_step_of_each_feature() -> None:
     )
     steps = transform.trace({"a": math.e - 1, "b": None, "s": "x"})
     assert steps == [
-        TraceStep("z", 'col("a")', math.e - 1),
-        TraceStep("z", 'col("a").log1p()', 1.0),
-        TraceStep("z", 'col("a").log1p().fill_mean()', 1.0),
-        TraceStep("big", 'col("a")', math.e - 1),
-        TraceStep("big", 'col("a") > 2', False),
-        TraceStep("big", 'col("b")', None),
-        TraceStep("big", '(col("a") > 2) & col("b")', False),
-        TraceStep("hot", 'col("s")', "x"),
-        TraceStep("hot", 'col("s").one_hot(values=["x"])', (1.0,)),
+        TraceStep("z", 'col("a")', "number", math.e - 1),
+        TraceStep("z", 'col("a").log1p()', "number", 1.0),
+        TraceStep("z", 'col("a").log1p().fill_mean()', "number", 1.0),
+        TraceStep("big", 'col("a")', "number", math.e - 1),
+        TraceStep("big", 'col("a") > 2', "boolean", False),
+        TraceStep("big", 'col("b")', "boolean", None),
+        TraceStep("big", '(col("a") > 2) & col("b")', "boolean", False),
+        TraceStep("hot", 'col("s")', "string", "x"),
+        TraceStep("hot", 'col("s").one_hot(values=["x"])', "columns", (1.0,)),
     ]
 
 

@@ -53,6 +53,7 @@ def test_columns_of_each_class(name: str, record_property: Counted) -> None:
     record_property("counted", ["expressions on columns of all classes", len(made)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if operation.inputs != (1, 1)])
 def test_constants_of_each_class(name: str, record_property: Counted) -> None:
     """One input is a constant of each value of its type, which Polars holds as a scalar, the others are columns."""

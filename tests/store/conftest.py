@@ -186,7 +186,7 @@ class Backend:
         return open_store(self.url, self.catalog, **words)
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=[BACKENDS[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in BACKENDS[1:])])
 def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
     return make_backend(request, tmp_path, monkeypatch)
 

@@ -17,7 +17,7 @@ from ninetyfive.errors import BusyError, SettingsError, StoreError
 from ninetyfive.store import catalog, row_leases
 from ninetyfive.store.opening import Store, open_store, store_exists
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 
 @pytest.fixture
