@@ -26,7 +26,7 @@ def test_every_operation_has_its_strategies() -> None:
 
 
 @pytest.mark.parametrize("name", list(OPERATIONS))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_frames_equal_rows_for_each_operation(name: str, data: st.DataObject) -> None:
     expression = data.draw(calls(OPERATIONS[name], 1))

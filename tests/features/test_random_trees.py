@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from tests.features.equality import check
@@ -27,6 +28,7 @@ def operations_above_one_another(node: tree.Node) -> int:
     return node.depth - 1
 
 
+@pytest.mark.slow
 def test_frames_equal_rows_for_random_trees(record_property: Any) -> None:
     counted = {"random trees": 0, "random trees of depth 6": 0, "rows that random trees refuse": 0}
 

@@ -41,6 +41,7 @@ def tried(features: dict[str, tree.Node], rows: list[dict[str, Any]], alone: int
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(OPERATIONS))
 def test_columns_of_each_class(name: str, record_property: Counted) -> None:
     """Each input is a column that takes every value of its type; each row is also tried alone and in another order."""
