@@ -330,8 +330,9 @@ class System(Declaration):
                     f"system {self.name!r}", expected="a champion", got="none yet", do="make one with `ninetyfive run`"
                 )
             release = champion.release
-        with store.open_folder(store.release(release)) as folder:
-            return open_release(folder)
+        named = store.release(release)
+        with store.open_folder(named) as folder:
+            return open_release(folder, named.release)
 
     def _champion_schema(self, store: Store) -> Any:
         return None if store.champion() is None else self._open(store, None).schema

@@ -21,10 +21,11 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from ninetyfive import clock
-from ninetyfive.errors import BusyError, StoreError, UsageError, near_names
+from ninetyfive.errors import BusyError, IntegrityError, StoreError, UsageError, near_names
 from ninetyfive.store import catalog
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.failures import disk_errors
+from ninetyfive.store.manifests import check_folder, missing_file
 from ninetyfive.store.records import Pin, Pointer, Release
 from ninetyfive.store.runs import run_number, unknown_run
 from ninetyfive.store.shelf import Shelf
@@ -134,13 +135,13 @@ class Releases(Shelf):
     def open_folder(self, release: Release) -> Iterator[Path]:
         """The folder of a release, to be read whole inside the block; the same bytes for as long as it is there.
 
-        `StoreError` where gc has removed it, also where it does so meanwhile.
+        Every byte of it is what the catalog says was stored, else `IntegrityError`. `StoreError` where gc has removed
+        it, also where it does so meanwhile.
         """
         _check_whole(release, release.release)
         try:
-            path = self.path(release.folder)
-            with disk_errors(str(path)):
-                yield path
+            with disk_errors(self.artifacts.where(release.folder)):
+                yield self._checked(release.folder)
         except StoreError:
             _check_whole(self.release(release.release), release.release)
             raise
@@ -236,7 +237,20 @@ class Releases(Shelf):
     def _verify_release(self, release: str) -> None:
         """Every byte of a release is what was stored, before anybody serves it."""
         with self.open_folder(self.release(release)):
-            self.verify(self.release(release).folder)
+            self.verify(self.release(release).folder)  # of a bucket, which held a copy before: its own bytes
+
+    def _checked(self, folder: str) -> Path:
+        named = self.artifact(folder)
+        if named is None:
+            raise missing_file(self.artifacts.where(folder), folder)
+        path = self.path(folder)
+        try:
+            check_folder(path, named.sha256)
+        except IntegrityError:
+            self.artifacts.verify(folder, named.sha256)  # of a bucket: what differs is a copy, which this throws away
+            path = self.path(folder)
+            check_folder(path, named.sha256)
+        return path
 
     def _find(self, connection: Connection, release: str) -> Release | None:
         query = select(catalog.releases).where(catalog.releases.c.release == release)
