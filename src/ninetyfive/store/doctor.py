@@ -20,7 +20,8 @@ from sqlalchemy import select
 from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.progress import RowProgress
-from ninetyfive.store import audit, catalog, manifests
+from ninetyfive.store import accounts, audit, catalog, manifests
+from ninetyfive.store.artifacts import is_folder
 from ninetyfive.store.catalog import from_json
 from ninetyfive.store.collecting import Collecting
 from ninetyfive.store.records import Artifact, Finding
@@ -47,6 +48,7 @@ def examine(store: Collecting, scratch: Scratch, progress: RowProgress | None = 
     parts: tuple[Callable[[], Iterable[Finding]], ...] = (
         lambda: _catalog(store),
         lambda: _audit(store),
+        lambda: _rows(store),
         lambda: _spans(store),
         lambda: _states(store),
         lambda: _steps(store),
@@ -85,6 +87,11 @@ def _audit(store: Collecting) -> list[Finding]:
         return audit.verify(connection)
 
 
+def _rows(store: Collecting) -> list[Finding]:
+    with store.catalog.read() as connection:
+        return list(accounts.altered(connection))
+
+
 def _spans(store: Collecting) -> Iterator[Finding]:
     """Rows are conserved: read = accepted + quarantined, and the chunks hold the accepted ones."""
     with store.catalog.read() as connection:
@@ -104,12 +111,13 @@ def _spans(store: Collecting) -> Iterator[Finding]:
 def _states(store: Collecting) -> Iterator[Finding]:
     table = catalog.states
     with store.catalog.read() as connection:
-        for row in connection.execute(select(table).where(table.c.blob.is_not(None))):
-            if bytes_hash(row.blob) != row.sha256:
+        for row in connection.execute(select(table)):
+            found = row.artifact if row.blob is None else bytes_hash(row.blob)
+            if found != row.sha256:
                 yield Finding(
                     "altered state",
                     f"{store.catalog.where}, state {row.key[:12]} of span {row.span[:12]}",
-                    f"expected sha256 {row.sha256}, got {bytes_hash(row.blob)}",
+                    f"expected sha256 {row.sha256}, got {found or 'neither bytes nor a file'}",
                     "ninetyfive run --from ingest: what is not as it was stored is computed anew",
                 )
 
@@ -157,8 +165,10 @@ def _artifacts(store: Collecting, progress: RowProgress | None) -> Iterator[Find
 
 
 def _faults(store: Collecting, artifact: Artifact, do: str) -> Iterator[Finding]:
+    whole = True
     try:
         for error in store.artifacts.faults(artifact):
+            whole = False
             kind = _kind(error)
             if kind == "foreign file":
                 do = "move it elsewhere: the release is whole without it, and refused as long as it is there"
@@ -166,6 +176,18 @@ def _faults(store: Collecting, artifact: Artifact, do: str) -> Iterator[Finding]
             yield Finding(kind, error.where, problem, do.removeprefix("delete it and ") if kind == _MISSING else do)
     except StoreError as error:
         yield Finding("unreadable file", error.where, error.got, error.do)
+        return
+    if whole and (problem := _miscounted(store, artifact)):
+        yield Finding("altered row", f"artifact {artifact.id}", problem, accounts.DO)
+
+
+def _miscounted(store: Collecting, artifact: Artifact) -> str:
+    """What the catalog says wrongly of a file or folder that is whole; "" where it says nothing wrong."""
+    size = store.artifacts.size(artifact.id)
+    if size != artifact.size:
+        return f"the catalog says {artifact.size} bytes, there are {size}"
+    listed = store.artifacts.manifest(artifact.id).files if is_folder(artifact.id) else None
+    return "" if listed == artifact.files else "the files that the catalog lists of it are not those of its manifest"
 
 
 _MISSING = "missing file"

@@ -22,6 +22,7 @@ from sqlalchemy.engine import RowMapping
 
 from ninetyfive import clock
 from ninetyfive.errors import BusyError, IntegrityError, StoreError, UsageError, near_names
+from ninetyfive.hashing import bytes_hash
 from ninetyfive.store import catalog
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.failures import disk_errors
@@ -76,9 +77,10 @@ class Releases(Shelf):
                     update(catalog.runs).where(catalog.runs.c.number == run_number(run)).values(release=release)
                 )
                 new = known.run == run
-                self._audit(
-                    connection, "release.add" if new else "release.again", release, {"run": run, "folder": folder}
-                )
+                details = {"run": run, "folder": folder}
+                if new:
+                    details["document"] = bytes_hash(to_json(document).encode())
+                self._audit(connection, "release.add" if new else "release.again", release, details)
         return known
 
     def pin(self, release: str, reason: str) -> Pin:
@@ -202,7 +204,15 @@ class Releases(Shelf):
         if top is not None and top.below is not None:
             with self.catalog.read() as connection:
                 query = select(table).where(table.c.name == _CHAMPION, table.c.epoch == top.below)
-                return _pointer(connection.execute(query).mappings().one())
+                row = connection.execute(query).mappings().one_or_none()
+            if row is not None and top.below < top.epoch:
+                return _pointer(row)
+            raise IntegrityError(
+                "rollback",
+                expected="the change of the champion that a rollback returns to",
+                got=f"no epoch {top.below} before epoch {top.epoch}",
+                do="run ninetyfive doctor; promote another release: ninetyfive promote RELEASE",
+            )
         raise StoreError(
             "rollback",
             expected="a champion with one before it",
