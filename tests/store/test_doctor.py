@@ -480,6 +480,54 @@ PLANTS: dict[str, tuple[Callable[[Place], Any], str, str, str]] = {
     "a file that cannot be read": (lambda p: p.span.chmod(0), "wrong permissions", "artifacts/", "chmod u+rX"),
     "a folder that cannot be read": (lambda p: p.release.chmod(0o400), "wrong permissions", "release-", "chmod u+rX"),
     "a store that others may write": (lambda p: p.root.chmod(0o777), "wrong permissions", "store", "chmod go-w"),
+    "a catalog that others may write": (
+        lambda p: (p.root / "catalog.sqlite").chmod(0o666),
+        "wrong permissions",
+        "catalog.sqlite",
+        "chmod go-w",
+    ),
+    "files that others may write": (
+        lambda p: (p.root / "artifacts").chmod(0o777),
+        "wrong permissions",
+        "/artifacts",
+        "chmod go-w",
+    ),
+    "folders that others may write": (
+        lambda p: (p.root / "folders").chmod(0o777),
+        "wrong permissions",
+        "/folders",
+        "chmod go-w",
+    ),
+    "a release that others may write": (
+        lambda p: p.release.chmod(0o777),
+        "wrong permissions",
+        "release-",
+        "chmod go-w",
+    ),
+    "a release's file that others may write": (
+        lambda p: (p.release / "model").chmod(0o666),
+        "wrong permissions",
+        "/model",
+        "chmod go-w",
+    ),
+    "a file that the group may write, which may enter": (
+        lambda p: (p.root.chmod(0o750), (p.release / "model").chmod(0o660)),
+        "wrong permissions",
+        "/model",
+        "chmod go-w",
+    ),
+    "a link in place of the catalog": (
+        lambda p: linked(p, p.root / "catalog.sqlite"),
+        "link",
+        "catalog.sqlite",
+        "put a copy there",
+    ),
+    "a file beside the catalog": (
+        lambda p: (p.root / "notes.txt").write_text("mine"),
+        "foreign file",
+        "notes.txt",
+        "the store leaves it alone",
+    ),
     "a lease of the dead": (
         lambda p: (p.root / "lease.json").write_text("{}"),
         "stale lease",
@@ -512,12 +560,13 @@ def test_each_planted_fault_is_found_and_said_what_to_do(place: Place, words: st
     assert named, findings
     assert do in named[0].do
     harmless = {"orphan file", "broken step", "stale lease", "leftover", "unfinished run"}
-    warning = kind in harmless or "gc leaves it alone" in do or "go-w" in do
+    warning = kind in harmless or "leaves it alone" in do or "go-w" in do
     assert {finding.level for finding in named} == {"warning" if warning else "error"}
     if not warning:
         assert findings[0].level == "error"
     tampered = {"catalog", "audit", "span counts", "altered row"}
     allowed = {kind, *(tampered if kind in tampered else ()), *ALSO.get(words, ())}
+    allowed |= {"foreign file"} if kind == "link" else set()  # what it leads to
     assert {finding.kind for finding in findings} <= allowed
 
 
@@ -529,6 +578,15 @@ ALSO = {
     "a folder that cannot be read": ("unreadable file", "missing file"),
 }
 """What else is found where one fault makes others."""
+
+
+def test_what_the_group_may_write_and_not_enter_is_no_finding(place: Place) -> None:
+    """As a umask of 002 makes it, in a store that is private."""
+    place.root.chmod(0o700)
+    for path in place.root.rglob("*"):
+        path.chmod(path.stat().st_mode | 0o020)
+    with open_store(place.root, create=False) as store:
+        assert found(store) == []
 
 
 def test_a_pointer_that_leads_nowhere_is_no_place_to_return_to(place: Place) -> None:

@@ -28,9 +28,12 @@ from ninetyfive.store.records import Artifact, Finding
 from ninetyfive.store.runs import run_id
 from ninetyfive.store.scratch import Scratch
 from ninetyfive.store.shelf import all_artifacts
+from ninetyfive.store.sqlite import Sqlite
 
 _LEAST_FREE = 1 << 30
 _THREADS = 4
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_OWN = ("artifacts", "folders", "tmp", "cache", "lost+found")
 _BACKUP = "keep the file, and restore the catalog from a backup"
 _ANEW = "delete it and run again: it is computed anew, or let gc --yes forget it where no run needs it any more"
 _RELEASE = (
@@ -54,7 +57,7 @@ def examine(store: Collecting, scratch: Scratch, progress: RowProgress | None = 
         lambda: _steps(store),
         lambda: _artifacts(store, progress),
         lambda: _unnamed(store),
-        lambda: _places(home),
+        lambda: _places(store, home),
         lambda: _runs(store),
         lambda: _killed(store, scratch, home),
         lambda: _space(home),
@@ -214,13 +217,23 @@ def _unnamed(store: Collecting) -> Iterator[Finding]:
         yield Finding("orphan file", where, problem, "nothing, or remove it: ninetyfive gc --yes", "warning")
 
 
-def _places(home: Path) -> Iterator[Finding]:
-    """Links in place of files, and modes by which the store cannot be read, or others may write to it."""
-    if home.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        problem = f"others may write to the store: {stat.filemode(home.stat().st_mode)}"
-        yield Finding("wrong permissions", str(home), problem, f"chmod go-w '{home}'", "warning")
+def _places(store: Collecting, home: Path) -> Iterator[Finding]:
+    """Links in place of files, what is not the store's own, and modes by which it cannot be read, or others may write.
+
+    What the group may write counts where the group may enter the store at all.
+    """
+    mode = home.stat().st_mode
+    if mode & _OTHERS:
+        yield _open_to_others(home, mode)
+    others = _OTHERS if mode & stat.S_IXGRP else stat.S_IWOTH
+    catalogs = [Path(store.catalog.where)] if isinstance(store.catalog.database, Sqlite) else []
+    beginnings = ("lease", *(f"{path.stem}." for path in catalogs))
+    for path in sorted(home.iterdir()):
+        if path.name not in _OWN and not path.name.startswith(beginnings):
+            problem, do = "it is none of the store's own files", "move it elsewhere; the store leaves it alone"
+            yield Finding("foreign file", str(path), problem, do, "warning")
     places = [place for name in ("artifacts", "folders") if (place := home / name).is_dir()]
-    for path in (path for place in places for path in (place, *sorted(place.rglob("*")))):
+    for path in (*catalogs, *(path for place in places for path in (place, *sorted(place.rglob("*"))))):
         mode = path.lstat().st_mode
         needed = stat.S_IRUSR | (stat.S_IXUSR if stat.S_ISDIR(mode) else 0)
         if stat.S_ISLNK(mode):
@@ -230,6 +243,13 @@ def _places(home: Path) -> Iterator[Finding]:
         elif mode & needed != needed:
             problem = f"its owner may not read it: {stat.filemode(mode)}"
             yield Finding("wrong permissions", str(path), problem, f"chmod u+rX '{path}'")
+        elif mode & others:
+            yield _open_to_others(path, mode)
+
+
+def _open_to_others(path: Path, mode: int) -> Finding:
+    problem = f"others may write to it: {stat.filemode(mode)}"
+    return Finding("wrong permissions", str(path), problem, f"chmod go-w '{path}'", "warning")
 
 
 def _runs(store: Collecting) -> Iterator[Finding]:
