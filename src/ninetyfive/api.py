@@ -179,6 +179,7 @@ class System(Declaration):
         import msgspec
 
         with self._store(self.settings, migrate=True) as store:
+            store.check_system(self.name)
             champion = store.champion()
             pointer = store.promote(store.release(release).release, champion.epoch if champion else 0, reason)
             return dict(msgspec.to_builtins(pointer))
@@ -188,6 +189,7 @@ class System(Declaration):
         import msgspec
 
         with self._store(self.settings, migrate=True) as store:
+            store.check_system(self.name)
             champion = store.champion()
             pointer = store.rollback(champion.epoch if champion else 0, reason)
             return dict(msgspec.to_builtins(pointer))
@@ -197,11 +199,13 @@ class System(Declaration):
         import msgspec
 
         with self._store(self.settings, migrate=True) as store:
+            store.check_system(self.name)
             return dict(msgspec.to_builtins(store.pin(store.release(release).release, reason)))
 
     def unpin(self, release: str, *, reason: str = "unpinned by hand") -> dict[str, Any]:
         """Let `gc` judge a release by the rule again."""
         with self._store(self.settings, migrate=True) as store:
+            store.check_system(self.name)
             found = store.release(release).release
             store.unpin(found, reason)
             return {"release": found, "reason": reason}
@@ -212,6 +216,7 @@ class System(Declaration):
 
         settings = self.settings
         with self._store(settings, migrate=remove) as store:
+            store.check_system(self.name)
             return collect(store, settings.keep, remove=remove, reporter=reporter or Silent())
 
     def schema(self) -> dict[str, Any]:
@@ -323,6 +328,7 @@ class System(Declaration):
     def _open(self, store: Store, release: str | None) -> OpenRelease:
         from ninetyfive.models.release import open_release
 
+        store.check_system(self.name)
         if release is None:
             champion = store.champion()
             if champion is None:

@@ -133,6 +133,17 @@ class Releases(Shelf):
             do="give more of its hash" if found else near_names(words, short) + "; see ninetyfive releases",
         )
 
+    def check_system(self, name: str) -> None:
+        """`UsageError` where a release is of another system than `name`: a store has one champion, so it holds one."""
+        held = {release.document.get("system", name) for release in self.releases()} - {name}
+        if held:
+            raise UsageError(
+                f"store {self.url}",
+                expected=f"the store of system {name!r}",
+                got=f"that of {min(held)!r}",
+                do="give each system a folder of its own, or a store= of its own in ninetyfive.toml",
+            )
+
     @contextmanager
     def open_folder(self, release: Release) -> Iterator[Path]:
         """The folder of a release, to be read whole inside the block; the same bytes for as long as it is there.
