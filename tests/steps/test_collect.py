@@ -227,7 +227,7 @@ def test_a_run_that_was_killed_is_resumed_where_it_was(old: Project) -> None:
     killed = subprocess.run(
         [sys.executable, "-m", "ninetyfive.cli", "run"],
         cwd=old.folder,
-        env={**os.environ, "NINETYFIVE_CRASH": "after train"},
+        env={**os.environ, "NINETYFIVE_CRASH": "kill after train"},
         check=False,
         capture_output=True,
     )

@@ -73,7 +73,7 @@ def test_two_machines_share_one_store(
     (project.folder / "ninetyfive.toml").write_text(settings, encoding="utf-8")
     one = Machine(project.folder, tmp_path / "one", "open sesame")
 
-    one.command("run", code=-signal.SIGKILL, NINETYFIVE_CRASH="computed train")
+    one.command("run", code=-signal.SIGKILL, NINETYFIVE_CRASH="kill computed train")
     shutil.copytree(project.folder, tmp_path / "elsewhere")
     two = Machine(tmp_path / "elsewhere", tmp_path / "two", "open sesame")
     assert "run-1" in two.command("run", code=1)["error"]["got"]
