@@ -179,3 +179,33 @@ def test_times_with_a_zone(project: Project, trips: Trips) -> None:
     traced = project.load().trace(row)
     assert traced["row"]["at"] == "2026-01-01T19:10:00Z"
     assert traced["inputs"]["hour"] == 19.0
+
+
+def test_a_store_of_another_system_is_refused_by_every_verb_on_its_releases(
+    copied: Project, trips: Trips, tmp_path: Path
+) -> None:
+    champion, rows = copied.champion(), trips(3).drop("tip", "fare")
+    rows.write_parquet(tmp_path / "rows.parquet")
+    with copied.store() as store:
+        before = len(store.audit_records())
+    copied.edit(('"trips",\n', '"other",\n'))
+    system = copied.load()
+    verbs: tuple[Callable[[], Any], ...] = (
+        system.run,
+        lambda: system.predict(rows),
+        lambda: system.predict_file(str(tmp_path / "rows.parquet"), tmp_path / "answers.parquet"),
+        lambda: system.trace(rows.row(0, named=True)),
+        system.explain_features,
+        lambda: system.promote(champion),
+        system.rollback,
+        lambda: system.pin(champion),
+        lambda: system.unpin(champion),
+        system.gc,
+        lambda: system.gc(remove=True),
+    )
+    for verb in verbs:
+        with pytest.raises(UsageError, match=r"expected the store of system 'other', got that of 'trips'"):
+            verb()
+    with copied.store() as store:
+        assert len(store.audit_records()) == before
+        assert store.pins() == {}

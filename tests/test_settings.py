@@ -119,6 +119,16 @@ def test_text_may_name_the_environment(tmp_path: Path) -> None:
     assert caught.value.do == "export FOLDER=..."
 
 
+def test_what_the_environment_says_of_a_login_is_percent_encoded_and_nothing_else(tmp_path: Path) -> None:
+    text = 'catalog = "postgresql://${WHO}:${PASSWORD}@${HOST}/${NAME}"'
+    words = {"WHO": "a:b", "PASSWORD": "p@ss/w?r#d%40 :", "HOST": "h:5432", "NAME": "d/e"}
+    assert load(tmp_path, text, **words).catalog == "postgresql://a%3Ab:p%40ss%2Fw%3Fr%23d%2540%20%3A@h:5432/d/e"
+    whole = load(tmp_path, 'catalog = "postgresql://${LOGIN}@host/db"', LOGIN="ada:p@ss").catalog
+    assert whole == "postgresql://ada:p%40ss@host/db"
+    url = "postgresql://ada:p%40ss@host/db?options=-csearch_path%3Dflights"
+    assert load(tmp_path, 'catalog = "${URL}"', URL=url).catalog == url
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -183,6 +183,7 @@ class System(Declaration):
         import msgspec
 
         with self._store(self.settings, migrate=True) as store:
+            store.check_system(self.name)
             champion = store.champion()
             pointer = store.promote(store.release(release).release, champion.epoch if champion else 0, reason)
             return dict(msgspec.to_builtins(pointer))
@@ -192,6 +193,7 @@ class System(Declaration):
         import msgspec
 
         with self._store(self.settings, migrate=True) as store:
+            store.check_system(self.name)
             champion = store.champion()
             pointer = store.rollback(champion.epoch if champion else 0, reason)
             return dict(msgspec.to_builtins(pointer))
@@ -201,11 +203,13 @@ class System(Declaration):
         import msgspec
 
         with self._store(self.settings, migrate=True) as store:
+            store.check_system(self.name)
             return dict(msgspec.to_builtins(store.pin(store.release(release).release, reason)))
 
     def unpin(self, release: str, *, reason: str = "unpinned by hand") -> dict[str, Any]:
         """Let `gc` judge a release by the rule again."""
         with self._store(self.settings, migrate=True) as store:
+            store.check_system(self.name)
             found = store.release(release).release
             store.unpin(found, reason)
             return {"release": found, "reason": reason}
@@ -216,6 +220,7 @@ class System(Declaration):
 
         settings = self.settings
         with self._store(settings, migrate=remove) as store:
+            store.check_system(self.name)
             return collect(store, settings.keep, remove=remove, reporter=reporter or Silent())
 
     def schema(self) -> dict[str, Any]:
@@ -327,6 +332,7 @@ class System(Declaration):
     def _open(self, store: Store, release: str | None) -> OpenRelease:
         from ninetyfive.models.release import open_release
 
+        store.check_system(self.name)
         if release is None:
             champion = store.champion()
             if champion is None:
@@ -339,8 +345,9 @@ class System(Declaration):
                     else "promote one of `ninetyfive releases`, or name one with --release",
                 )
             release = champion.release
-        with store.open_folder(store.release(release)) as folder:
-            return open_release(folder)
+        named = store.release(release)
+        with store.open_folder(named) as folder:
+            return open_release(folder, named.release)
 
     def _champion_schema(self, store: Store) -> Any:
         return None if store.champion() is None else self._open(store, None).schema

@@ -74,7 +74,7 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
     """
     redo = from_step(STEPS, asked.start) if asked.cache else frozenset(step.name for step in STEPS)
     with context.store.lease(wait=LEASE_SECONDS):
-        _check_store(context)
+        context.store.check_system(context.declaration.name)
         due = _due(context) if asked.if_due else Due(True, "asked for")
         if not due.due:
             return _not_due(context, due)
@@ -98,19 +98,6 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         }
         with ending(context.store, started.id, "promote"):
             return _finish(context, started.id, outputs, document, asked)
-
-
-def _check_store(context: Context) -> None:
-    """A store holds one system: there is one champion, and another system must not take its place."""
-    name = context.declaration.name
-    held = {release.document.get("system", name) for release in context.store.releases()} - {name}
-    if held:
-        raise UsageError(
-            f"store {context.settings.store_url}",
-            expected=f"the store of system {name!r}",
-            got=f"that of {held.pop()!r}",
-            do="give each system a folder of its own, or a store= of its own in ninetyfive.toml",
-        )
 
 
 def _prepare(context: Context) -> Prepared:

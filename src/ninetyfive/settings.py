@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ninetyfive.durations import duration
 from ninetyfive.errors import DeclarationError, SettingsError, near_names
@@ -25,6 +26,7 @@ _SECRET_NAME = re.compile(r"(password|passwd|secret|token|credential|api_?key|pr
 _SECRET_URL = re.compile(r"://[^/\s:@]*:(?!\$\{[^}]*\}@)[^/\s@]+@")
 _SECRET_QUERY = re.compile(r"[?&][^=&]*(?:password|passwd|secret|token|key)[^=&]*=(?!\$\{)", re.IGNORECASE)
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_LOGIN = re.compile(r"://([^/?#\s@]*)@")
 _SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -237,6 +239,7 @@ def _size(where: str, value: object) -> int:
 
 
 def _text(place: tuple[str, Any], environment: Mapping[str, str]) -> str:
+    """A text with what it names in the environment; percent-encoded where that is the user or password of a url."""
     where, value = place
     if not isinstance(value, str) or not value:
         raise SettingsError(where, expected="text", got=repr(value), do='write it like store = "data/store"')
@@ -246,7 +249,10 @@ def _text(place: tuple[str, Any], environment: Mapping[str, str]) -> str:
             raise SettingsError(
                 where, expected=f"{match[1]} in the environment", got="nothing", do=f"export {match[1]}=..."
             )
-        return environment[match[1]]
+        found, login = environment[match[1]], _LOGIN.search(value)
+        if login is None or not login.start(1) <= match.start() < login.end(1):
+            return found
+        return quote(found, safe="" if ":" in login[1] else ":")
 
     return _REFERENCE.sub(expand, value)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ninetyfive.errors import IntegrityError, ModelError
+from ninetyfive.features.costs import CROSSOVER
 from ninetyfive.models.release import EVIDENCE, open_release, release_hash
 from ninetyfive.store.manifests import MANIFEST, describe_folder
 
@@ -79,3 +80,33 @@ def test_the_native_form_is_opened_where_it_is_the_served_one(folder: Path) -> N
     assert [native.answer(one.row) for one in native.golden()] == pytest.approx(answers, abs=1e-6)
     with pytest.raises(ModelError, match="other"):
         open_release(edited(folder, adapter="other"))
+
+
+@pytest.mark.parametrize("name", [EVIDENCE, "lineage.json", "golden.json", "release.json"])
+@pytest.mark.parametrize("words", ["", "{", '{"features": 1, "spans": 2}', "\xff"])
+def test_a_file_that_says_nothing_readable_is_named(folder: Path, name: str, words: str) -> None:
+    (folder / name).write_bytes(words.encode("latin-1"))
+    with pytest.raises(IntegrityError, match=name):
+        open_release(signed(folder))
+
+
+def test_evidence_without_costs_has_the_usual_crossover(folder: Path) -> None:
+    assert open_release(folder).crossover != CROSSOVER
+    (folder / EVIDENCE).write_text("{}", encoding="utf-8")
+    assert open_release(signed(folder)).crossover == CROSSOVER
+
+
+def test_a_release_that_was_read_needs_its_folder_no_more(folder: Path) -> None:
+    opened = open_release(folder)
+    shutil.rmtree(folder)
+    assert opened.crossover > 0
+    assert opened.lineage.spans
+    assert [opened.answer(one.row) for one in opened.golden()] == [one.answer for one in opened.golden()]
+
+
+def test_another_release_than_the_one_asked_for_is_refused(folder: Path, finished: Project) -> None:
+    assert open_release(folder, finished.champion()).hash == finished.champion()
+    (folder / "metrics.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(IntegrityError, match=f"expected release {finished.champion()}, got release"):
+        open_release(signed(folder), finished.champion())
+    assert release_hash(folder) != finished.champion()

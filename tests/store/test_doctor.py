@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from ninetyfive.decisions.retention import rollbacks
 from ninetyfive.errors import IntegrityError
+from ninetyfive.store.catalog import to_json
 from ninetyfive.store.opening import Store, open_store
 from ninetyfive.store.records import Finding
 
@@ -316,6 +318,138 @@ PLANTS: dict[str, tuple[Callable[[Place], Any], str, str, str]] = {
     ),
     "a page of the audit": (lambda p: p.page("audit"), "catalog", "catalog.sqlite", "restore"),
     "a page of the artifacts": (lambda p: p.page("artifacts"), "catalog", "catalog.sqlite", "restore"),
+    "a pointer that is gone": (
+        lambda p: p.sql("DELETE FROM pointers WHERE epoch = 3"),
+        "audit",
+        "champion epoch 3",
+        CHAIN,
+    ),
+    "a pointer to an epoch that is none": (
+        lambda p: p.sql("UPDATE pointers SET below = 77 WHERE epoch = 3"),
+        "audit",
+        "champion epoch 3",
+        CHAIN,
+    ),
+    "a pointer to itself": (
+        lambda p: p.sql("UPDATE pointers SET below = 3 WHERE epoch = 3"),
+        "audit",
+        "champion epoch 3",
+        CHAIN,
+    ),
+    "a pointer of somebody else": (
+        lambda p: p.sql("UPDATE pointers SET actor = 'eve' WHERE epoch = 2"),
+        "audit",
+        "champion epoch 2",
+        CHAIN,
+    ),
+    "a pointer for another reason": (
+        lambda p: p.sql("UPDATE pointers SET reason = 'worse' WHERE epoch = 2"),
+        "audit",
+        "champion epoch 2",
+        CHAIN,
+    ),
+    "a release that is gone from the catalog": (
+        lambda p: p.sql(
+            "PRAGMA foreign_keys = 0",
+            "UPDATE runs SET release = NULL WHERE number = 1",
+            "DELETE FROM releases WHERE number = 1",
+        ),
+        "audit",
+        "release ",
+        CHAIN,
+    ),
+    "a release with the folder of another": (
+        lambda p: p.sql("UPDATE releases SET folder = (SELECT folder FROM releases WHERE number = 1) WHERE number = 3"),
+        "audit",
+        "release ",
+        CHAIN,
+    ),
+    "a pin that nobody set": (
+        lambda p: p.sql("INSERT INTO pins SELECT release, 'mine', 'eve', created FROM releases WHERE number = 1"),
+        "audit",
+        "pin of release",
+        "pin or unpin it again",
+    ),
+    "an output that is no JSON": (
+        lambda p: p.sql("UPDATE steps SET output = '{' WHERE key = 'train 1'"),
+        "altered row",
+        "step train of run-1",
+        "ninetyfive run --from train",
+    ),
+    "an output that is another": (
+        lambda p: p.sql("UPDATE steps SET output = '{}' WHERE key = 'fit 2'"),
+        "altered row",
+        "step fit of run-2",
+        "ninetyfive run --from fit",
+    ),
+    "a release's document is another": (
+        lambda p: p.sql("UPDATE releases SET document = '{}' WHERE number = 2"),
+        "altered row",
+        "release ",
+        CHAIN,
+    ),
+    "a release's document is no JSON": (
+        lambda p: p.sql("UPDATE releases SET document = 'x' WHERE number = 2"),
+        "altered row",
+        "release ",
+        CHAIN,
+    ),
+    "a run's document is another": (
+        lambda p: p.sql("UPDATE runs SET document = '[]' WHERE number = 2"),
+        "altered row",
+        "run-2",
+        CHAIN,
+    ),
+    "a span's details are others": (
+        lambda p: p.sql("UPDATE spans SET details = '{\"checks\": 1}' WHERE sequence = 1"),
+        "altered row",
+        "data/1.csv",
+        CHAIN,
+    ),
+    "a span without its rows": (
+        lambda p: p.sql("UPDATE spans SET artifact = NULL WHERE sequence = 1"),
+        "altered row",
+        "data/1.csv",
+        CHAIN,
+    ),
+    "a span with the rows of another": (
+        lambda p: p.sql(
+            "UPDATE spans SET artifact = (SELECT artifact FROM spans WHERE sequence = 2) WHERE sequence = 1"
+        ),
+        "altered row",
+        "data/1.csv",
+        CHAIN,
+    ),
+    "a state with nothing in it": (
+        lambda p: p.sql("UPDATE states SET artifact = NULL WHERE artifact IS NOT NULL"),
+        "altered state",
+        "state ",
+        "ninetyfive run --from ingest",
+    ),
+    "a state in the file of another": (
+        lambda p: p.sql("UPDATE states SET artifact = (SELECT max(artifact) FROM states) WHERE artifact IS NOT NULL"),
+        "altered state",
+        "state ",
+        "ninetyfive run --from ingest",
+    ),
+    "a file of another size": (
+        lambda p: p.sql("UPDATE artifacts SET size = size + 1 WHERE files IS NULL"),
+        "altered row",
+        "artifact ",
+        CHAIN,
+    ),
+    "a folder of another size": (
+        lambda p: p.sql("UPDATE artifacts SET size = 1 WHERE files IS NOT NULL"),
+        "altered row",
+        "artifact release-",
+        CHAIN,
+    ),
+    "a folder with other files": (
+        lambda p: p.sql("UPDATE artifacts SET files = '{}' WHERE files IS NOT NULL"),
+        "altered row",
+        "artifact release-",
+        CHAIN,
+    ),
     "rows that do not add up": (
         lambda p: p.sql("UPDATE spans SET read = read + 1 WHERE sequence = 1"),
         "span counts",
@@ -346,6 +480,54 @@ PLANTS: dict[str, tuple[Callable[[Place], Any], str, str, str]] = {
     "a file that cannot be read": (lambda p: p.span.chmod(0), "wrong permissions", "artifacts/", "chmod u+rX"),
     "a folder that cannot be read": (lambda p: p.release.chmod(0o400), "wrong permissions", "release-", "chmod u+rX"),
     "a store that others may write": (lambda p: p.root.chmod(0o777), "wrong permissions", "store", "chmod go-w"),
+    "a catalog that others may write": (
+        lambda p: (p.root / "catalog.sqlite").chmod(0o666),
+        "wrong permissions",
+        "catalog.sqlite",
+        "chmod go-w",
+    ),
+    "files that others may write": (
+        lambda p: (p.root / "artifacts").chmod(0o777),
+        "wrong permissions",
+        "/artifacts",
+        "chmod go-w",
+    ),
+    "folders that others may write": (
+        lambda p: (p.root / "folders").chmod(0o777),
+        "wrong permissions",
+        "/folders",
+        "chmod go-w",
+    ),
+    "a release that others may write": (
+        lambda p: p.release.chmod(0o777),
+        "wrong permissions",
+        "release-",
+        "chmod go-w",
+    ),
+    "a release's file that others may write": (
+        lambda p: (p.release / "model").chmod(0o666),
+        "wrong permissions",
+        "/model",
+        "chmod go-w",
+    ),
+    "a file that the group may write, which may enter": (
+        lambda p: (p.root.chmod(0o750), (p.release / "model").chmod(0o660)),
+        "wrong permissions",
+        "/model",
+        "chmod go-w",
+    ),
+    "a link in place of the catalog": (
+        lambda p: linked(p, p.root / "catalog.sqlite"),
+        "link",
+        "catalog.sqlite",
+        "put a copy there",
+    ),
+    "a file beside the catalog": (
+        lambda p: (p.root / "notes.txt").write_text("mine"),
+        "foreign file",
+        "notes.txt",
+        "the store leaves it alone",
+    ),
     "a lease of the dead": (
         lambda p: (p.root / "lease.json").write_text("{}"),
         "stale lease",
@@ -378,12 +560,13 @@ def test_each_planted_fault_is_found_and_said_what_to_do(place: Place, words: st
     assert named, findings
     assert do in named[0].do
     harmless = {"orphan file", "broken step", "stale lease", "leftover", "unfinished run"}
-    warning = kind in harmless or "gc leaves it alone" in do or "go-w" in do
+    warning = kind in harmless or "leaves it alone" in do or "go-w" in do
     assert {finding.level for finding in named} == {"warning" if warning else "error"}
     if not warning:
         assert findings[0].level == "error"
-    tampered = {"catalog", "audit", "span counts"}
+    tampered = {"catalog", "audit", "span counts", "altered row"}
     allowed = {kind, *(tampered if kind in tampered else ()), *ALSO.get(words, ())}
+    allowed |= {"foreign file"} if kind == "link" else set()  # what it leads to
     assert {finding.kind for finding in findings} <= allowed
 
 
@@ -395,6 +578,46 @@ ALSO = {
     "a folder that cannot be read": ("unreadable file", "missing file"),
 }
 """What else is found where one fault makes others."""
+
+
+def test_what_the_group_may_write_and_not_enter_is_no_finding(place: Place) -> None:
+    """As a umask of 002 makes it, in a store that is private."""
+    place.root.chmod(0o700)
+    for path in place.root.rglob("*"):
+        path.chmod(path.stat().st_mode | 0o020)
+    with open_store(place.root, create=False) as store:
+        assert found(store) == []
+
+
+def test_a_pointer_that_leads_nowhere_is_no_place_to_return_to(place: Place) -> None:
+    for below in (77, 3):
+        place.sql(f"UPDATE pointers SET below = {below} WHERE epoch = 3")
+        with open_store(place.root, create=False) as store:
+            assert rollbacks(store.history()) == []
+            with pytest.raises(IntegrityError, match=f"no epoch {below} before epoch 3"):
+                store.rollback(3, "back")
+
+
+@pytest.mark.parametrize("output", ["{", "[]", "7", ""])
+def test_a_step_whose_output_cannot_be_read_is_done_again(place: Place, output: str) -> None:
+    with open_store(place.root, create=False) as store:
+        assert store.recorded("train 1") == {}
+        place.sql(f"UPDATE steps SET output = '{output}' WHERE key = 'train 1'")
+        assert store.recorded("train 1") is None
+        run = store.runs()[0].id
+        store.record(run, "train", "train 1", {"made": 1}, artifacts=[], seconds=0.0)
+        assert found(store) == []
+
+
+def test_what_was_recorded_before_rows_had_hashes_is_not_called_altered(place: Place) -> None:
+    """An older ninetyfive left them out; that a row cannot be read is found all the same."""
+    with open_store(place.root, create=False) as store:
+        for number, record in enumerate(store.audit_records(), 1):
+            left_out = {name: record.details[name] for name in record.details.keys() - {"rows", "output", "document"}}
+            place.sql(f"UPDATE audit SET details = '{to_json(left_out)}' WHERE seq = {number}")
+        place.sql("UPDATE steps SET output = '{\"a\": 1}'", "UPDATE spans SET details = '{' WHERE sequence = 1")
+        rows = [finding for finding in found(store) if finding.kind == "altered row"]
+    assert [finding.problem for finding in rows] == ["its details cannot be read"]
 
 
 def test_every_file_that_is_wrong_is_named(place: Place) -> None:

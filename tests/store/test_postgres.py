@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import select, text
 
 from ninetyfive.errors import BusyError, SettingsError, StoreError
+from ninetyfive.settings import load_settings
 from ninetyfive.store import catalog, row_leases
 from ninetyfive.store.opening import Store, open_store, store_exists
 
@@ -94,6 +95,40 @@ def test_the_driver_is_an_extra(folder: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(SettingsError, match=r"ninetyfive\[postgres\]"):
         open_store(folder, "postgresql://host/database")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:hunt@er2@host/db",
+        "postgresql://ada:hunt@er2/x@host/db",
+        "postgresql://ada:hunt@er2?x@host/db",
+        "postgresql://ada/hunt:er2@host/db",
+        "postgresql://ada:hunter2@host/db?port=er2",
+        "postgresql://ada:hunter2@host:er2/db",
+    ],
+)
+def test_an_url_that_cannot_be_is_refused_without_printing_it(folder: str, url: str) -> None:
+    for act in (lambda: open_store(folder, url), lambda: store_exists(folder, url)):
+        with pytest.raises(SettingsError) as caught:
+            act()
+        assert "hunt" not in str(caught.value)
+        assert "er2" not in str(caught.value)
+
+
+def test_a_password_of_any_signs_comes_through(ada: str, postgres: Any, folder: str, tmp_path: Any) -> None:
+    password = "p@ss/w?r#d%40 :"
+    text = ada.replace("hunter2", "${PASSWORD}")
+    (tmp_path / "ninetyfive.toml").write_text(f'catalog = "{text}"', encoding="utf-8")
+    url = str(load_settings(tmp_path, {"PASSWORD": password}).catalog)
+    postgres.execute(f"ALTER ROLE ada PASSWORD '{password}'")
+    try:
+        assert not store_exists(folder, url)
+        with pytest.raises(StoreError, match="correct the user and password") as caught:
+            store_exists(folder, url.replace("%40ss", "%40zz"))
+        assert "zz" not in str(caught.value)
+    finally:
+        postgres.execute("ALTER ROLE ada PASSWORD 'hunter2'")
 
 
 def test_a_writer_waits_for_the_one_before_and_a_reader_for_nobody(

@@ -97,13 +97,17 @@ def _mark(known: Mapping[Key, Thing], roots: Mapping[Key, tuple[str, ...]], kept
 
 
 def rollbacks(history: Sequence[Pointer]) -> list[str]:
-    """The releases that one rollback, two, three … in a row return to; `history` is newest first."""
+    """The releases that one rollback, two, three … in a row return to; `history` is newest first.
+
+    It ends where a pointer names none before it: what the store refuses to return to, and the doctor names.
+    """
     epochs = {pointer.epoch: pointer for pointer in history}
     found: list[str] = []
     at = history[0] if history else None
     while at is not None and at.below is not None:
-        at = epochs[at.below]
-        found.append(at.release)
+        at = epochs.get(at.below) if at.below < at.epoch else None
+        if at is not None:
+            found.append(at.release)
     return found
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -29,7 +29,9 @@ from ninetyfive.models.onnx import OnnxPredictor
 from ninetyfive.models.predictor import Predictor
 from ninetyfive.models.scoring import Scorer
 from ninetyfive.schema import Schema
-from ninetyfive.store.manifests import check_folder, describe_folder
+from ninetyfive.store.manifests import MANIFEST, Manifest, check_folder, describe_folder
+
+T = TypeVar("T")
 
 VERSION = 1
 EVIDENCE = "evidence.json"
@@ -85,15 +87,29 @@ class _Evidence(msgspec.Struct):
     features: Costs | None = None
 
 
+class Lineage(msgspec.Struct, frozen=True):
+    """What is read of lineage.json: the key of how the spans were read, and the spans by content hash."""
+
+    ingest: str
+    spans: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenRelease:
-    """A release that was read: `hash`, what it is, its schema with all columns, its transform and its predictor."""
+    """A release that was read: `hash`, what it is, its schema with all columns, its transform and its predictor.
+
+    `crossover`: from how many rows on the transform is quicker by frames than by rows, as measured when it was
+    released. All of it is in memory: nothing is read of `folder` any more, which gc may remove.
+    """
 
     hash: str
     about: About
     schema: Schema
     transform: Transform
     predictor: Predictor
+    crossover: int
+    lineage: Lineage
+    requests: tuple[Golden, ...]
     folder: Path
 
     @property
@@ -113,15 +129,9 @@ class OpenRelease:
         """The answer for one row of model inputs."""
         return answer_of(self.predictor, inputs)
 
-    @property
-    def crossover(self) -> int:
-        """From how many rows on the transform is quicker by frames than by rows, as measured when it was released."""
-        evidence = msgspec.json.decode((self.folder / EVIDENCE).read_bytes(), type=_Evidence)
-        return evidence.features.crossover if evidence.features else CROSSOVER
-
     def golden(self) -> list[Golden]:
         """The golden requests."""
-        return msgspec.json.decode((self.folder / "golden.json").read_bytes(), type=list[Golden])
+        return list(self.requests)
 
 
 def answer_of(predictor: Predictor, inputs: list[float]) -> Answer:
@@ -134,10 +144,24 @@ def answer_of(predictor: Predictor, inputs: list[float]) -> Answer:
     return float(answer)
 
 
-def open_release(folder: Path) -> OpenRelease:
-    """Read a release folder; every byte is checked against its manifest (`IntegrityError`)."""
-    check_folder(folder)
-    about = _decode(folder / "release.json")
+def open_release(folder: Path, expected: str | None = None) -> OpenRelease:
+    """Read a release folder; every byte is checked against its manifest first, then the hash against `expected`.
+
+    `IntegrityError` where a byte differs, the release is another one than `expected`, or a file says nothing readable.
+    Whether the manifest is the one that was stored, only the catalog knows: `store.open_folder`.
+    """
+    found = _hash(check_folder(folder))
+    if expected is not None and found != expected:
+        raise IntegrityError(
+            str(folder),
+            expected=f"release {expected}",
+            got=f"release {found}",
+            do="run ninetyfive doctor; restore folder and catalog from one backup",
+        )
+    about = _decode(folder / "release.json", About)
+    if about.version != VERSION:
+        raise _unreadable(folder / "release.json", f"version {about.version}")
+    costs = _decode(folder / EVIDENCE, _Evidence).features
     refuses = about.missing == "refused"
     code = (
         {path.stem: path.read_text(encoding="utf-8") for path in (folder / "code").glob("*.py")} if about.code else {}
@@ -148,30 +172,34 @@ def open_release(folder: Path) -> OpenRelease:
     else:
         predictor = OnnxPredictor(folder / "model.onnx", refuses_missing=refuses)
     return OpenRelease(
-        hash=release_hash(folder),
+        hash=found,
         about=about,
         schema=Schema.from_json((folder / "schema.json").read_bytes()),
         transform=Transform.from_json((folder / "transform.json").read_bytes(), code),
         predictor=predictor,
+        crossover=costs.crossover if costs else CROSSOVER,
+        lineage=_decode(folder / "lineage.json", Lineage),
+        requests=_decode(folder / "golden.json", tuple[Golden, ...]),
         folder=folder,
     )
 
 
 def release_hash(folder: Path) -> str:
     """The hash of a release: over name and sha256 of each file of the folder but evidence.json and the manifest."""
-    manifest = folder / "manifest.json"
-    files = check_folder(folder).files if manifest.exists() else describe_folder(folder).files
-    return content_hash({name: entry.sha256 for name, entry in files.items() if name != EVIDENCE})
+    return _hash(check_folder(folder) if (folder / MANIFEST).exists() else describe_folder(folder))
 
 
-def _decode(path: Path) -> About:
+def _hash(manifest: Manifest) -> str:
+    return content_hash({name: entry.sha256 for name, entry in manifest.files.items() if name != EVIDENCE})
+
+
+def _decode(path: Path, kind: type[T]) -> T:
+    if not path.is_file():
+        raise _unreadable(path, "no such file in its manifest")
     try:
-        about = msgspec.json.decode(path.read_bytes(), type=About)
-    except msgspec.MsgspecError as error:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise _unreadable(path, str(error)) from None
-    if about.version != VERSION:
-        raise _unreadable(path, f"version {about.version}")
-    return about
 
 
 def _unreadable(path: Path, got: str) -> IntegrityError:

@@ -133,7 +133,7 @@ def _champion(
     name = f"champion {context.champion[:12]} is not compared:"
     try:
         with context.store.open_folder(context.store.release(context.champion)) as folder:
-            release = open_release(folder)
+            release = open_release(folder, context.champion)
     except (StoreError, FeatureError) as error:
         return None, (f"{name} {error}",)
     about = release.about

@@ -83,12 +83,12 @@ def _sees(alone: Transform) -> str:
 
 def _sample(release: OpenRelease, store: Store) -> pl.DataFrame:
     """Rows of the release's spans, the newest first, as far as the store still has them; else its golden requests."""
-    lineage = msgspec.json.decode((release.folder / "lineage.json").read_bytes())
+    lineage = release.lineage
     names = list(release.transform.inputs)
     frames: list[pl.DataFrame] = []
-    there = store.known_spans(lineage["ingest"])
-    for span in reversed(store.spans(lineage["ingest"])):
-        if span.span not in lineage["spans"] or span.span not in there or span.artifact is None:
+    there = store.known_spans(lineage.ingest)
+    for span in reversed(store.spans(lineage.ingest)):
+        if span.span not in lineage.spans or span.span not in there or span.artifact is None:
             continue
         file = WrittenFile(span.span, "", span.artifact, span.chunks, span.details["checks"])
         for chunk in SpanReader().read(part_of(file, str(store.path(span.artifact)))):

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from ninetyfive import clock
 from ninetyfive.hashing import content_hash
-from ninetyfive.store.catalog import audit, audit_head, from_json, pointers, releases, to_json
+from ninetyfive.store import accounts
+from ninetyfive.store.catalog import audit, audit_head, from_json, to_json
 from ninetyfive.store.records import AuditRecord, Finding
 
 _DO = "find out who changed the catalog by hand; restore it from a backup you trust"
@@ -68,30 +69,7 @@ def verify(connection: Connection) -> list[Finding]:
         found.append(_finding(f"{expected} to {last}" if last != str(expected) else last, "missing at the end"))
     elif (head.seq, head.hash) != (expected - 1, previous):
         found.append(_finding(f"{head.seq + 1} and later", "not accounted for by the head"))
-    return found + _unaccounted(connection)
-
-
-def _unaccounted(connection: Connection) -> list[Finding]:
-    """Releases and pointers without a record of their making."""
-    made = {
-        (row.action, row.subject, from_json(row.details).get("epoch"))
-        for row in connection.execute(
-            select(audit.c.action, audit.c.subject, audit.c.details).where(
-                audit.c.action.in_(["promote", "rollback", "release.add"])
-            )
-        )
-    }
-    found = [
-        Finding("audit", f"release {row.release}", "the catalog holds it, but no audit record says it was added", _DO)
-        for row in connection.execute(select(releases.c.release))
-        if ("release.add", row.release, None) not in made
-    ]
-    found += [
-        Finding("audit", f"champion epoch {row.epoch}", f"no audit record says it was set to {row.release}", _DO)
-        for row in connection.execute(select(pointers))
-        if (row.action, row.release, row.epoch) not in made
-    ]
-    return found
+    return [*found, *accounts.unaccounted(connection)]
 
 
 def _finding(records: str, kind: str) -> Finding:

@@ -37,7 +37,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from ninetyfive.errors import StoreError
+from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.store.crashing import crash_point
 
 VERSION = 2
@@ -275,5 +275,13 @@ def to_json(value: Any) -> str:
 
 
 def from_json(text: str) -> Any:
-    """What `to_json` wrote, as plain data."""
-    return msgspec.json.decode(text)
+    """What `to_json` wrote, as plain data; `IntegrityError` where it is none of that."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise IntegrityError(
+            "catalog",
+            expected="JSON",
+            got=f"{text[:40]!r}: {error}",
+            do="run ninetyfive doctor, which says of which row; restore the catalog from a backup you trust",
+        ) from None

@@ -20,16 +20,20 @@ from sqlalchemy import select
 from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.progress import RowProgress
-from ninetyfive.store import audit, catalog, manifests
+from ninetyfive.store import accounts, audit, catalog, manifests
+from ninetyfive.store.artifacts import is_folder
 from ninetyfive.store.catalog import from_json
 from ninetyfive.store.collecting import Collecting
 from ninetyfive.store.records import Artifact, Finding
 from ninetyfive.store.runs import run_id
 from ninetyfive.store.scratch import Scratch
 from ninetyfive.store.shelf import all_artifacts
+from ninetyfive.store.sqlite import Sqlite
 
 _LEAST_FREE = 1 << 30
 _THREADS = 4
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_OWN = ("artifacts", "folders", "tmp", "cache", "lost+found")
 _BACKUP = "keep the file, and restore the catalog from a backup"
 _ANEW = "delete it and run again: it is computed anew, or let gc --yes forget it where no run needs it any more"
 _RELEASE = (
@@ -47,12 +51,13 @@ def examine(store: Collecting, scratch: Scratch, progress: RowProgress | None = 
     parts: tuple[Callable[[], Iterable[Finding]], ...] = (
         lambda: _catalog(store),
         lambda: _audit(store),
+        lambda: _rows(store),
         lambda: _spans(store),
         lambda: _states(store),
         lambda: _steps(store),
         lambda: _artifacts(store, progress),
         lambda: _unnamed(store),
-        lambda: _places(home),
+        lambda: _places(store, home),
         lambda: _runs(store),
         lambda: _killed(store, scratch, home),
         lambda: _space(home),
@@ -85,6 +90,11 @@ def _audit(store: Collecting) -> list[Finding]:
         return audit.verify(connection)
 
 
+def _rows(store: Collecting) -> list[Finding]:
+    with store.catalog.read() as connection:
+        return list(accounts.altered(connection))
+
+
 def _spans(store: Collecting) -> Iterator[Finding]:
     """Rows are conserved: read = accepted + quarantined, and the chunks hold the accepted ones."""
     with store.catalog.read() as connection:
@@ -104,12 +114,13 @@ def _spans(store: Collecting) -> Iterator[Finding]:
 def _states(store: Collecting) -> Iterator[Finding]:
     table = catalog.states
     with store.catalog.read() as connection:
-        for row in connection.execute(select(table).where(table.c.blob.is_not(None))):
-            if bytes_hash(row.blob) != row.sha256:
+        for row in connection.execute(select(table)):
+            found = row.artifact if row.blob is None else bytes_hash(row.blob)
+            if found != row.sha256:
                 yield Finding(
                     "altered state",
                     f"{store.catalog.where}, state {row.key[:12]} of span {row.span[:12]}",
-                    f"expected sha256 {row.sha256}, got {bytes_hash(row.blob)}",
+                    f"expected sha256 {row.sha256}, got {found or 'neither bytes nor a file'}",
                     "ninetyfive run --from ingest: what is not as it was stored is computed anew",
                 )
 
@@ -157,8 +168,10 @@ def _artifacts(store: Collecting, progress: RowProgress | None) -> Iterator[Find
 
 
 def _faults(store: Collecting, artifact: Artifact, do: str) -> Iterator[Finding]:
+    whole = True
     try:
         for error in store.artifacts.faults(artifact):
+            whole = False
             kind = _kind(error)
             if kind == "foreign file":
                 do = "move it elsewhere: the release is whole without it, and refused as long as it is there"
@@ -166,6 +179,18 @@ def _faults(store: Collecting, artifact: Artifact, do: str) -> Iterator[Finding]
             yield Finding(kind, error.where, problem, do.removeprefix("delete it and ") if kind == _MISSING else do)
     except StoreError as error:
         yield Finding("unreadable file", error.where, error.got, error.do)
+        return
+    if whole and (problem := _miscounted(store, artifact)):
+        yield Finding("altered row", f"artifact {artifact.id}", problem, accounts.DO)
+
+
+def _miscounted(store: Collecting, artifact: Artifact) -> str:
+    """What the catalog says wrongly of a file or folder that is whole; "" where it says nothing wrong."""
+    size = store.artifacts.size(artifact.id)
+    if size != artifact.size:
+        return f"the catalog says {artifact.size} bytes, there are {size}"
+    listed = store.artifacts.manifest(artifact.id).files if is_folder(artifact.id) else None
+    return "" if listed == artifact.files else "the files that the catalog lists of it are not those of its manifest"
 
 
 _MISSING = "missing file"
@@ -192,13 +217,23 @@ def _unnamed(store: Collecting) -> Iterator[Finding]:
         yield Finding("orphan file", where, problem, "nothing, or remove it: ninetyfive gc --yes", "warning")
 
 
-def _places(home: Path) -> Iterator[Finding]:
-    """Links in place of files, and modes by which the store cannot be read, or others may write to it."""
-    if home.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        problem = f"others may write to the store: {stat.filemode(home.stat().st_mode)}"
-        yield Finding("wrong permissions", str(home), problem, f"chmod go-w '{home}'", "warning")
+def _places(store: Collecting, home: Path) -> Iterator[Finding]:
+    """Links in place of files, what is not the store's own, and modes by which it cannot be read, or others may write.
+
+    What the group may write counts where the group may enter the store at all.
+    """
+    mode = home.stat().st_mode
+    if mode & _OTHERS:
+        yield _open_to_others(home, mode)
+    others = _OTHERS if mode & stat.S_IXGRP else stat.S_IWOTH
+    catalogs = [Path(store.catalog.where)] if isinstance(store.catalog.database, Sqlite) else []
+    beginnings = ("lease", *(f"{path.stem}." for path in catalogs))
+    for path in sorted(home.iterdir()):
+        if path.name not in _OWN and not path.name.startswith(beginnings):
+            problem, do = "it is none of the store's own files", "move it elsewhere; the store leaves it alone"
+            yield Finding("foreign file", str(path), problem, do, "warning")
     places = [place for name in ("artifacts", "folders") if (place := home / name).is_dir()]
-    for path in (path for place in places for path in (place, *sorted(place.rglob("*")))):
+    for path in (*catalogs, *(path for place in places for path in (place, *sorted(place.rglob("*"))))):
         mode = path.lstat().st_mode
         needed = stat.S_IRUSR | (stat.S_IXUSR if stat.S_ISDIR(mode) else 0)
         if stat.S_ISLNK(mode):
@@ -208,6 +243,13 @@ def _places(home: Path) -> Iterator[Finding]:
         elif mode & needed != needed:
             problem = f"its owner may not read it: {stat.filemode(mode)}"
             yield Finding("wrong permissions", str(path), problem, f"chmod u+rX '{path}'")
+        elif mode & others:
+            yield _open_to_others(path, mode)
+
+
+def _open_to_others(path: Path, mode: int) -> Finding:
+    problem = f"others may write to it: {stat.filemode(mode)}"
+    return Finding("wrong permissions", str(path), problem, f"chmod go-w '{path}'", "warning")
 
 
 def _runs(store: Collecting) -> Iterator[Finding]:

@@ -67,6 +67,8 @@ class Postgres:
             raise _wrong_url("an url that cannot be read") from None
         if parts.drivername not in _SCHEMES:
             raise _wrong_url(f"one that begins with {parts.drivername}://")
+        if url.count("@") > 1 or "@" in f"{parts.host}{parts.database}":  # what stands beside it may be of the password
+            raise _wrong_url("one with an @ that parts no login from the host: in a password or name it is written %40")
         self._password = parts.password
         self.where = f"postgresql://{parts.host or ''}{f':{port}' if port else ''}/{parts.database or ''}"
         try:
@@ -76,6 +78,8 @@ class Postgres:
                 poolclass=NullPool,
                 use_native_hstore=False,
             )
+        except (ArgumentError, ValueError):
+            raise _wrong_url("one whose host or port cannot be read") from None
         except ModuleNotFoundError as error:
             raise SettingsError(
                 f"catalog {self.where}",

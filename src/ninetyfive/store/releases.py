@@ -21,10 +21,12 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from ninetyfive import clock
-from ninetyfive.errors import BusyError, StoreError, UsageError, near_names
+from ninetyfive.errors import BusyError, IntegrityError, StoreError, UsageError, near_names
+from ninetyfive.hashing import bytes_hash
 from ninetyfive.store import catalog
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.failures import disk_errors
+from ninetyfive.store.manifests import check_folder, missing_file
 from ninetyfive.store.records import Pin, Pointer, Release
 from ninetyfive.store.runs import run_number, unknown_run
 from ninetyfive.store.shelf import Shelf
@@ -75,9 +77,10 @@ class Releases(Shelf):
                     update(catalog.runs).where(catalog.runs.c.number == run_number(run)).values(release=release)
                 )
                 new = known.run == run
-                self._audit(
-                    connection, "release.add" if new else "release.again", release, {"run": run, "folder": folder}
-                )
+                details = {"run": run, "folder": folder}
+                if new:
+                    details["document"] = bytes_hash(to_json(document).encode())
+                self._audit(connection, "release.add" if new else "release.again", release, details)
         return known
 
     def pin(self, release: str, reason: str) -> Pin:
@@ -130,17 +133,28 @@ class Releases(Shelf):
             do="give more of its hash" if found else near_names(words, short) + "; see ninetyfive releases",
         )
 
+    def check_system(self, name: str) -> None:
+        """`UsageError` where a release is of another system than `name`: a store has one champion, so it holds one."""
+        held = {release.document.get("system", name) for release in self.releases()} - {name}
+        if held:
+            raise UsageError(
+                f"store {self.url}",
+                expected=f"the store of system {name!r}",
+                got=f"that of {min(held)!r}",
+                do="give each system a folder of its own, or a store= of its own in ninetyfive.toml",
+            )
+
     @contextmanager
     def open_folder(self, release: Release) -> Iterator[Path]:
         """The folder of a release, to be read whole inside the block; the same bytes for as long as it is there.
 
-        `StoreError` where gc has removed it, also where it does so meanwhile.
+        Every byte of it is what the catalog says was stored, else `IntegrityError`. `StoreError` where gc has removed
+        it, also where it does so meanwhile.
         """
         _check_whole(release, release.release)
         try:
-            path = self.path(release.folder)
-            with disk_errors(str(path)):
-                yield path
+            with disk_errors(self.artifacts.where(release.folder)):
+                yield self._checked(release.folder)
         except StoreError:
             _check_whole(self.release(release.release), release.release)
             raise
@@ -201,7 +215,15 @@ class Releases(Shelf):
         if top is not None and top.below is not None:
             with self.catalog.read() as connection:
                 query = select(table).where(table.c.name == _CHAMPION, table.c.epoch == top.below)
-                return _pointer(connection.execute(query).mappings().one())
+                row = connection.execute(query).mappings().one_or_none()
+            if row is not None and top.below < top.epoch:
+                return _pointer(row)
+            raise IntegrityError(
+                "rollback",
+                expected="the change of the champion that a rollback returns to",
+                got=f"no epoch {top.below} before epoch {top.epoch}",
+                do="run ninetyfive doctor; promote another release: ninetyfive promote RELEASE",
+            )
         raise StoreError(
             "rollback",
             expected="a champion with one before it",
@@ -236,7 +258,20 @@ class Releases(Shelf):
     def _verify_release(self, release: str) -> None:
         """Every byte of a release is what was stored, before anybody serves it."""
         with self.open_folder(self.release(release)):
-            self.verify(self.release(release).folder)
+            self.verify(self.release(release).folder)  # of a bucket, which held a copy before: its own bytes
+
+    def _checked(self, folder: str) -> Path:
+        named = self.artifact(folder)
+        if named is None:
+            raise missing_file(self.artifacts.where(folder), folder)
+        path = self.path(folder)
+        try:
+            check_folder(path, named.sha256)
+        except IntegrityError:
+            self.artifacts.verify(folder, named.sha256)  # of a bucket: what differs is a copy, which this throws away
+            path = self.path(folder)
+            check_folder(path, named.sha256)
+        return path
 
     def _find(self, connection: Connection, release: str) -> Release | None:
         query = select(catalog.releases).where(catalog.releases.c.release == release)

@@ -19,7 +19,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from ninetyfive import clock
-from ninetyfive.errors import BusyError, StoreError
+from ninetyfive.errors import BusyError, IntegrityError, StoreError
+from ninetyfive.hashing import bytes_hash
 from ninetyfive.store import catalog
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.leases import Holder
@@ -90,9 +91,10 @@ class Runs(Shelf):
                 raise StoreError(
                     run, expected="a run that is not ended", got=f"one that is {was}", do="begin a new run"
                 )
-            values = {"status": status, "ended": clock.now().isoformat(), "document": to_json(document or {})}
+            text = to_json(document or {})
+            values = {"status": status, "ended": clock.now().isoformat(), "document": text}
             connection.execute(update(table).where(table.c.number == number).values(**values))
-            self._audit(connection, "run.finish", run, {"status": status})
+            self._audit(connection, "run.finish", run, {"status": status, "document": bytes_hash(text.encode())})
 
     def runs(self, last: int | None = None) -> list[Run]:
         """The `last` runs (None: all), newest first; one that lost its lease is called interrupted."""
@@ -108,24 +110,29 @@ class Runs(Shelf):
         ]
 
     def recorded(self, key: str) -> dict[str, Any] | None:
-        """The output of the step recorded under `key`; None where there is none, or a file that it names is gone."""
+        """The output of the step recorded under `key`; None where there is none, or a file that it names is gone.
+
+        So it is where the row cannot be read: the step is to be done anew, and the doctor names the row.
+        """
         table = catalog.steps
         with self.catalog.read() as connection:
             query = select(table.c.output, table.c.artifacts).where(table.c.key == key)
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        artifacts = from_json(row.artifacts)
-        if artifacts and self._present(artifacts) != set(artifacts):
+        try:
+            artifacts, output = from_json(row.artifacts), from_json(row.output)
+        except IntegrityError:
             return None
-        output: dict[str, Any] = from_json(row.output)
+        if not isinstance(output, dict) or (artifacts and self._present(artifacts) != set(artifacts)):
+            return None
         return output
 
     def record(
         self, run: str, name: str, key: str, output: Mapping[str, Any], *, artifacts: Collection[str], seconds: float
     ) -> None:
         """Record what a step made in one transaction: its output (JSON-able) and the artifacts that it needs."""
-        names = sorted(set(artifacts))
+        names, text = sorted(set(artifacts)), to_json(output)
         with self.catalog.write() as connection:
             self._name(connection, names)
             connection.execute(delete(catalog.steps).where(catalog.steps.c.key == key))
@@ -134,12 +141,13 @@ class Runs(Shelf):
                     key=key,
                     name=name,
                     run=run_number(run),
-                    output=to_json(output),
+                    output=text,
                     artifacts=to_json(names),
                     seconds=seconds,
                 )
             )
-            self._audit(connection, "step.record", f"{run} {name}", {"key": key, "artifacts": names})
+            details = {"key": key, "artifacts": names, "output": bytes_hash(text.encode())}
+            self._audit(connection, "step.record", f"{run} {name}", details)
 
     def _interrupt(self, connection: Connection) -> None:
         """Mark every running run interrupted: who asks holds the lease, so none of them does."""

@@ -169,5 +169,13 @@ def _columns(manifest: Manifest) -> dict[str, Any]:
 
 
 def _artifact(row: RowMapping) -> Artifact:
-    files = None if row["files"] is None else msgspec.json.decode(row["files"], type=dict[str, FileEntry])
+    try:
+        files = None if row["files"] is None else msgspec.json.decode(row["files"], type=dict[str, FileEntry])
+    except msgspec.MsgspecError as error:
+        raise IntegrityError(
+            f"catalog, artifact {row['id']}",
+            expected="the list of its files",
+            got=str(error),
+            do="find out who changed the catalog by hand; restore it from a backup you trust",
+        ) from None
     return Artifact(row["id"], row["sha256"], row["size"], files)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
 from sqlalchemy.engine import RowMapping
@@ -15,6 +16,7 @@ from sqlalchemy.engine import RowMapping
 from ninetyfive.errors import IntegrityError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.store import catalog
+from ninetyfive.store.accounts import row_hash
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.records import SpanRecord
 from ninetyfive.store.shelf import Shelf
@@ -34,15 +36,16 @@ class Spans(Shelf):
         """
         stored = self._put_large(states or {})
         with self.catalog.write() as connection:
-            added = [record for record in (self._add(connection, each) for each in records) if record]
+            added = [values for values in (self._add(connection, each) for each in records) if values]
             changed = self._put_states(connection, states or {}, stored)
             if added or changed:
                 details = {
                     "states": len(states or {}),
-                    "spans": [[span.span, span.sequence, span.read] for span in added],
+                    "spans": [[values["span"], values["sequence"], values["read"]] for values in added],
+                    "rows": [row_hash(values, catalog.spans) for values in added],
                 }
                 self._audit(connection, "spans.add", f"{len(added)} spans", details)
-        return added
+        return [_span(values) for values in added]
 
     def spans(self, ingest_key: str) -> list[SpanRecord]:
         """All spans that were read in one way, in order of number; their files may be gone (see `known_spans`)."""
@@ -94,8 +97,8 @@ class Spans(Shelf):
                 found[span] = blob
         return found
 
-    def _add(self, connection: Connection, record: SpanRecord) -> SpanRecord | None:
-        """The record as it was added, None where it was there."""
+    def _add(self, connection: Connection, record: SpanRecord) -> dict[str, Any] | None:
+        """The row as it was added, None where it was there."""
         table = catalog.spans
         here = (table.c.ingest_key == record.ingest_key) & (table.c.span == record.span)
         old = connection.execute(select(table).where(here)).mappings().one_or_none()
@@ -110,7 +113,7 @@ class Spans(Shelf):
         values = {name: getattr(record, name) for name in SpanRecord.__struct_fields__}
         values.update(sequence=number, chunks=to_json(record.chunks), details=to_json(record.details))
         connection.execute(insert(table).values(**values))
-        return _span(values)
+        return values
 
     def _put_large(self, states: Mapping[tuple[str, str], bytes]) -> dict[tuple[str, str], str]:
         return {place: self.put_bytes(data) for place, data in states.items() if len(data) > _INLINE}
