@@ -155,7 +155,7 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The schema that `to_json` wrote; anything else raises `SchemaError`."""
         try:
             return msgspec.json.decode(data, type=Schema)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SchemaError(
                 "schema.json", expected="a schema", got=str(error), do="take it from the release again"
             ) from None

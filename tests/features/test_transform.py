@@ -329,3 +329,9 @@ def test_nested_operations_cost_as_much_as_they_are_many() -> None:
     transform = fit({"a": nested})
     rows = [tuple(transform.rows()(row)) for row in scalars(FRAME, {"a": "number"})]
     assert repr(transform.frames()(FRAME).rows()) == repr(rows)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    data = fit({"a": col("a")}).to_json().encode()
+    with pytest.raises(FeatureError, match="the JSON form of a transform"):
+        Transform.from_json(data.replace(b'"column"', b'"col\xb2mn"'))

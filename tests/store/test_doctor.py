@@ -645,3 +645,9 @@ def test_progress_goes_to_the_end(place: Place) -> None:
     assert told == sorted(told)
     assert told[-1][0] == told[-1][1]
     assert len(told) > 3
+
+
+def test_a_manifest_that_is_no_text_is_told(place: Place) -> None:
+    rewrite(place.release / "manifest.json", lambda data: data[:2] + b"\xb2" + data[3:])
+    with open_store(place.root, create=False) as store:
+        assert [finding.kind for finding in found(store)] == ["unreadable manifest"]

@@ -84,7 +84,7 @@ def decode(text: str | bytes, code: Mapping[str, str]) -> tuple[Trees, Types]:
                 "read it with the ninetyfive that wrote it, or fit again",
             )
         document = msgspec.json.decode(text, type=_Document)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _unreadable("the JSON form of a transform", str(error)) from None
     for name, meaning in document.operations.items():
         if name not in OPERATIONS:

@@ -168,7 +168,7 @@ class FileLease:
         """What the card says; it may lag behind the lock for a moment, or be empty."""
         try:
             return msgspec.json.decode(self._card.read_bytes(), type=Holder)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return Holder(pid=0, host="an unknown host", since="a moment ago", command="unknown", actor="unknown")
 
     def _write(self, holder: Holder) -> None:

@@ -52,7 +52,7 @@ def decode_manifest(data: bytes, where: str) -> Manifest:
     """The manifest in the bytes of a `manifest.json`; `IntegrityError` where they hold none."""
     try:
         return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _altered(where, READABLE, str(error)) from None
 
 

@@ -171,7 +171,7 @@ def _columns(manifest: Manifest) -> dict[str, Any]:
 def _artifact(row: RowMapping) -> Artifact:
     try:
         files = None if row["files"] is None else msgspec.json.decode(row["files"], type=dict[str, FileEntry])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IntegrityError(
             f"catalog, artifact {row['id']}",
             expected="the list of its files",
