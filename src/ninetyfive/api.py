@@ -96,14 +96,15 @@ class System(Declaration):
         from ninetyfive.steps.predict import predict, predict_few
 
         settings, source = self.settings, frame(rows)
-        with self._store(settings) as store, tempfile.TemporaryDirectory() as folder:
+        with self._store(settings) as store:
             opened = self._open(store, release)
             if pl.DataFrame(rows).height <= opened.crossover:
                 answers, rejected = predict_few(opened, source)
             else:
-                answered = predict(opened, source, self._engine(settings, Silent()), Path(folder))
-                answers = pl.concat(answered.answers.frames(), rechunk=True)
-                rejected = pl.concat(answered.rejected.frames())
+                with tempfile.TemporaryDirectory() as folder:
+                    answered = predict(opened, source, self._engine(settings, Silent()), Path(folder))
+                    answers = pl.concat(answered.answers.frames(), rechunk=True)
+                    rejected = pl.concat(answered.rejected.frames())
             if rejected.height:
                 first = rejected.row(0, named=True)
                 raise DataError(

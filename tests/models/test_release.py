@@ -42,7 +42,7 @@ def test_a_release_answers_from_its_folder_alone(folder: Path, finished: Project
     assert opened.hash == finished.champion() == release_hash(folder)
     assert opened.request.names == ("trip", "at", "zone", "distance")
     assert opened.schema.names == ("trip", "at", "zone", "distance", "fare", "tip")
-    golden = opened.golden()
+    golden = opened.golden
     assert len({one.row["trip"] for one in golden}) == 32
     assert [opened.answer(one.row) for one in golden] == [one.answer for one in golden]
 
@@ -75,9 +75,9 @@ def test_a_release_of_another_version_is_told(folder: Path) -> None:
 
 
 def test_the_native_form_is_opened_where_it_is_the_served_one(folder: Path) -> None:
-    answers = [open_release(folder).answer(one.row) for one in open_release(folder).golden()]
+    answers = [open_release(folder).answer(one.row) for one in open_release(folder).golden]
     native = open_release(edited(folder, native=True))
-    assert [native.answer(one.row) for one in native.golden()] == pytest.approx(answers, abs=1e-6)
+    assert [native.answer(one.row) for one in native.golden] == pytest.approx(answers, abs=1e-6)
     with pytest.raises(ModelError, match="other"):
         open_release(edited(folder, adapter="other"))
 
@@ -101,7 +101,7 @@ def test_a_release_that_was_read_needs_its_folder_no_more(folder: Path) -> None:
     shutil.rmtree(folder)
     assert opened.crossover > 0
     assert opened.lineage.spans
-    assert [opened.answer(one.row) for one in opened.golden()] == [one.answer for one in opened.golden()]
+    assert [opened.answer(one.row) for one in opened.golden] == [one.answer for one in opened.golden]
 
 
 def test_another_release_than_the_one_asked_for_is_refused(folder: Path, finished: Project) -> None:

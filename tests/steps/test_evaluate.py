@@ -43,7 +43,7 @@ def test_each_task_is_judged_and_answers_its_golden_requests_again(project: Proj
     assert list(document["metrics"]) == METRICS[task]
     opened = open_release(project.release(document["release"]))
     assert opened.about.task == task
-    golden = opened.golden()
+    golden = opened.golden
     assert len(golden) == 32
     assert all("fare" not in one.row for one in golden)
     frame = pl.DataFrame([one.row for one in golden], infer_schema_length=None)

@@ -67,7 +67,7 @@ def test_training_rows_are_encoded_by_the_other_folds(project: Project) -> None:
             assert mean == pytest.approx(encoding, abs=1e-6)
     release = open_release(project.release(project.champion()))
     assert release.transform == served
-    assert len({release.transform.rows()(golden.row)[2] for golden in release.golden()}) == 3
+    assert len({release.transform.rows()(golden.row)[2] for golden in release.golden}) == 3
 
 
 def _fold_of(x: pl.DataFrame, zones: pl.DataFrame, apart: np.ndarray) -> np.ndarray:

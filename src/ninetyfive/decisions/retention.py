@@ -21,7 +21,6 @@ from ninetyfive.store.records import Pin, Pointer, Release, Run
 
 Kind = Literal["release", "step", "span", "state", "file"]
 Key = tuple[Kind, str]
-Reasons = dict[Key, list[str]]
 
 OPEN = ("running", "interrupted")
 

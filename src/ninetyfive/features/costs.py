@@ -9,22 +9,20 @@ What does not belong here: whether a cost matters.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from statistics import median
+from collections.abc import Sequence
 
 import msgspec
 
 from ninetyfive.features.frames import frame_of
 from ninetyfive.features.rows import Row
 from ninetyfive.features.transform import Transform
+from ninetyfive.timing import call_seconds
 
 CROSSOVER = 256
 """From how many rows on frames are taken where nobody measured."""
 _BATCH = 1000
 _MOST = 1_000_000
-_ROUNDS = 5
-_LEAST_SECONDS = 0.002
+_CALLS, _AT_MOST = 100, 0.03
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +43,8 @@ def measure(transform: Transform, rows: Sequence[Row]) -> Costs:
     one = frame_of(rows[:1], transform.inputs)
     many = frame_of([rows[at % len(rows)] for at in range(_BATCH)], transform.inputs)
     row = row_seconds(transform, rows)
-    frame = _seconds(lambda: by_frame(one))
-    frame_row = max(0.0, _seconds(lambda: by_frame(many)) - frame) / (_BATCH - 1)
+    frame = call_seconds(lambda: by_frame(one), _CALLS, _AT_MOST)
+    frame_row = max(0.0, call_seconds(lambda: by_frame(many), _CALLS, _AT_MOST) - frame) / (_BATCH - 1)
     gain = row - frame_row
     crossover = math.ceil(min(frame / gain, _MOST)) if gain > 0 else _MOST
     return Costs(row=row, frame=frame, frame_row=frame_row, crossover=crossover)
@@ -60,21 +58,4 @@ def row_seconds(transform: Transform, rows: Sequence[Row]) -> float:
         for row in rows:
             function(row)
 
-    return _seconds(call) / len(rows)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    """The median of five rounds, each long enough to be told from the clock's own steps; one before to warm up."""
-    call()
-    times = 1
-    spent: list[float] = []
-    while len(spent) < _ROUNDS:
-        start = time.perf_counter()
-        for _ in range(times):
-            call()
-        took = time.perf_counter() - start
-        if took < _LEAST_SECONDS and not spent:
-            times *= 4
-            continue
-        spent.append(took / times)
-    return median(spent)
+    return call_seconds(call, _CALLS, _AT_MOST) / len(rows)

@@ -73,6 +73,12 @@ def meanings(roots: Iterable[tree.Node]) -> dict[str, int]:
     return {name: OPERATIONS[name].meaning for name in used}
 
 
+def versions(roots: Iterable[tree.Node]) -> list[Any]:
+    """What else decides the values of trees than their words: the meanings of operations, and this machine's tables."""
+    nodes = list(roots)
+    return [meanings(nodes), machine.stated(nodes)]
+
+
 def decode(text: str | bytes, code: Mapping[str, str]) -> tuple[Trees, Types]:
     """What `encode` was given; `FeatureError` for anything else. `code` holds the functions' sources by sha256."""
     try:

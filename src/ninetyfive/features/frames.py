@@ -27,7 +27,7 @@ from ninetyfive.hashing import content_hash
 from ninetyfive.schema import dtype
 
 _READS = 3
-"""How often an operation may read an input."""
+"""How often a frame form may read an input; one that would read it more often is built with `operation.once`."""
 _LARGE = 100
 """The size, with inputs counted as often as they may be read, from which on an expression gets a stage of its own."""
 DTYPES: Mapping[str, pl.DataType] = {kind: dtype(kind) for kind in tree.TYPES if kind != tree.OPAQUE}

@@ -9,8 +9,6 @@ fails the release stops, with the row shown. What does not belong here: how pred
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -19,6 +17,7 @@ import numpy as np
 
 from ninetyfive.errors import ModelError
 from ninetyfive.models.predictor import Answers, Inputs
+from ninetyfive.timing import call_seconds
 
 Predict = Callable[[Inputs], Answers]
 
@@ -177,18 +176,11 @@ def _missing(native: Predict, served: Predict, x: Inputs, columns: Sequence[str]
 
 def _timing(served: Predict, x: Inputs) -> Timing:
     one, batch = x[:1], np.resize(x, (1000, x.shape[1]))
-    return Timing(one=_seconds(served, one, 200), row=_seconds(served, batch, 5) / len(batch), batch=len(batch))
-
-
-def _seconds(served: Predict, x: Inputs, times: int) -> float:
-    """The median time of a call, after one to warm up; at most about a quarter of a second is spent."""
-    served(x)
-    spent: list[float] = []
-    while len(spent) < times and sum(spent) < 0.25:
-        start = time.perf_counter()
-        served(x)
-        spent.append(time.perf_counter() - start)
-    return statistics.median(spent)
+    return Timing(
+        one=call_seconds(lambda: served(one), 200, 0.25),
+        row=call_seconds(lambda: served(batch), 5, 0.25) / len(batch),
+        batch=len(batch),
+    )
 
 
 def _shown(answer: np.ndarray) -> str:

@@ -48,8 +48,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     `training` and `serving` are the paradigms in force, as declared; `tolerance` is how far the answer of one row may
     be from that of the same row in a batch (0.0: not at all). `missing`: whether a row with a missing input is
-    answered. With `code` the release holds functions of the user's own,
-    which run where it is opened.
+    answered. With `code` the release holds functions of the user's own, which run where it is opened.
     """
 
     system: str
@@ -109,7 +108,7 @@ class OpenRelease:
     predictor: Predictor
     crossover: int
     lineage: Lineage
-    requests: tuple[Golden, ...]
+    golden: tuple[Golden, ...]
     folder: Path
 
     @property
@@ -128,10 +127,6 @@ class OpenRelease:
     def answer_inputs(self, inputs: list[float]) -> Answer:
         """The answer for one row of model inputs."""
         return answer_of(self.predictor, inputs)
-
-    def golden(self) -> list[Golden]:
-        """The golden requests."""
-        return list(self.requests)
 
 
 def answer_of(predictor: Predictor, inputs: list[float]) -> Answer:
@@ -179,7 +174,7 @@ def open_release(folder: Path, expected: str | None = None) -> OpenRelease:
         predictor=predictor,
         crossover=costs.crossover if costs else CROSSOVER,
         lineage=_decode(folder / "lineage.json", Lineage),
-        requests=_decode(folder / "golden.json", tuple[Golden, ...]),
+        golden=_decode(folder / "golden.json", tuple[Golden, ...]),
         folder=folder,
     )
 

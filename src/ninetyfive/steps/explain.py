@@ -97,4 +97,4 @@ def _sample(release: OpenRelease, store: Store) -> pl.DataFrame:
                 return pl.concat(frames).head(ROWS)
     if frames:
         return pl.concat(frames)
-    return frame_of([golden.row for golden in release.golden()], release.transform.inputs)
+    return frame_of([golden.row for golden in release.golden], release.transform.inputs)

@@ -15,11 +15,10 @@ import msgspec
 import polars as pl
 
 from ninetyfive.errors import FeatureError
-from ninetyfive.features.document import meanings
+from ninetyfive.features.document import versions
 from ninetyfive.features.fitting import Fitting, Phase
 from ninetyfive.features.frames import frame_of
 from ninetyfive.features.functions import code_of
-from ninetyfive.features.machine import stated
 from ninetyfive.features.transform import Transform, needed
 from ninetyfive.features.tree import NUMBER, distinct
 from ninetyfive.hashing import content_hash
@@ -51,7 +50,7 @@ def fit_depends(context: Context) -> Any:
     features = context.declaration.features
     nodes = [feature.node for feature in features.values()]
     declared = [[name, str(feature)] for name, feature in features.items()]
-    return [declared, sorted(code_of(distinct(nodes))), stated(nodes), meanings(nodes), labelled_depends(context)]
+    return [declared, sorted(code_of(distinct(nodes))), versions(nodes), labelled_depends(context)]
 
 
 def fit(context: Context, spans: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:
@@ -173,8 +172,7 @@ def _phase_key(context: Context, task: Task, phase: Phase) -> str:
     key = system.source.id if phase.fold else ()
     program = [[name, repr(node)] for name, node in phase.function.outputs]
     nodes = [system.label.node, *(node for _, node in phase.function.outputs)]
-    depends = [stated(nodes), meanings(nodes), task]
-    return content_hash(["fit", str(system.label), system.source.time, key, program, depends])
+    return content_hash(["fit", str(system.label), task, system.source.time, key, program, versions(nodes)])
 
 
 def _state_key(key: str, name: str) -> str:

@@ -10,8 +10,7 @@ import msgspec
 from ninetyfive import values
 from ninetyfive.durations import duration
 from ninetyfive.errors import DataError, IntegrityError
-from ninetyfive.features.document import meanings
-from ninetyfive.features.machine import stated
+from ninetyfive.features.document import versions
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import Task
 from ninetyfive.plan import Map, Part, Read, Reduce, WrittenFile
@@ -122,8 +121,7 @@ def left_out(store: Store, given: Ingested) -> dict[str, list[int]]:
 def labelled_depends(context: Context) -> Any:
     """What decides the rows of `labelled` beside spans and borders: the label, when it is known, ids and times."""
     system = context.declaration
-    nodes = [system.label.node]
-    label = [str(system.label), stated(nodes), meanings(nodes), system.task]
+    label = [str(system.label), versions([system.label.node]), system.task]
     return [*label, system.label_time, system.label_delay, system.source.id, system.source.time]
 
 

@@ -19,8 +19,6 @@ from ninetyfive.store import accounts
 from ninetyfive.store.catalog import audit, audit_head, from_json, to_json
 from ninetyfive.store.records import AuditRecord, Finding
 
-_DO = "find out who changed the catalog by hand; restore it from a backup you trust"
-
 
 def append(connection: Connection, actor: str, action: str, subject: str, details: dict[str, Any]) -> None:
     """Append one record inside the transaction of `connection`."""
@@ -73,4 +71,4 @@ def verify(connection: Connection) -> list[Finding]:
 
 
 def _finding(records: str, kind: str) -> Finding:
-    return Finding("audit", f"record {records}", f"{kind}: the chain of hashes does not hold", _DO)
+    return Finding("audit", f"record {records}", f"{kind}: the chain of hashes does not hold", accounts.DO)
