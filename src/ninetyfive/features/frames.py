@@ -13,10 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
-
-import polars as pl
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ninetyfive.errors import FeatureError, near_names
 from ninetyfive.features import document, tree
@@ -26,11 +24,19 @@ from ninetyfive.features.rows import every_value
 from ninetyfive.hashing import content_hash
 from ninetyfive.schema import dtype
 
+if TYPE_CHECKING:
+    import polars as pl
+
 _READS = 3
 """How often a frame form may read an input; one that would read it more often is built with `operation.once`."""
 _LARGE = 100
 """The size, with inputs counted as often as they may be read, from which on an expression gets a stage of its own."""
-DTYPES: Mapping[str, pl.DataType] = {kind: dtype(kind) for kind in tree.TYPES if kind != tree.OPAQUE}
+
+
+@cache
+def dtypes() -> Mapping[str, pl.DataType]:
+    """Logical type → Polars dtype, of all types that an operation takes."""
+    return {kind: dtype(kind) for kind in tree.TYPES if kind != tree.OPAQUE}
 
 
 class Stage(NamedTuple):
@@ -85,8 +91,10 @@ class FrameFunction:
     def output(self) -> tuple[tuple[str, pl.DataType], ...]:
         """Names and dtypes of the output columns in order, without those of `keep`: what a `Map` declares."""
         if self.model:
+            import polars as pl
+
             return tuple((name, pl.Float32()) for name in self.names)
-        return tuple((name, DTYPES[self.program.steps[index].type]) for name, index in self.program.outputs)
+        return tuple((name, dtypes()[self.program.steps[index].type]) for name, index in self.program.outputs)
 
     @cached_property
     def identity(self) -> str:
@@ -99,6 +107,8 @@ class FrameFunction:
         return _stages(self.program, self.keep, self.model)
 
     def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        import polars as pl
+
         *before, last = self.stages
         try:
             full = frame
@@ -145,10 +155,12 @@ def scalars(frame: pl.DataFrame, types: Mapping[str, str]) -> list[dict[str, Any
 
 def frame_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> pl.DataFrame:
     """The frame of columns `types` whose `scalars` are `rows`."""
-    times = {**dict.fromkeys(tree.TIMES, pl.Int64), tree.DATE: pl.Int32}
+    import polars as pl
+
+    times, known = {**dict.fromkeys(tree.TIMES, pl.Int64), tree.DATE: pl.Int32}, dtypes()
     return pl.DataFrame(
         [
-            pl.Series(name, [row[name] for row in rows], dtype=times.get(kind, DTYPES[kind])).cast(DTYPES[kind])
+            pl.Series(name, [row[name] for row in rows], dtype=times.get(kind, known[kind])).cast(known[kind])
             for name, kind in types.items()
         ]
     )
@@ -156,6 +168,8 @@ def frame_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> pl.
 
 def column(name: str) -> pl.Expr:
     """The column of exactly that name, also where Polars would read `*` or `^…$` as a pattern."""
+    import polars as pl
+
     if name == "*" or (name.startswith("^") and name.endswith("$")):
         escaped = "".join(letter if letter.isalnum() or letter == "_" else f"\\x{{{ord(letter):X}}}" for letter in name)
         return pl.col(f"^{escaped}$")
@@ -175,6 +189,8 @@ def _refuse_unfitted(made: Program) -> None:
 
 def _expressions(made: Program, shared: Mapping[int, int]) -> list[Any]:
     """The expression of each step; a step of `shared` reads its column of an earlier stage."""
+    import polars as pl
+
     expressions: list[Any] = []
     for index in range(len(made.steps)):
         expressions.append(pl.col(f"__shared_{index}") if index in shared else _lowered(made, index, expressions))
@@ -187,15 +203,19 @@ def _lowered(made: Program, index: int, expressions: Sequence[Any]) -> Any:
         return column(step.node.name)
     if isinstance(step.node, tree.Constant):
         return _constant(step.node)
+    import polars as pl
+
     assert step.operation is not None
     assert step.operation.frame is not None
     return step.operation.frame(pl, made.site(index, tuple(expressions[i] for i in step.inputs)))
 
 
 def _constant(node: tree.Constant) -> pl.Expr:
+    import polars as pl
+
     if node.type == tree.NULL:
         return pl.lit(None)
-    dtype = DTYPES[node.type]
+    dtype = dtypes()[node.type]
     if node.type in (*tree.TIMES, tree.DATE):
         return pl.lit(pl.Series([node.value], dtype=pl.Int64).cast(dtype)).first()
     return pl.lit(node.value, dtype=dtype)
@@ -235,6 +255,8 @@ def _shared(made: Program) -> dict[int, int]:
 
 
 def _stages(made: Program, keep: Sequence[tuple[str, str]], model: bool) -> tuple[Stage, ...]:
+    import polars as pl
+
     shared = _shared(made)
     expressions = _expressions(made, shared)
     stages = [Stage([], []) for _ in range(1 + max(shared.values(), default=-1))]
@@ -259,6 +281,8 @@ def _together(step: Step) -> bool:
 
 
 def _outputs(made: Program, index: int, expressions: Sequence[Any], model: bool, width: int) -> list[pl.Expr]:
+    import polars as pl
+
     step = made.steps[index]
     if _together(step):
         return [expressions[index].arr.get(place) for place in range(width)]

@@ -13,9 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, Literal
 
 from ninetyfive.errors import FeatureError
 from ninetyfive.features import document, tree
@@ -24,6 +22,9 @@ from ninetyfive.features.functions import code_of
 from ninetyfive.features.program import Program, check_model_inputs, program
 from ninetyfive.features.rows import Row, RowFeatures, RowValues, every_value, model_inputs
 from ninetyfive.features.source import source
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Kind = Literal["number"] | tuple[Literal["index"], int]
 
@@ -93,7 +94,7 @@ class Transform:
     @property
     def output(self) -> tuple[tuple[str, pl.DataType], ...]:
         """What a `Map` of `frames()` declares, without the columns of `keep`."""
-        return tuple((name, pl.Float32()) for name in self.columns)
+        return self.frames().output
 
     def frames(self, keep: Mapping[str, str] | Sequence[str] = ()) -> FrameFunction:
         """The function frame → Float32 frame of `columns`, null as NaN, behind the columns of `keep` as they are.

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from ninetyfive.metrics import Task
 from ninetyfive.models.predictor import Answers, Inputs, Predictor
 from ninetyfive.plan import RowFunction
 
-Output = tuple[tuple[str, pl.DataType], ...]
+if TYPE_CHECKING:
+    import polars as pl
+
+Output = tuple[tuple[str, "pl.DataType"], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Score:
 
     def output(self, dtypes: Output) -> Output:
         """What comes out of frames with the columns `dtypes`."""
+        import polars as pl
+
         known = dict(dtypes)
         names = [name for scorer in self.scorers for name in prediction_columns(scorer.name, self.task, self.classes)]
         return (*((name, known[name]) for name in self.keep), *((name, pl.Float64()) for name in names))
@@ -77,6 +82,8 @@ def matrix(frame: pl.DataFrame | tuple[pl.DataFrame, pl.DataFrame]) -> Inputs:
 
 def answer_columns(answers: Answers, name: str, task: Task, classes: Sequence[str]) -> list[pl.Series]:
     """The answers of a predictor as the Float64 columns that `prediction_columns` names."""
+    import polars as pl
+
     names = prediction_columns(name, task, classes)
     values = answers.reshape(len(answers), len(names))
     return [pl.Series(name, np.ascontiguousarray(values[:, index])) for index, name in enumerate(names)]
