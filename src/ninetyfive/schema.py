@@ -39,6 +39,20 @@ def reserved(name: str) -> str | None:
     return None
 
 
+LOGGED = {
+    "request_id": "string",
+    "request_time": "timestamp[UTC]",
+    "request_client_id": "string",
+    "request_entity": "opaque",
+    "request_fingerprint": "integer",
+    "request_answer": "list[number]",
+    "request_release": "string",
+    "request_table": "string",
+    "request_source": "string",
+    "request_cpu": "number",
+}
+"""The columns that the request log puts before those of a request, and their types (a fingerprint is unsigned)."""
+
 Plain = bool | int | float | str
 """A value as schema.toml writes it: times and days as ISO 8601 text."""
 
