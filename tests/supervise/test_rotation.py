@@ -21,7 +21,8 @@ from ninetyfive.errors import StoreError
 from ninetyfive.schema import LOGGED, dtype
 from ninetyfive.serve.log import RequestLog
 from ninetyfive.supervise import rotation
-from ninetyfive.supervise.rotation import SpanAbout, about, expired, remove_expired, rotate, spans, turn
+from ninetyfive.sources.log_spans import SpanAbout
+from ninetyfive.supervise.rotation import about, expired, remove_expired, rotate, spans, turn
 
 
 def write(folder: Path, numbers: range, worker: str = "w1", **changes: object) -> Path:

@@ -10,6 +10,7 @@ from ninetyfive.progress import Reporter
 from ninetyfive.schema import Schema
 from ninetyfive.settings import Settings
 from ninetyfive.sources.discovery import FileFound
+from ninetyfive.sources.labels import LabelCounts
 from ninetyfive.sources.readers import SourceReader
 from ninetyfive.store.opening import Store
 from ninetyfive.system import Declaration, Model
@@ -41,3 +42,4 @@ class Prepared(Context):
     schema: Schema
     model: Model
     champion: str | None = None
+    labels: LabelCounts | None = None

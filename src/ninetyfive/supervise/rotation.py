@@ -29,30 +29,14 @@ from ninetyfive import clock
 from ninetyfive.errors import NinetyfiveError, StoreError
 from ninetyfive.schema import LOGGED, dtype
 from ninetyfive.serve.log import Record, decode
-from ninetyfive.serve.segments import CLOSED, OPEN, Damage, Kept, Segment
+from ninetyfive.serve.segments import CLOSED, OPEN, Damage, Segment
+from ninetyfive.sources.log_spans import ABOUT, SpanAbout
 from ninetyfive.store.failures import disk_errors, sync
 from ninetyfive.values import micros_of
 
 SPAN, DAMAGED = ".parquet", ".damaged"
-_ABOUT = b"ninetyfive.log"
 _ROWS = 16_384
 _DAY = 86_400_000_000
-
-
-class SpanAbout(msgspec.Struct, frozen=True):
-    """What a span says of itself: the `segment` it was made of (XXH3-128 of its bytes), how many `records` it holds.
-
-    `first` and `last`: when the earliest and the latest of its requests came, µs UTC. `lost` records and `lost_bytes`
-    could not be read. `policy` names the columns that are not what was sent: "hash" or "drop".
-    """
-
-    segment: str
-    records: int
-    first: int
-    last: int
-    lost: int = 0
-    lost_bytes: int = 0
-    policy: dict[str, Kept] = {}
 
 
 class Rotated(msgspec.Struct, frozen=True):
@@ -104,7 +88,7 @@ def about(span: Path) -> SpanAbout | None:
     """What a span says of itself; None where it is no span of a log, or not a whole one."""
     try:
         metadata = pq.read_metadata(span).metadata or {}
-        return msgspec.json.decode(metadata[_ABOUT], type=SpanAbout)
+        return msgspec.json.decode(metadata[ABOUT], type=SpanAbout)
     except (OSError, pa.ArrowException, KeyError, msgspec.MsgspecError):
         return None
 
@@ -189,7 +173,7 @@ def _stream(segment: Segment, digest: str, stream: Any, where: str) -> SpanAbout
                 writer.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
         damage: Damage = segment.damage
         known = SpanAbout(digest, count, first, last, damage.records + unread, damage.bytes, policy)
-        writer.add_key_value_metadata({_ABOUT: msgspec.json.encode(known)})
+        writer.add_key_value_metadata({ABOUT: msgspec.json.encode(known)})
     return known if count else None
 
 

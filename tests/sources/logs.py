@@ -1,0 +1,44 @@
+"""A request log with made-up trips, as a service would have written it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from ninetyfive.schema import logical_type
+from ninetyfive.serve.log import Record, RequestLog
+from ninetyfive.serve.messages import Log
+from ninetyfive.supervise.rotation import rotate
+
+LATER = ("tip", "fare", "trip")
+
+
+def request_id(trip: int) -> str:
+    """The id of the request for a trip."""
+    return f"{trip:032x}"
+
+
+def log_trips(folder: Path, trips: pl.DataFrame, worker: str = "w1", **changes: object) -> list[Path]:
+    """Log a request for each trip, made at its time, in `folder`; the spans that are new."""
+    requests = trips.drop(LATER)
+    columns = {name: logical_type(kind) or "opaque" for name, kind in requests.schema.items()}
+    config = Log(folder=str(folder), **changes)  # type: ignore[arg-type]
+    before = set(folder.glob("*.parquet"))
+    log = RequestLog(config, worker, columns)
+    rows = requests.with_columns(pl.col("at").to_physical()).rows()
+    log.append(
+        [
+            Record(request_id(trip), row[0], None, None, row, 7, 0.5, "a" * 64, None, "model", 0.0)
+            for trip, row in zip(trips["trip"], rows, strict=True)
+        ]
+    )
+    log.close()
+    _, errors = rotate(folder)
+    assert not errors
+    return sorted(set(folder.glob("*.parquet")) - before)
+
+
+def labels_of(trips: pl.DataFrame, *more: str) -> pl.DataFrame:
+    """The labels of trips: `request_id`, `tip` and more."""
+    return trips.select(pl.col("trip").map_elements(request_id, pl.String).alias("request_id"), "tip", *more)
