@@ -1,0 +1,299 @@
+"""One request's rows, answered: from the table, from the cache, by the model, or as declared; and logged.
+
+    row ─ check ─▶ key, fingerprint ─ decide ─┬─ table    same fingerprint, or a static service that may be stale
+                                              ├─ default  outside the schema, or missing, where an answer is declared
+                                              └─ model    here if it is cheap, in a thread if it is dear (`batching`)
+
+The rule: a request is answered whole, by one release and one table, or not at all; what is answered is logged first.
+What does not belong here: HTTP (`app`), forms of requests (`tensorflow`, `inference`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+import xxhash
+
+from ninetyfive.errors import FeatureError, NinetyfiveError, StoreError
+from ninetyfive.serve.batching import Batching
+from ninetyfive.serve.counters import PLACES, Counters
+from ninetyfive.serve.loaded import Answer, Loaded
+from ninetyfive.serve.log import Record, RequestLog
+from ninetyfive.serve.messages import Limits, Policy
+from ninetyfive.serve.rows import Fault, Outside, Row
+
+_RECENT = 64
+"""How many rows are remembered, to warm up what is loaded next."""
+_INLINE_SECONDS = 0.005
+"""How long cheap rows of one request may take where they are asked; more of them go to the thread."""
+_STALE, _MISSING, _OUTSIDE, _UNANSWERED = (
+    PLACES[f"rows.{word}"] for word in ("stale", "missing", "outside", "unanswered")
+)
+_SOURCES = {word: PLACES[f"rows.{word}"] for word in ("table", "cache", "model", "default")}
+_LOGGED, _LOG_FAILED = PLACES["log.records"], PLACES["log.failures"]
+_pack = msgspec.msgpack.Encoder().encode
+_hash = xxhash.xxh3_64_intdigest
+
+
+class Entry(NamedTuple):
+    """What the table holds of an entity: the fingerprint of what its answer was computed from, and the answer."""
+
+    fingerprint: int
+    answer: Answer
+
+
+class Decision(NamedTuple):
+    """What becomes of a row: `act` is "table", "compute", "missing", "changed" or "old", and whether it is stale."""
+
+    act: str
+    stale: bool = False
+
+
+def decide(policy: Policy, entry: Entry | None, fingerprint: int, *, old: bool) -> Decision:
+    """Where a row's answer comes from; `old`: the table is older than it may be.
+
+    >>> decide(Policy(paradigm="hybrid"), Entry(7, 0.5), 7, old=False)
+    Decision(act='table', stale=False)
+    >>> decide(Policy(paradigm="hybrid"), Entry(7, 0.5), 8, old=False)
+    Decision(act='compute', stale=False)
+    >>> decide(Policy(paradigm="static"), Entry(7, 0.5), 8, old=False)
+    Decision(act='table', stale=True)
+    >>> decide(Policy(paradigm="static", on_change="refuse"), Entry(7, 0.5), 8, old=False)
+    Decision(act='changed', stale=False)
+    >>> decide(Policy(paradigm="static"), None, 8, old=False)
+    Decision(act='missing', stale=False)
+    >>> decide(Policy(paradigm="static"), Entry(7, 0.5), 7, old=True)
+    Decision(act='old', stale=False)
+    """
+    if policy.paradigm == "dynamic":
+        return _COMPUTE
+    if policy.paradigm == "hybrid":
+        return _TABLE if entry is not None and entry.fingerprint == fingerprint and not old else _COMPUTE
+    if old:
+        return _OLD
+    if entry is None:
+        return _MISSED
+    if entry.fingerprint == fingerprint:
+        return _TABLE
+    return _CHANGED if policy.on_change == "refuse" else _STALE_TABLE
+
+
+_COMPUTE, _TABLE, _OLD = Decision("compute"), Decision("table"), Decision("old")
+_MISSED, _CHANGED, _STALE_TABLE = Decision("missing"), Decision("changed"), Decision("table", stale=True)
+
+
+class Answered(NamedTuple):
+    """A request that is answered and logged: its id, what answered, the answers, the source of each, how many stale."""
+
+    id: str
+    loaded: Loaded
+    answers: list[Answer]
+    sources: list[str]
+    stale: int
+
+
+class _Look(NamedTuple):
+    """A row as far as it is known without the model."""
+
+    row: Row | None
+    key: bytes | None
+    fingerprint: int
+    packed: bytes
+    answer: Answer
+    source: str
+    stale: bool = False
+
+
+class Answering:
+    """Answers requests by what is `live`, which may be replaced at any time between two of them."""
+
+    def __init__(self, live: Loaded, limits: Limits, counters: Counters, log: RequestLog | None, prefix: str) -> None:
+        self.live = live
+        self.limits = limits
+        self.counters = counters
+        self.log = log
+        self.log_failed = False
+        self.batching = Batching(limits, counters)
+        self.recent: deque[Row] = deque(maxlen=_RECENT)
+        self._cache: OrderedDict[bytes, Answer] = OrderedDict()
+        self._prefix = prefix
+        self._number = 0
+
+    def flip(self, loaded: Loaded) -> None:
+        """Answer by `loaded` from now on; what is under way is finished by what it began with."""
+        self.live = loaded
+        self._cache = OrderedDict()
+
+    def too_old(self, loaded: Loaded) -> bool:
+        """Whether the table is older than the policy lets it be."""
+        age = loaded.policy.max_age
+        return age is not None and loaded.table is not None and time.time() - loaded.as_of_seconds > age
+
+    async def answer(
+        self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], deadline: float, client_id: str | None = None
+    ) -> Answered:
+        """Answer the structs `given`, each at its path of `roots`; `Fault` says why not, and then nothing is logged."""
+        cpu = time.thread_time()
+        looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
+        wanted = [place for place, look in enumerate(looks) if not look.source]
+        computed: list[Answer] = []
+        if wanted:
+            rows = [looks[place].row or {} for place in wanted]
+            if not loaded.dear and len(rows) * loaded.seconds <= _INLINE_SECONDS:
+                try:
+                    computed = loaded.compute(rows)
+                except NinetyfiveError as error:
+                    raise self._not_computed(loaded, error, rows, [roots[place] for place in wanted]) from error
+            else:
+                computed = await self._in_thread(loaded, rows, [roots[place] for place in wanted], deadline)
+        answers = [look.answer for look in looks]
+        sources = [look.source or "model" for look in looks]
+        for place, answer in zip(wanted, computed, strict=True):
+            answers[place] = answer
+            if loaded.policy.cache:
+                self._remember(loaded, looks[place].packed, answer)
+        self._number += 1
+        stale = sum(look.stale for look in looks)
+        answered = Answered(f"{self._prefix}{self._number:010x}", loaded, answers, sources, stale)
+        return await self._finish(answered, looks, client_id, time.thread_time() - cpu)
+
+    async def entity(self, loaded: Loaded, key: bytes, client_id: str | None) -> Answered | None:
+        """What the table says of an entity alone; None where it holds nothing of it, or is too old."""
+        cpu = time.thread_time()
+        entry = None if loaded.table is None or self.too_old(loaded) else self._entry(loaded, key)
+        if entry is None:
+            return None
+        self._number += 1
+        answered = Answered(f"{self._prefix}{self._number:010x}", loaded, [entry.answer], ["table"], 0)
+        look = _Look(None, key, entry.fingerprint, b"", entry.answer, "table")
+        return await self._finish(answered, [look], client_id, time.thread_time() - cpu)
+
+    async def _in_thread(
+        self, loaded: Loaded, rows: Sequence[Row], roots: Sequence[str], deadline: float
+    ) -> list[Answer]:
+        try:
+            return await self.batching.submit(loaded, rows, deadline)
+        except NinetyfiveError as error:
+            raise self._not_computed(loaded, error, rows, roots) from error
+
+    def _look(self, loaded: Loaded, struct: Any, root: str) -> _Look:
+        row = loaded.rows.check(struct, root)
+        policy = loaded.policy
+        if isinstance(row, Outside):
+            self.counters.add(_OUTSIDE)
+            if policy.on_outside == 422:
+                raise row.fault
+            return _Look(None, None, 0, b"", loaded.default(policy.on_outside), "default")
+        self.recent.append(row)
+        packed = _pack(loaded.inputs(row))
+        fingerprint, key = _hash(packed), loaded.key(row)
+        if policy.paradigm == "dynamic":
+            return _Look(row, key, fingerprint, packed, None, "")
+        entry = None if loaded.table is None or key is None else self._entry(loaded, key)
+        act, stale = decide(policy, entry, fingerprint, old=self.too_old(loaded))
+        if act == "table":
+            if stale:
+                self.counters.add(_STALE)
+            assert entry is not None
+            return _Look(row, key, fingerprint, packed, entry.answer, "table", stale)
+        if act == "compute":
+            if entry is None:
+                self.counters.add(_MISSING)
+            if packed in self._cache:
+                self._cache.move_to_end(packed)
+                return _Look(row, key, fingerprint, packed, self._cache[packed], "cache")
+            return _Look(row, key, fingerprint, packed, None, "")
+        return self._without(loaded, act, root, _Look(row, key, fingerprint, packed, None, ""))
+
+    def _without(self, loaded: Loaded, act: str, root: str, look: _Look) -> _Look:
+        """What a static service does where its table does not answer."""
+        if act == "old" or loaded.table is None:
+            words = "the table is too old to answer" if act == "old" else "there is no table to answer from"
+            raise Fault(HTTPStatus.SERVICE_UNAVAILABLE, "", words, retry=60)
+        if act == "changed":
+            words = "the table was computed from other values of this entity's features"
+            raise Fault(HTTPStatus.CONFLICT, root, words)
+        self.counters.add(_MISSING)
+        if loaded.policy.on_missing == 404:
+            raise Fault(HTTPStatus.NOT_FOUND, root, "the table does not hold this entity")
+        return look._replace(answer=loaded.default(loaded.policy.on_missing), source="default")
+
+    def _entry(self, loaded: Loaded, key: bytes) -> Entry | None:
+        assert loaded.table is not None
+        found = loaded.table.get(key)
+        if found is None:
+            return None
+        fingerprint, values = found
+        if values[0] != values[0]:
+            return Entry(fingerprint, None)
+        return Entry(fingerprint, values if loaded.classes else values[0])
+
+    def _remember(self, loaded: Loaded, packed: bytes, answer: Answer) -> None:
+        if loaded is not self.live:
+            return
+        self._cache[packed] = answer
+        while len(self._cache) > loaded.policy.cache:
+            self._cache.popitem(last=False)
+
+    async def _finish(self, answered: Answered, looks: Sequence[_Look], client_id: str | None, cpu: float) -> Answered:
+        """Log, count, and give it back."""
+        counters = self.counters
+        for source in answered.sources:
+            counters.add(_SOURCES[source])
+        if None in answered.answers:
+            counters.add(_UNANSWERED, answered.answers.count(None))
+        if self.log is not None:
+            records = self._records(answered, looks, client_id, cpu)
+            if records:
+                try:
+                    self.log.append(records)
+                    await self.log.settle()
+                except StoreError as error:
+                    counters.add(_LOG_FAILED)
+                    self.log_failed = True
+                    words = "the request log cannot be written: come again later"
+                    raise Fault(HTTPStatus.SERVICE_UNAVAILABLE, "", words, retry=5) from error
+                self.log_failed = False
+                counters.add(_LOGGED, len(records))
+        return answered
+
+    def _records(self, answered: Answered, looks: Sequence[_Look], client_id: str | None, cpu: float) -> list[Record]:
+        loaded, now, rows = answered.loaded, time.time_ns() // 1000, len(looks)
+        assert self.log is not None
+        nothing = (None,) * len(loaded.schema.columns)
+        records = []
+        for place, look in enumerate(looks):
+            if not self.log.keeps(look.key):
+                continue
+            records.append(
+                Record(
+                    answered.id if rows == 1 else f"{answered.id}-{place}",
+                    now,
+                    client_id,
+                    look.key,
+                    loaded.cells(look.row) if look.row is not None else nothing,
+                    look.fingerprint,
+                    answered.answers[place],
+                    loaded.live.release,
+                    loaded.live.table,
+                    answered.sources[place],
+                    cpu / rows,
+                )
+            )
+        return records
+
+    def _not_computed(self, loaded: Loaded, error: NinetyfiveError, rows: Sequence[Row], roots: Sequence[str]) -> Fault:
+        """The fault for rows that could not be computed: 422 names the row whose integer left 64 bits, else 500."""
+        if isinstance(error, FeatureError):
+            for row, root in zip(rows, roots, strict=True):
+                try:
+                    loaded.model_inputs(row)
+                except FeatureError as found:
+                    words = f"{found.where}: expected {found.expected}, got {found.got}"
+                    return Fault(HTTPStatus.UNPROCESSABLE_ENTITY, root, words)
+        return Fault(HTTPStatus.INTERNAL_SERVER_ERROR, "", "the model gave no answer")

@@ -1,0 +1,150 @@
+"""Connections with limits: what uvicorn leaves open for ever is cut here.
+
+    made ─ headers (bytes, number, seconds) ─ body (seconds) ─ answer ─ kept alive (seconds) ─▶ closed
+
+The rule: one sweep a half second looks at all connections, so a request costs no timer. A client that is slow to send
+or to read is cut, and told why where that is still possible.
+What does not belong here: the size of a body, which the application counts (`app`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from ninetyfive.serve.messages import Limits
+
+SWEEP = 0.5
+"""Seconds between two looks at all connections."""
+_URL_BYTES = 8 * 2**10
+_READING, _BODY, _ANSWERING, _IDLE = "headers", "body", "answering", "idle"
+
+
+class _TooLarge(Exception):
+    """A head that is larger than it may be."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, with `limits` on what a client may send and how slowly; `limits` is set by `limited`."""
+
+    limits = Limits()
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.phase = _READING
+        self.since = time.monotonic()
+        self._refusal = 400
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take it, or say 503 at once where there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            self._refuse(503, "too many connections")
+
+    def on_message_begin(self) -> None:
+        """A new request: its head is counted from here."""
+        super().on_message_begin()
+        if self.phase == _IDLE:
+            self.phase = _READING
+            self.since = time.monotonic()
+        self._header_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the URL."""
+        super().on_url(url)
+        if len(self.url) > _URL_BYTES:
+            self._refusal = 414
+            raise _TooLarge
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        self._header_bytes += len(name) + len(value) + 4
+        if len(self.headers) >= self.limits.headers or self._header_bytes > self.limits.header_bytes:
+            self._refusal = 431
+            raise _TooLarge
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self.phase = _BODY
+        self.since = time.monotonic()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The whole request is there."""
+        self.phase = _ANSWERING
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is given to the transport; idle ends by the sweep, not by a timer each."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self.since = time.monotonic()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self.phase = _ANSWERING
+            self._start_asgi_task(cycle, app)
+        elif self.phase == _ANSWERING:
+            self.phase = _IDLE
+
+    def send_400_response(self, msg: str) -> None:
+        """What could not be parsed, or was too large."""
+        words = {414: "the URL is too long", 431: "the headers are too large"}.get(self._refusal, msg)
+        self._refuse(self._refusal, words)
+
+    def sweep(self, now: float) -> None:
+        """Close it where its client is slow: to send (408), to read, or to say anything at all."""
+        spent = now - self.since
+        if self.transport.is_closing():
+            if spent > self.limits.idle:
+                self.transport.abort()
+        elif self.phase == _READING and spent > self.limits.receive_headers:
+            self._refuse(408, "the head of the request took too long")
+        elif self.phase == _BODY and spent > self.limits.receive_body:
+            if self.cycle is not None and self.cycle.response_started:
+                self.transport.abort()
+            else:
+                self._refuse(408, "the body of the request took too long")
+        elif self.phase == _IDLE and spent > self.limits.idle:
+            self.transport.close()
+        elif self.phase == _ANSWERING and self.transport.get_write_buffer_size() and spent > self.limits.idle:
+            self.transport.abort()
+
+    def _refuse(self, status: int, words: str) -> None:
+        if self.transport.is_closing():
+            return
+        body = b'{"error":"' + words.encode() + b'"}'
+        retry = b"retry-after: 1\r\n" if status == 503 else b""
+        self.transport.write(
+            STATUS_LINE[status]
+            + b"content-type: application/json\r\nconnection: close\r\n"
+            + retry
+            + b"content-length: "
+            + str(len(body)).encode()
+            + b"\r\n\r\n"
+            + body
+        )
+        self.transport.close()
+        self.since = time.monotonic()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+
+def limited(limits: Limits) -> type[Connection]:
+    """The connections of a server with these limits."""
+    return type("LimitedConnection", (Connection,), {"limits": limits})

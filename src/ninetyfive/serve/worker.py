@@ -1,0 +1,297 @@
+"""One worker process: loads, listens, answers, flips when it is told to, and drains.
+
+    config ─ load and prove ─▶ listen ─▶ Ready ─▶ … Load ─▶ Loaded ─ Flip ─▶ Flipped … Drain ─▶ Drained, exit 0
+
+The rule: a worker that cannot answer its golden requests never listens; one that answers keeps on answering, whatever
+else goes wrong. What does not belong here: which release it should be (`supervise`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import resource
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import uvicorn
+
+from ninetyfive.errors import NinetyfiveError
+from ninetyfive.serve import messages
+from ninetyfive.serve.answering import Answering
+from ninetyfive.serve.app import App
+from ninetyfive.serve.connections import SWEEP, Connection, limited
+from ninetyfive.serve.counters import PLACES, Counters
+from ninetyfive.serve.loaded import Loaded
+from ninetyfive.serve.log import RequestLog
+from ninetyfive.serve.messages import Live, Order, Report, WorkerConfig
+
+_BACKLOG = 1024
+_FILES = 65_536
+_PAGE = resource.getpagesize()
+
+
+class Worker:
+    """A worker that is loaded; `run` listens until it is told to drain, or its supervisor is gone."""
+
+    def __init__(self, config: WorkerConfig, loaded: Loaded) -> None:
+        self.config = config
+        self.counters = Counters(config.counters)
+        log = config.log
+        self.log = RequestLog(log, config.name, loaded.schema.types) if log is not None and log.mode != "off" else None
+        prefix = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(5)}"
+        self.answering = Answering(loaded, config.limits, self.counters, self.log, prefix)
+        self.app = App(config, self.answering)
+        self._beside: dict[int, Loaded] = {}
+        self._control: asyncio.StreamWriter | None = None
+        self._drain: asyncio.Event = asyncio.Event()
+        self._settle = 0.0
+        self._state = messages.State()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, control: socket.socket | None) -> None:
+        """Serve until drained."""
+        config = self.config
+        sock = _listening(config)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                self.app,
+                http=limited(config.limits),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                date_header=False,
+                server_header=False,
+                backlog=_BACKLOG,
+                ssl_certfile=config.tls_cert,
+                ssl_keyfile=config.tls_key,
+            )
+        )
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        self.app.pressure = lambda: len(server.server_state.tasks)
+        await server.startup(sockets=[sock])
+        self.app.ready = True
+        self._set_states()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._drain.set)
+        if control is None:
+            loop.add_signal_handler(signal.SIGINT, self._drain.set)
+        else:
+            self._keep(loop.create_task(self._obey(control)))
+        sweeping = loop.create_task(self._sweep(server))
+        await self._drain.wait()
+        await self._drained(server)
+        sweeping.cancel()
+        self.answering.batching.close()
+        if self.log is not None:
+            self.log.close()
+        self._say(messages.Drained())
+        if self._control is not None:
+            with contextlib.suppress(ConnectionError):
+                await self._control.drain()
+
+    async def _obey(self, control: socket.socket) -> None:
+        """Do what the supervisor says, until it says nothing more."""
+        reader, self._control = await asyncio.open_connection(sock=control, limit=2**24)
+        self._say(messages.Ready(self.answering.live.live.epoch, os.getpid(), _port(self.config)))
+        while line := await reader.readline():
+            self._do(messages.decode_order(line))
+        self._drain.set()
+
+    def _do(self, order: Order) -> None:
+        match order:
+            case messages.Load(live):
+                self._keep(asyncio.get_running_loop().create_task(self._load(live)))
+            case messages.Flip(epoch):
+                loaded = self._beside.pop(epoch, None)
+                if loaded is not None:
+                    self.answering.flip(loaded)
+                    self.counters.add(PLACES["swaps"])
+                    self._set_states()
+                self._say(messages.Flipped(self.answering.live.live.epoch))
+            case messages.Forget(epoch):
+                self._beside.pop(epoch, None)
+            case messages.Admit(access):
+                self.app.admit(access)
+            case messages.Rotate():
+                if self.log is not None:
+                    self.log.rotate()
+            case messages.Drain(settle):
+                self._settle = settle
+                self._drain.set()
+
+    async def _load(self, live: Live) -> None:
+        """Load and prove beside what answers; say `Loaded` or `Refused`."""
+        start = time.monotonic()
+        warm = list(self.answering.recent)
+        try:
+            loaded = await asyncio.to_thread(load, self.config, live, warm)
+        except NinetyfiveError as error:
+            self.counters.add(PLACES["swaps.refused"])
+            self._say(messages.Refused(live.epoch, error.as_dict()))
+            return
+        self._beside[live.epoch] = loaded
+        self._say(messages.Loaded(live.epoch, time.monotonic() - start))
+
+    async def _sweep(self, server: uvicorn.Server) -> None:
+        """Look at connections, the model's thread and the log, and keep the states of the counters."""
+        turn = 0
+        while True:
+            await asyncio.sleep(SWEEP)
+            now = time.monotonic()
+            for connection in list(server.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.sweep(now)
+            counters = self.counters
+            counters.set(PLACES["in_flight"], len(server.server_state.tasks))
+            counters.set(PLACES["connections"], len(server.server_state.connections))
+            counters.set(PLACES["queue"], self.answering.batching.waiting)
+            counters.set(PLACES["cpu_seconds"], time.process_time())
+            if turn % 10 == 0:
+                counters.set(PLACES["resident_bytes"], _resident())
+            turn += 1
+            self._judge()
+
+    def _judge(self) -> None:
+        """Say what is not as it should be, where that has changed."""
+        loaded, reasons = self.answering.live, []
+        stuck = self.answering.batching.stuck > self.config.limits.hang
+        if stuck:
+            reasons.append("the model does not come back")
+        if loaded.policy.paradigm != "dynamic" and loaded.table is None:
+            reasons.append("there is no table")
+        if self.answering.too_old(loaded):
+            reasons.append("the table is too old")
+        if self.answering.log_failed:
+            reasons.append("the request log cannot be written")
+        state = messages.State(tuple(reasons), stuck)
+        if state != self._state:
+            self._state = state
+            self.app.degraded = state.degraded
+            self.counters.set(PLACES["degraded"], float(bool(reasons)))
+            self._say(state)
+        tableless = loaded.table is None or self.answering.too_old(loaded)
+        unable = stuck or (loaded.policy.paradigm == "static" and tableless)
+        self.app.ready = not unable and not self._drain.is_set()
+        self.counters.set(PLACES["ready"], float(self.app.ready))
+
+    def _set_states(self) -> None:
+        loaded, counters = self.answering.live, self.counters
+        counters.set(PLACES["epoch"], loaded.live.epoch)
+        counters.set(PLACES["release.number"], loaded.live.number)
+        counters.set(PLACES["release.created"], loaded.created)
+        counters.set(PLACES["table.as_of"], loaded.as_of_seconds)
+        counters.set(PLACES["ready"], float(self.app.ready))
+        counters.set(PLACES["started"], time.time())
+        counters.set(PLACES["resident_bytes"], _resident())
+
+    async def _drained(self, server: uvicorn.Server) -> None:
+        """Be unready, then stop accepting, then let every connection end by its next answer, or by having none."""
+        self.app.ready = False
+        self.counters.set(PLACES["ready"], 0.0)
+        self.app.draining = True
+        await asyncio.sleep(self._settle)
+        for one in server.servers:
+            one.close()
+        state, end = server.server_state, time.monotonic() + self.config.limits.drain
+        quiet = time.monotonic() + _QUIET
+        while time.monotonic() < end and (state.connections or state.tasks):
+            for connection in list(state.connections):
+                if time.monotonic() > quiet and isinstance(connection, Connection) and connection.phase == "idle":
+                    connection.transport.close()
+            await asyncio.sleep(0.02)
+        for connection in list(state.connections):
+            connection.transport.abort()
+
+    def _say(self, report: Report) -> None:
+        if self._control is not None and not self._control.is_closing():
+            self._control.write(messages.encode(report) + b"\n")
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+_QUIET = 2.0
+"""Seconds of a drain for which a connection that says nothing is kept: its client may just be sending."""
+
+
+def load(config: WorkerConfig, live: Live, warm: Sequence[dict[str, object]] = ()) -> Loaded:
+    """Open what shall be live, and hold it to its golden requests; what is wrong with it is raised."""
+    loaded = Loaded(live, config.policy, config.system)
+    loaded.prove(warm)
+    return loaded
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run a worker: the words are the file of its config, and `--control` with an inherited socket's descriptor."""
+    given = list(sys.argv[1:] if words is None else words)
+    control = None
+    if "--control" in given:
+        place = given.index("--control")
+        control = socket.socket(fileno=int(given[place + 1]))
+        del given[place : place + 2]
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's to answer
+    if len(given) != 1:
+        sys.exit("usage: python -m ninetyfive.serve CONFIG.json [--control FD]")
+    config = msgspec.json.decode(Path(given[0]).read_bytes(), type=WorkerConfig)
+    try:
+        loaded = load(config, config.live)
+    except NinetyfiveError as error:
+        if control is not None:
+            control.sendall(messages.encode(messages.Refused(config.live.epoch, error.as_dict())) + b"\n")
+        sys.exit(f"{config.name}: {error}")
+    _prepare()
+    uvicorn_loop = uvicorn.Config(lambda: None, loop="uvloop").get_loop_factory()
+    with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
+        runner.run(_run(config, loaded, control))
+    sys.stderr.flush()
+    os._exit(0)  # a call of the model that never ends must not keep the process
+
+
+async def _run(config: WorkerConfig, loaded: Loaded, control: socket.socket | None) -> None:
+    await Worker(config, loaded).run(control)
+
+
+def _prepare() -> None:
+    """What a server wants of its process: many files, few collections, short turns of the threads."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    sys.setswitchinterval(0.001)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def _listening(config: WorkerConfig) -> socket.socket:
+    if config.listen_fd is not None:
+        return socket.socket(fileno=config.listen_fd)
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((config.host, config.port))
+    return sock
+
+
+def _port(config: WorkerConfig) -> int:
+    return config.port
+
+
+def _resident() -> float:
+    try:
+        return float(int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE)
+    except OSError:
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
