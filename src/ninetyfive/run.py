@@ -21,7 +21,7 @@ from ninetyfive.errors import DeclarationError, UsageError
 from ninetyfive.hashing import content_hash
 from ninetyfive.pipeline import Event, Step, ending, from_step, run_steps
 from ninetyfive.sources.discovery import discover
-from ninetyfive.sources.labels import hashed_columns, join_labels
+from ninetyfive.sources.labels import hashed_columns, join_labels, rowless
 from ninetyfive.sources.readers import reader_of
 from ninetyfive.steps import clashes
 from ninetyfive.steps.analyze import analyze
@@ -109,18 +109,19 @@ def _prepare(context: Context) -> Prepared:
         raise DeclarationError(
             f"system {system.name!r}", expected="a model", got="none", do="write a function below @system.model(...)"
         )
-    folder, labels = str(context.settings.folder), None
+    folder = str(context.settings.folder)
+    shared = {field.name: getattr(context, field.name) for field in fields(Context)}
     files = discover(system.source, folder)
     reader = reader_of(system.source)
     if system.source.kind == "request_log":
-        files, reader, labels = join_labels(system.source, files, folder)
+        shared["rowless"] = rowless(files)
+        files, reader, shared["labels"] = join_labels(system.source, files, folder)
         check_labels(system, reader.label_columns, hashed_columns(files))
     schema, text = schema_in_force(context, files, reader)
     check_declared(system, schema)
     if text is not None:
         keep_schema(context, text)
-    shared = {field.name: getattr(context, field.name) for field in fields(Context)}
-    return Prepared(**shared, files=files, reader=reader, schema=schema, model=system.declared_model, labels=labels)
+    return Prepared(**shared, files=files, reader=reader, schema=schema, model=system.declared_model)
 
 
 def _inputs_key(context: Prepared) -> str:
@@ -167,6 +168,7 @@ def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str
         "passed": outputs["gate"]["passed"],
         "notices": [
             *([str(context.labels)] if context.labels else []),
+            *[f"{context.rowless:,} records of the request log have no row, and are left out"] * bool(context.rowless),
             *outputs["ingest"]["notices"],
             *findings,
             *outputs["train"]["notices"],

@@ -11,6 +11,7 @@ from ninetyfive.serve.log import Record, RequestLog
 from ninetyfive.serve.messages import Log
 from ninetyfive.supervise.rotation import rotate
 
+COLUMNS = {"at": "timestamp", "zone": "string", "distance": "number"}
 LATER = ("tip", "fare", "trip")
 
 
@@ -19,18 +20,22 @@ def request_id(trip: int) -> str:
     return f"{trip:032x}"
 
 
-def log_trips(folder: Path, trips: pl.DataFrame, worker: str = "w1", **changes: object) -> list[Path]:
+def log_trips(
+    folder: Path, trips: pl.DataFrame, worker: str = "w1", later: tuple[str, ...] = LATER, **changes: object
+) -> list[Path]:
     """Log a request for each trip, made at its time, in `folder`; the spans that are new."""
-    requests = trips.drop(LATER)
-    columns = {name: logical_type(kind) or "opaque" for name, kind in requests.schema.items()}
+    requests = trips.drop(later)
+    columns = {name: logical_type(kind) or COLUMNS[name] for name, kind in requests.schema.items()}
+    release = str(changes.pop("release", "a" * 64))
     config = Log(folder=str(folder), **changes)  # type: ignore[arg-type]
     before = set(folder.glob("*.parquet"))
     log = RequestLog(config, worker, columns)
-    rows = requests.with_columns(pl.col("at").to_physical()).rows()
+    rows = requests.with_columns(pl.col("at").cast(pl.Datetime("us")).to_physical()).rows()
+    times = trips["at"].cast(pl.Datetime("us")).to_physical()
     log.append(
         [
-            Record(request_id(trip), row[0], None, None, row, 7, 0.5, "a" * 64, None, "model", 0.0)
-            for trip, row in zip(trips["trip"], rows, strict=True)
+            Record(request_id(trip), at or 0, None, None, row, 7, 0.5, release, None, "model", 0.0)
+            for trip, at, row in zip(trips["trip"], times, rows, strict=True)
         ]
     )
     log.close()

@@ -15,7 +15,7 @@ from ninetyfive import col
 from ninetyfive.errors import DeclarationError, SourceError, UsageError
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.files import Source
-from ninetyfive.sources.labels import LabelCounts, hashed_columns, join_labels
+from ninetyfive.sources.labels import LabelCounts, hashed_columns, join_labels, rowless
 from ninetyfive.sources.readers import reader_of
 
 Trips = Callable[..., pl.DataFrame]
@@ -36,6 +36,11 @@ def log(tmp_path: Path, trips: Trips) -> Path:
     log_trips(tmp_path / "log", trips(40))
     log_trips(tmp_path / "log", trips(20, 40))
     return tmp_path / "log"
+
+
+def without_rows(trips: pl.DataFrame) -> pl.DataFrame:
+    """The trips as requests of which nothing is known."""
+    return trips.with_columns(pl.lit(None).alias(name) for name in ("at", "zone", "distance"))
 
 
 class TestRows:
@@ -69,6 +74,28 @@ class TestRows:
             (frame,) = reader.read(files[0].part, columns=columns)
             assert frame.columns == expected
 
+    def test_records_without_a_row_are_left_out_and_counted(self, tmp_path: Path, trips: Trips) -> None:
+        rows = trips(40)
+        nothing = rows.filter(pl.col("trip") % 3 == 0)
+        held = rows.with_columns(
+            pl.when(pl.col("trip") % 3 > 0).then(pl.col(name)).alias(name) for name in ("at", "zone", "distance")
+        )
+        log_trips(tmp_path / "log", held)
+        log_trips(tmp_path / "log", without_rows(trips(9, 40)))
+        path = tmp_path / "labels.parquet"
+        labels_of(rows).write_parquet(path)
+        source = nf.request_log(tmp_path / "log", labels=path)
+        files = discover(source)
+        assert rowless(files) == nothing.height + 9
+        found, _, counts = joined(source)
+        assert found["request_id"].to_list() == [request_id(trip) for trip in range(40) if trip % 3]
+        assert counts is not None
+        assert (counts.joined, counts.waiting) == (26, 14)
+        assert {reader_of(source).count(file.part) for file in files} == {None}
+        log_trips(tmp_path / "empty", without_rows(trips(9)))
+        with pytest.raises(SourceError, match="expected requests with their rows, got none"):
+            joined(nf.request_log(tmp_path / "empty"))
+
     def test_another_parquet_file_is_no_log(self, tmp_path: Path) -> None:
         pl.DataFrame({"request_id": ["a"]}).write_parquet(tmp_path / "a.parquet")
         source = nf.request_log(tmp_path)
@@ -93,7 +120,7 @@ class TestLabels:
         expected = known["tip"].to_list()
         expected[1], expected[2] = 99.0, None
         assert rows["tip"].to_list() == expected + [None] * 30
-        assert "1 of requests that are not in the log (yet)" in str(counts)
+        assert "1 of requests of which the log has no row (yet)" in str(counts)
 
     @pytest.mark.parametrize("ending", ["csv", "jsonl"])
     def test_of_text_types_are_seen_or_given(self, log: Path, tmp_path: Path, ending: str) -> None:
@@ -204,10 +231,12 @@ class TestRuns:
         log_trips(project.folder / "log", rows.head(700))
         log_trips(project.folder / "log", rows.tail(500))
         path = project.folder / "labels.parquet"
+        log_trips(project.folder / "log", without_rows(trips(10, 5_000)))
         labels_of(rows, "fare").head(1000).write_parquet(path)
         on_log(project)
         first = project.run()
         assert first["rows"]["unlabelled"] == 200
+        assert "10 records of the request log have no row, and are left out" in first["notices"]
         assert any("1,000 labels: 1,000 joined to a request" in notice for notice in first["notices"])
         assert project.done(project.run()) == []
         labels_of(rows, "fare").write_parquet(path)

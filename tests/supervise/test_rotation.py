@@ -20,8 +20,8 @@ from tests.store.test_faults import MAY_MOUNT, fill, mount
 from ninetyfive.errors import StoreError
 from ninetyfive.schema import LOGGED, dtype
 from ninetyfive.serve.log import RequestLog
-from ninetyfive.supervise import rotation
 from ninetyfive.sources.log_spans import SpanAbout
+from ninetyfive.supervise import rotation
 from ninetyfive.supervise.rotation import about, expired, remove_expired, rotate, spans, turn
 
 

@@ -21,13 +21,13 @@ from ninetyfive.inference import Guess, agree
 from ninetyfive.parsing import parse
 from ninetyfive.reducers.type_guess import TypeGuess
 from ninetyfive.schema import LOGGED
-from ninetyfive.sources import parquet_files
 from ninetyfive.sources.discovery import FileFound, discover, frame_hash
 from ninetyfive.sources.files import Source
 from ninetyfive.sources.log_spans import ID, RequestLogReader, about
 from ninetyfive.sources.readers import SourceReader, reader_of
 
 _HASH = "__hash"
+_NOTHING = pl.DataFrame(schema={ID: pl.String})
 
 
 class LabelCounts(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class LabelCounts(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         told = (
             (self.joined, "joined to a request"),
-            (self.waiting, "of requests that are not in the log (yet)"),
+            (self.waiting, "of requests of which the log has no row (yet)"),
             (self.repeated, "repeated"),
             (self.replaced, "replaced by a later one of the same request"),
             (self.quarantined, "without an id, or with a value that is none"),
@@ -60,25 +60,35 @@ def join_labels(
 ) -> tuple[tuple[FileFound, ...], RequestLogReader, LabelCounts | None]:
     """The spans of a request log with the labels that are known now, their reader, and what became of the labels.
 
-    A span is named by its content and its own labels. Without `labels=` the files are as they were. Labels without a
-    `request_id`, or with a column that the log has too, raise `SourceError`.
+    A span is named by its content and its own labels. Without `labels=` the files are as they were. Spans without any
+    row are left out. No span with rows, labels without a `request_id`, or with a column that the log has too, raise
+    `SourceError`.
     """
+    files = [file for file in files if (known := about(file.part)).records > known.rowless]
+    if not files:
+        do = "let the service be asked with rows, or name another log"
+        raise SourceError(str(source), expected="requests with their rows", got="none", do=do)
     if source.labels is None:
         return tuple(files), RequestLogReader(), None
-    known, repeated, replaced, quarantined = _read(source.labels, folder)
-    _check(source.labels, known.columns, files)
-    reader = RequestLogReader(frame_hash(known), known)
+    labels, repeated, replaced, quarantined = _read(source.labels, folder)
+    _check(source.labels, labels.columns, files)
+    reader = RequestLogReader(frame_hash(labels), labels)
     found, joined = [], 0
     for file in files:
-        rows = pl.concat(parquet_files.read(file.part, 0, None, (ID,))).join(
-            known.with_columns(pl.lit(value=True).alias(_HASH)), on=ID, how="left", maintain_order="left"
-        )
+        ids = pl.concat([_NOTHING, *RequestLogReader().read(file.part, columns=(ID,))])
+        there = labels.with_columns(pl.lit(value=True).alias(_HASH))
+        rows = ids.join(there, on=ID, how="left", maintain_order="left")
         joined += int(rows[_HASH].fill_null(value=False).sum())
         own = content_hash([file.sha256, frame_hash(rows.select(reader.label_columns))])
         found.append(replace(file, sha256=own, labels=reader.labels))
-    total = known.height + repeated + replaced + quarantined
-    counts = LabelCounts(total, joined, known.height - joined, repeated, replaced, quarantined)
+    total = labels.height + repeated + replaced + quarantined
+    counts = LabelCounts(total, joined, labels.height - joined, repeated, replaced, quarantined)
     return tuple(sorted(found, key=lambda file: file.sha256)), reader, counts
+
+
+def rowless(files: Sequence[FileFound]) -> int:
+    """How many records of the spans have no row, which are left out."""
+    return sum(about(file.part).rowless for file in files)
 
 
 def hashed_columns(files: Sequence[FileFound]) -> tuple[str, ...]:

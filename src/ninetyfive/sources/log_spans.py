@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -34,7 +35,8 @@ class SpanAbout(msgspec.Struct, frozen=True):
     """What a span says of itself: the `segment` it was made of (XXH3-128 of its bytes), how many `records` it holds.
 
     `first` and `last`: when the earliest and the latest of its requests came, µs UTC. `lost` records and `lost_bytes`
-    could not be read. `policy` names the columns that are not what was sent: "hash" or "drop".
+    could not be read. `policy` names the columns that are not what was sent: "hash" or "drop". `rowless` records hold
+    no row: an entity was asked for by its key, or what was sent broke the schema.
     """
 
     segment: str
@@ -44,6 +46,7 @@ class SpanAbout(msgspec.Struct, frozen=True):
     lost: int = 0
     lost_bytes: int = 0
     policy: dict[str, Literal["keep", "hash", "drop"]] = {}
+    rowless: int = 0
 
 
 def about(part: Part) -> SpanAbout:
@@ -77,14 +80,17 @@ class RequestLogReader:
         """The columns that are joined."""
         return () if self.known is None else tuple(name for name in self.known.columns if name != ID)
 
-    def count(self, part: Part) -> int:
-        """How many chunks the part has."""
-        return parquet_files.count(part)
+    def count(self, part: Part) -> int | None:
+        """How many chunks the part has; only reading tells where records have no row."""
+        return None if about(part).rowless else parquet_files.count(part)
 
     def read(
         self, part: Part, first: int = 0, last: int | None = None, columns: tuple[str, ...] | None = None
     ) -> Iterator[pl.DataFrame]:
-        """The chunks `first` to `last`, each row with what is known of its id, null where nothing is."""
+        """The chunks `first` to `last`, each row with what is known of its id, null where nothing is.
+
+        Records without a row are left out.
+        """
         if dict(part.options).get("labels", "") != self.labels:
             do = "run again"
             raise SourceError(part.url, expected="the labels that were found", got="others", do=do)
@@ -92,11 +98,22 @@ class RequestLogReader:
         more = [name for name in self.label_columns if columns is None or name in columns]
         if not rows and not more:
             rows = [ID]
-        for frame in parquet_files.read(part, first, last, tuple(dict.fromkeys((*rows, ID)))):
-            found = frame
+        for found in self._found(part, first, last, tuple(dict.fromkeys((*rows, ID)))):
+            frame = found
             if more and self.known is not None:
-                found = frame.join(self.known.select(ID, *more), on=ID, how="left", maintain_order="left")
-            yield found.select(*rows, *more)
+                frame = found.join(self.known.select(ID, *more), on=ID, how="left", maintain_order="left")
+            yield frame.select(*rows, *more)
+
+    @staticmethod
+    def _found(part: Part, first: int, last: int | None, columns: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+        if not about(part).rowless:
+            yield from parquet_files.read(part, first, last, columns)
+            return
+        whole = (
+            frame.filter(pl.any_horizontal(pl.exclude(*LOGGED).is_not_null())).select(columns)
+            for frame in parquet_files.read(part, 0, None, None)
+        )
+        yield from islice((frame for frame in whole if frame.height), first, last)
 
     def names(self, part: Part) -> dict[str, str | None]:
         """Column → logical type."""

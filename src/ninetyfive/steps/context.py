@@ -35,7 +35,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared(Context):
-    """A run whose source was looked at: the files found, how they are read, the schema in force, the model."""
+    """A run whose source was looked at: the files found, how they are read, the schema in force, the model.
+
+    Of a request log: what became of its labels, and how many of its records have no row.
+    """
 
     files: tuple[FileFound, ...]
     reader: SourceReader
@@ -43,3 +46,4 @@ class Prepared(Context):
     model: Model
     champion: str | None = None
     labels: LabelCounts | None = None
+    rowless: int = 0

@@ -160,7 +160,7 @@ def _stream(segment: Segment, digest: str, stream: Any, where: str) -> SpanAbout
     columns, policy = segment.header.columns, segment.header.policy
     dtypes = {name: dtype(type) for name, type in (LOGGED | columns).items()} | {"request_fingerprint": pl.UInt64()}
     schema = pl.DataFrame(schema=dtypes).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-    unread, first, last, count = 0, 0, 0, 0
+    unread, first, last, count, rowless = 0, 0, 0, 0, 0
     with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
         for records, strange in _batches(segment, len(columns)):
             unread += strange
@@ -169,10 +169,11 @@ def _stream(segment: Segment, digest: str, stream: Any, where: str) -> SpanAbout
                 first = min([*times, *([first] if count else [])])
                 last = max([*times, last])
                 count += len(records)
+                rowless += sum(all(cell is None for cell in record.row) for record in records)
                 frame = _frame(records, dtypes, where)
                 writer.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
         damage: Damage = segment.damage
-        known = SpanAbout(digest, count, first, last, damage.records + unread, damage.bytes, policy)
+        known = SpanAbout(digest, count, first, last, damage.records + unread, damage.bytes, policy, rowless)
         writer.add_key_value_metadata({ABOUT: msgspec.json.encode(known)})
     return known if count else None
 
