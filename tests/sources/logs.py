@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -10,6 +11,9 @@ from ninetyfive.schema import logical_type
 from ninetyfive.serve.log import Record, RequestLog
 from ninetyfive.serve.messages import Log
 from ninetyfive.supervise.rotation import rotate
+
+if TYPE_CHECKING:
+    from tests.conftest import Project
 
 COLUMNS = {"at": "timestamp", "zone": "string", "distance": "number"}
 LATER = ("tip", "fare", "trip")
@@ -47,3 +51,10 @@ def log_trips(
 def labels_of(trips: pl.DataFrame, *more: str) -> pl.DataFrame:
     """The labels of trips: `request_id`, `tip` and more."""
     return trips.select(pl.col("trip").map_elements(request_id, pl.String).alias("request_id"), "tip", *more)
+
+
+def on_log(project: Project, *changes: tuple[str, str]) -> None:
+    """Let the system learn from the log in log/ and labels.parquet."""
+    text = (project.folder / "system.py").read_text(encoding="utf-8")
+    source = next(line for line in text.splitlines() if line.strip().startswith("source="))
+    project.edit((source, '    source=nf.request_log("log", labels="labels.parquet"),'), *changes)

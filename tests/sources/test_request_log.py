@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.conftest import Project
-from tests.sources.logs import LATER, labels_of, log_trips, request_id
+from tests.sources.logs import LATER, labels_of, log_trips, on_log, request_id
 
 import ninetyfive as nf
 from ninetyfive import col
@@ -193,13 +193,6 @@ class TestDeclaration:
         ):
             with pytest.raises(DeclarationError, match=said):
                 nf.System("trips", source=nf.request_log(log), label=col("tip") > 2, **words)  # type: ignore[arg-type]
-
-
-def on_log(project: Project, *changes: tuple[str, str]) -> None:
-    """Let the system learn from the log in log/ and labels.parquet."""
-    text = (project.folder / "system.py").read_text(encoding="utf-8")
-    source = next(line for line in text.splitlines() if line.strip().startswith("source="))
-    project.edit((source, '    source=nf.request_log("log", labels="labels.parquet"),'), *changes)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +18,18 @@ from tests.serve.logs import COLUMNS, config, record, segments
 from tests.store.points import may_trace
 from tests.store.test_faults import MAY_MOUNT, fill, mount
 
+from ninetyfive.conform import Conform
 from ninetyfive.errors import StoreError
-from ninetyfive.schema import LOGGED, dtype
+from ninetyfive.features.frames import scalars
+from ninetyfive.schema import LOGGED, ColumnSchema, Schema, dtype
 from ninetyfive.serve.log import RequestLog
+from ninetyfive.sources.discovery import discover
+from ninetyfive.sources.files import request_log
 from ninetyfive.sources.log_spans import SpanAbout
+from ninetyfive.sources.readers import reader_of
 from ninetyfive.supervise import rotation
 from ninetyfive.supervise.rotation import about, expired, remove_expired, rotate, spans, turn
+from ninetyfive.values import DAYS_MAX, DAYS_MIN, INTEGER_MAX, INTEGER_MIN, MICROS_MAX, MICROS_MIN, TYPES, Scalar
 
 
 def write(folder: Path, numbers: range, worker: str = "w1", **changes: object) -> Path:
@@ -112,6 +119,46 @@ def test_hashed_columns_are_text_and_dropped_ones_are_not_there(tmp_path: Path) 
     known = about(span)
     assert known is not None
     assert known.policy == {"distance": "hash", "blob": "drop"}
+
+
+VALUES: dict[str, list[Scalar]] = {
+    "boolean": [True, False, None],
+    "integer": [0, -1, INTEGER_MIN, INTEGER_MAX, None],
+    "number": [0.0, -0.0, 5e-324, 1.7976931348623157e308, float("inf"), float("nan"), None],
+    "string": ["", "é\u0000", "🦆" * 300, None],
+    "timestamp": [0, -1, MICROS_MIN, MICROS_MAX, None],
+    "timestamp[UTC]": [0, -1, MICROS_MIN, MICROS_MAX, None],
+    "date": [0, -1, DAYS_MIN, DAYS_MAX, None],
+    "list[boolean]": [(), (True, None), None],
+    "list[integer]": [(), (INTEGER_MIN, None, INTEGER_MAX), None],
+    "list[number]": [(), (-0.0, None, 1.5), None],
+    "list[string]": [(), ("", None, "é"), None],
+    "opaque": [b"", b"\x00\xff", b'{"a":1}', None],
+}
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_a_value_of_each_type_comes_back_as_it_was(tmp_path: Path, type: str) -> None:
+    log = RequestLog(config(tmp_path), "w1", {"x": type, "y": "integer"})
+    log.append([record(number, row=(value, 1)) for number, value in enumerate(VALUES[type])])
+    log.close()
+    rotate(tmp_path / "log")
+    source = request_log(tmp_path / "log")
+    (file,) = discover(source)
+    (raw,) = reader_of(source).read(file.part)
+    accepted, rejected = Conform(Schema((ColumnSchema("x", type),)), "typed")(raw)
+    assert rejected.height == 0
+    assert repr([row["x"] for row in scalars(accepted, {"x": type})]) == repr(VALUES[type])
+
+
+def test_two_who_rotate_at_once_make_each_span_once(tmp_path: Path) -> None:
+    for number in range(20):
+        write(tmp_path, range(10 * number, 10 * number + 10), worker=f"w{number}")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(rotate, [tmp_path / "log"] * 4))
+    assert not [error for _, errors in found for error in errors]
+    assert len({one.name for done, _ in found for one in done}) == sum(len(done) for done, _ in found) == 20
+    assert sorted(ids(tmp_path)) == [record(number).id for number in range(200)]
 
 
 class TestDamage:
