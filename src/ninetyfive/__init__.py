@@ -3,7 +3,7 @@
 from ninetyfive.api import System
 from ninetyfive.errors import NinetyfiveError
 from ninetyfive.features.recording import Expr, coalesce, col, concat, cross, feature, greatest, least, pca, when
-from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet
+from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet, request_log
 from ninetyfive.system import (
     DynamicServing,
     DynamicTraining,
@@ -40,5 +40,6 @@ __all__ = [
     "least",
     "parquet",
     "pca",
+    "request_log",
     "when",
 ]

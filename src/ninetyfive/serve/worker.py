@@ -138,6 +138,8 @@ class Worker:
         warm = self.answering.warm()
         try:
             loaded = await asyncio.to_thread(load, self.config, live, warm)
+            if self.log is not None:
+                self.log.learn(live.release, loaded.schema.types)
         except NinetyfiveError as error:
             self.counters.add(PLACES["swaps.refused"])
             self._say(messages.Refused(live.epoch, error.as_dict()))
