@@ -43,7 +43,7 @@ class System(Declaration):
     ...     from sklearn.ensemble import HistGradientBoostingClassifier
     ...     return HistGradientBoostingClassifier(**params).fit(x, y)
     >>> late.effective_serving
-    DynamicServing()
+    DynamicServing(on_outside=422)
     """
 
     @property

@@ -39,7 +39,7 @@ def releases(store: Store) -> list[dict[str, Any]]:
     It is the champion, or how many rollbacks in a row return to it, or collected; `pinned` is the reason, else null.
     """
     history, pins = store.history(), store.pins()
-    chain = rollbacks(history)
+    chain = [pointer.release for pointer in rollbacks(history)]
     return [
         {
             "release": one.release,
