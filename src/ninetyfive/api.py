@@ -43,7 +43,7 @@ class System(Declaration):
     ...     from sklearn.ensemble import HistGradientBoostingClassifier
     ...     return HistGradientBoostingClassifier(**params).fit(x, y)
     >>> late.effective_serving
-    DynamicServing()
+    DynamicServing(on_outside=422)
     """
 
     @property
@@ -181,25 +181,64 @@ class System(Declaration):
         with self._store(settings) as store:
             return releases(store)
 
-    def promote(self, release: str, *, reason: str = "promoted by hand") -> dict[str, Any]:
-        """Make a release (a hash or its beginning) the champion; every byte of it is checked first."""
+    def build_table(
+        self,
+        *,
+        release: str | None = None,
+        population: str | None = None,
+        log: str | None = None,
+        as_of: str | None = None,
+        promote: bool = True,
+        reporter: Reporter | None = None,
+    ) -> dict[str, Any]:
+        """Answer a population beforehand into a table, and make it live if its gates pass and its release is live.
+
+        `release` is a hash or its beginning; default: the champion. The population is the declared one, or a file of
+        rows; `HybridServing(top=)` takes it from the request log in the folder `log`. `as_of` is an ISO 8601 time;
+        default: now. Returns the document of the table (docs/tables.md).
+        """
+        from ninetyfive.steps.population import named
+        from ninetyfive.steps.table import LEASE_SECONDS, Asked, as_of_moment, refresh
+
+        told, settings = reporter or Silent(), self.settings
+        asked = Asked(named(self.effective_serving, self.folder, population, log), as_of_moment(as_of), "table build")
+        with self._store(settings, migrate=True) as store, store.lease("ninetyfive table build", wait=LEASE_SECONDS):
+            store.check_system(self.name)
+            opened = self._open(store, release)
+            return refresh(store, self._engine(settings, told), opened, asked, told, promote)
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Every table, newest first: of which release, as of when, how many entities, live or not, good or not."""
+        from ninetyfive.steps.status import tables
+
+        settings = self.settings
+        if not self._exists(settings):
+            return []
+        with self._store(settings) as store:
+            return tables(store)
+
+    def promote(self, release: str, *, table: str | None = None, reason: str = "promoted by hand") -> dict[str, Any]:
+        """Make a release (a hash or its beginning) the champion, with a table of it; every byte is checked first.
+
+        The table is the one that is named, by its id or the beginning of it, else the newest good one of the release.
+        """
         import msgspec
+
+        from ninetyfive.steps.table import promote
 
         with self._store(self.settings, migrate=True) as store:
             store.check_system(self.name)
-            champion = store.champion()
-            pointer = store.promote(store.release(release).release, champion.epoch if champion else 0, reason)
-            return dict(msgspec.to_builtins(pointer))
+            return dict(msgspec.to_builtins(promote(store, self.effective_serving, release, table, reason)))
 
     def rollback(self, *, reason: str = "rolled back by hand") -> dict[str, Any]:
-        """Make the champion before this one the champion again; again: the one before that."""
+        """Make the champion before this one, with its table, the champion again; again: the one before that."""
         import msgspec
+
+        from ninetyfive.steps.table import rollback
 
         with self._store(self.settings, migrate=True) as store:
             store.check_system(self.name)
-            champion = store.champion()
-            pointer = store.rollback(champion.epoch if champion else 0, reason)
-            return dict(msgspec.to_builtins(pointer))
+            return dict(msgspec.to_builtins(rollback(store, self.effective_serving, reason)))
 
     def pin(self, release: str, *, reason: str = "pinned by hand") -> dict[str, Any]:
         """Keep a release (a hash or its beginning) from `gc`, whatever the rule says, until it is unpinned."""

@@ -21,8 +21,10 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Show, accept or compare the schema.", no_args_is_help=True)
 audit_app = typer.Typer(help="Check the audit trail.", no_args_is_help=True)
+table_app = typer.Typer(help="Build and list prediction tables.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.add_typer(audit_app, name="audit")
+app.add_typer(table_app, name="table")
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
@@ -111,17 +113,20 @@ def releases(system: SystemFile = DEFAULT, json: Json = False) -> None:
 @app.command()
 def promote(
     release: Annotated[str, typer.Argument(help="A release hash or its beginning.")],
+    table: Annotated[
+        str | None, typer.Option("--table", help="A table of it, by id; default: its newest one whose gates passed.")
+    ] = None,
     reason: Reason = "promoted by hand",
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Make a release the champion."""
-    printing.pointer(load_system(system).promote(release, reason=reason), json)
+    """Make a release the champion, with a table of it where there is one."""
+    printing.pointer(load_system(system).promote(release, table=table, reason=reason), json)
 
 
 @app.command()
 def rollback(reason: Reason = "rolled back by hand", system: SystemFile = DEFAULT, json: Json = False) -> None:
-    """Make the champion before this one the champion again."""
+    """Make the champion before this one, with its table, the champion again."""
     printing.pointer(load_system(system).rollback(reason=reason), json)
 
 
@@ -278,6 +283,41 @@ def gc(
     with reporting.progress(json) as reporter:
         document = load_system(system).gc(remove=yes, reporter=reporter)
     printing.gc(document, json)
+
+
+@table_app.command("build")
+def table_build(  # noqa: PLR0913  its arguments are the flags of the command
+    release: ReleaseOption = None,
+    population: Annotated[
+        str | None, typer.Option("--population", help="A file of rows (path, glob or URL) instead of the declared one.")
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", help="The folder of the request log that HybridServing(top=) is taken from.")
+    ] = None,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the table, leave what is live.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Of which ISO 8601 time its rows are; default: now.")
+    ] = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Answer a population beforehand into a table.
+
+    It goes live where its gates pass and its release is live. Exit code 3 where a gate says no: what was live stays.
+    """
+    with reporting.progress(json) as reporter:
+        document = load_system(system).build_table(
+            release=release, population=population, log=log, as_of=as_of, promote=not no_promote, reporter=reporter
+        )
+    printing.table(document, json)
+    if not document["passed"]:
+        raise typer.Exit(3)
+
+
+@table_app.command("list")
+def table_list(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Every table, newest first."""
+    printing.tables(load_system(system).tables(), json)
 
 
 @audit_app.command("verify")
