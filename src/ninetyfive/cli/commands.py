@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ninetyfive import __version__
 from ninetyfive.cli import printing, reporting
 from ninetyfive.cli.project import load_system
+from ninetyfive.cli.serving import serve, token_app
 
 app = typer.Typer(
     name="ninetyfive",
@@ -23,10 +24,14 @@ schema_app = typer.Typer(help="Show, accept or compare the schema.", no_args_is_
 audit_app = typer.Typer(help="Check the audit trail.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.add_typer(audit_app, name="audit")
+app.add_typer(token_app, name="token")
+app.command()(serve)
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit trail.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the services on this machine answer by it.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.0, help="With --wait: at most so many seconds.")]
 ReleaseOption = Annotated[
     str | None, typer.Option("--release", help="A release hash or its beginning; default: the champion.")
 ]
@@ -112,17 +117,37 @@ def releases(system: SystemFile = DEFAULT, json: Json = False) -> None:
 def promote(
     release: Annotated[str, typer.Argument(help="A release hash or its beginning.")],
     reason: Reason = "promoted by hand",
+    wait: Wait = False,
+    timeout: Timeout = 30.0,
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Make a release the champion."""
-    printing.pointer(load_system(system).promote(release, reason=reason), json)
+    """Make a release the champion.
+
+    With --wait it ends once every service on this machine answers by it; exit code 1 where one does not.
+    """
+    _moved(load_system(system).promote(release, reason=reason, wait=timeout if wait else None), json)
 
 
 @app.command()
-def rollback(reason: Reason = "rolled back by hand", system: SystemFile = DEFAULT, json: Json = False) -> None:
-    """Make the champion before this one the champion again."""
-    printing.pointer(load_system(system).rollback(reason=reason), json)
+def rollback(
+    reason: Reason = "rolled back by hand",
+    wait: Wait = False,
+    timeout: Timeout = 30.0,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Make the champion before this one the champion again.
+
+    With --wait it ends once every service on this machine answers by it; exit code 1 where one does not.
+    """
+    _moved(load_system(system).rollback(reason=reason, wait=timeout if wait else None), json)
+
+
+def _moved(document: dict[str, Any], json: bool) -> None:
+    printing.pointer(document, json)
+    if any(one["outcome"] in ("refused", "late") for one in document.get("services", ())):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -160,6 +160,11 @@ def status(document: Document, as_json: bool) -> None:
         console.print(f"schema    version {schema['version']}, {schema['columns']} columns, {review}")
     held = f"{_count(document['spans'], 'span')}, {_count(document['releases'], 'release')}"
     console.print(f"store     {escape(document['store'])}: {held}")
+    for one in document["services"]:
+        listens = f"{one['url'] or one['service']}, {one['ready']} of {one['wanted']} workers, epoch {one['epoch']}"
+        console.print(f"service   {escape(listens)}")
+        for reason in one["degraded"]:
+            console.print(f"          {escape(reason)}")
     if last is not None:
         console.print(f"last run  {last['id']}, {last['status']}, {_when(last['started'])}")
 
@@ -187,7 +192,12 @@ def pointer(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    _console().print(f"champion is {document['release'][:12]}, epoch {document['epoch']}")
+    console = _console()
+    console.print(f"champion is {document['release'][:12]}, epoch {document['epoch']}")
+    for one in document.get("services", ()):
+        words = {"flipped": "answers by it", "late": "does not answer by it yet", "ended": "has ended"}
+        told = words.get(one["outcome"]) or f"refused it: {one['error']['got']}"
+        console.print(f"service {escape(one.get('url') or one['service'])} {escape(told)}")
 
 
 def pin(document: Document, as_json: bool) -> None:
@@ -431,6 +441,8 @@ def created(document: Document, as_json: bool) -> None:
     console = _console()
     for path in document["files"]:
         console.print(f"  wrote {escape(path)}")
+    if document["token"] is not None:
+        console.print(f"admin token, shown this once: {document['token']}")
     console.print(f"next: {escape(document['next'])}")
 
 
