@@ -72,6 +72,7 @@ class Worker:
                 access_log=False,
                 date_header=False,
                 server_header=False,
+                proxy_headers=False,
                 backlog=_BACKLOG,
                 ssl_certfile=config.tls_cert,
                 ssl_keyfile=config.tls_key,
