@@ -216,6 +216,18 @@ class System(Declaration):
 
         serve(self, self.settings, Words(**over), os.environ, told)
 
+    def deploy(
+        self, to: str | Path, *, image: str | None = None, insecure: bool = False, log: bool = False
+    ) -> dict[str, Any]:
+        """Write a folder from which a container serves the champion: Dockerfile, Kubernetes manifest, release, table.
+
+        `image` is what the manifest calls it. It needs a token to predict, or `insecure`; `log` keeps the request log
+        in the container, which ends with it.
+        """
+        from ninetyfive.supervise.starting import deploy
+
+        return deploy(self, self.settings, Path(to), image, insecure=insecure, log=log)
+
     def new_token(self, scope: str, *, name: str | None = None) -> dict[str, Any]:
         """Make a token of a scope (predict, read, operate, admin); it stands in the answer, and nowhere else."""
         from ninetyfive.supervise.tokens import new_token

@@ -10,7 +10,7 @@ import typer
 from ninetyfive import __version__
 from ninetyfive.cli import printing, reporting
 from ninetyfive.cli.project import load_system
-from ninetyfive.cli.serving import serve, token_app
+from ninetyfive.cli.serving import deploy_app, serve, token_app
 
 app = typer.Typer(
     name="ninetyfive",
@@ -25,6 +25,7 @@ audit_app = typer.Typer(help="Check the audit trail.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.add_typer(audit_app, name="audit")
 app.add_typer(token_app, name="token")
+app.add_typer(deploy_app, name="deploy")
 app.command()(serve)
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]

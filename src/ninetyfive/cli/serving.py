@@ -13,6 +13,7 @@ from ninetyfive.cli import printing
 from ninetyfive.cli.project import load_system
 
 token_app = typer.Typer(help="Make, list or revoke the tokens of the service.", no_args_is_help=True)
+deploy_app = typer.Typer(help="Write what a platform needs to serve the champion.", no_args_is_help=True)
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
@@ -79,6 +80,31 @@ def token_revoke(
 ) -> None:
     """Let a token in no more."""
     _print_revoked(load_system(system).revoke_token(name), json)
+
+
+@deploy_app.command("render")
+def deploy_render(
+    to: Annotated[Path, typer.Option("--to", help="A new or empty folder.")],
+    image: Annotated[str | None, typer.Option("--image", help="What the manifest calls the image.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Ask for no token: something in front does.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Keep the request log in the container.")] = False,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Write a Dockerfile, a Kubernetes manifest, and the champion that is baked in.
+
+    One container is one worker of one release: to serve another release is to render, build and apply again.
+    """
+    _print_rendered(load_system(system).deploy(to, image=image, insecure=insecure, log=log), json)
+
+
+def _print_rendered(done: printing.Document, as_json: bool) -> None:
+    if as_json:
+        printing.emit(done)
+        return
+    for path in done["files"]:
+        print(f"  wrote {done['folder']}/{path}")
+    print(f"release {done['release'][:12]} is in {done['folder']}/service")
 
 
 def _print_opening(opening: printing.Document, as_json: bool) -> None:

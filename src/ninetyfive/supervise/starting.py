@@ -22,11 +22,13 @@ from ninetyfive.serve.messages import Live, Policy, WorkerConfig
 from ninetyfive.settings import Settings
 from ninetyfive.store.opening import Store, open_store, work_folder
 from ninetyfive.supervise.binding import Asked, check_tls, decide_access, listen
+from ninetyfive.supervise.deploying import deployed_access, render
 from ninetyfive.supervise.service import Service, Start
 from ninetyfive.supervise.states import StateFile
 from ninetyfive.supervise.tokens import read_tokens
 from ninetyfive.system import Declaration, DynamicServing, Serving, StaticServing
 
+_PORT = 8080
 _NOTHING = Live(epoch=0, release="", number=0, folder="")
 
 
@@ -49,7 +51,7 @@ def serve(
     told: Callable[[dict[str, Any]], None] | None,
 ) -> None:
     """Serve the champion of a system until a signal ends it; `told` gets the opening words once it answers."""
-    home = Path(work_folder(settings.store_url, settings.catalog))
+    home = work_folder(settings.store_url, settings.catalog)
     asked = asked_of(settings, words, environment)
     check_tls(asked)
 
@@ -74,6 +76,20 @@ def serve(
             admin=admin,
         )
         asyncio.run(_run(start, store, reopen, told))
+
+
+def deploy(
+    declared: Declaration, settings: Settings, folder: Path, image: str | None, *, insecure: bool, log: bool
+) -> dict[str, Any]:
+    """Write a folder that is a service of the champion into `folder`; with `log` it keeps the request log too."""
+    home = work_folder(settings.store_url, settings.catalog)
+    access = deployed_access(read_tokens(home), insecure)
+    asked = Asked(host="127.0.0.1", port=_PORT, admin_host="127.0.0.1", admin_port=0)
+    config = worker_config(declared, settings, asked, {}, home)
+    config = msgspec.structs.replace(config, access=access, log=config.log if log else None)
+    with open_store(settings.store_url, settings.catalog, create=False) as store:
+        store.check_system(declared.name)
+        return render(config, store, folder, image)
 
 
 def asked_of(settings: Settings, words: Words, environment: Mapping[str, str]) -> Asked:
