@@ -101,6 +101,16 @@ def test_workers_that_are_killed_are_replaced_and_their_counts_stay(two: Project
     assert len(service.events("worker.ended")) == 3
 
 
+def test_a_worker_that_stands_still_is_replaced(two: Project, start: Start) -> None:
+    service = start(two, NINETYFIVE_SERVE_LIMITS_HANG="1")
+    pids = whole(service)
+    os.kill(pids[0], signal.SIGSTOP)
+    whole(service, without=pids[:1])
+    until(lambda: gone(pids[0]))
+    assert [one["worker"] for one in service.events("worker.stuck")] == ["w1"]
+    assert pids[1] in service.pids()
+
+
 def test_when_the_supervisor_is_killed_its_workers_end_and_another_can_start(two: Project, start: Start) -> None:
     service = start(two)
     pids = whole(service)

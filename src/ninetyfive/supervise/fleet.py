@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from ninetyfive.errors import StoreError
 from ninetyfive.serve import messages
 from ninetyfive.serve.messages import Access, Live, WorkerConfig
 from ninetyfive.supervise.events import tell
@@ -26,6 +27,7 @@ LOAD_SECONDS = 60.0
 """How long loading and warming a release may take on a worker."""
 _FLIP_SECONDS = 5.0
 _STEADY_SECONDS = 5.0
+_PULSE_SECONDS, _LEAST_STILL = 1.0, 3.0
 _LEAST_PAUSE, _MOST_PAUSE = 0.25, 10.0
 _MANY_DEATHS = 3
 _KILLS = 2
@@ -70,7 +72,7 @@ class Fleet:
     def flipped(self) -> bool:
         """Whether whoever answers does so by what is live."""
         ready = self.ready
-        return bool(ready) and all(one.live == self.live for one in self.workers if one.counts)
+        return bool(ready) and all(one.live == self.live for one in self.workers)  # those that drain answer too
 
     @property
     def degraded(self) -> list[str]:
@@ -103,14 +105,23 @@ class Fleet:
                 try:
                     for _ in range(missing):
                         await self._spawn()
-                except OSError as error:
-                    tell("worker.unstartable", error=str(error))
+                except StoreError as error:
+                    tell("worker.unstartable", error=error.as_dict())
                     self._died_early()
                 continue
             try:
                 await asyncio.wait_for(self._nudged.wait(), max(pause, 0.0) if missing > 0 else None)
             except TimeoutError:
                 continue
+
+    async def feel(self) -> None:
+        """Replace a worker whose event loop stands still for as long as a call of the model may hang."""
+        while True:
+            await asyncio.sleep(_PULSE_SECONDS)
+            for worker in self.ready:
+                if worker.feel() * _PULSE_SECONDS > max(self._config.limits.hang, _LEAST_STILL):
+                    worker.stuck = True
+                    self._changed()
 
     async def swap(self, live: Live) -> dict[str, str] | None:
         """Have all workers answer by `live`; what was said against it, and then nothing has changed."""
@@ -211,10 +222,12 @@ class Fleet:
         )
         try:
             worker = await Worker.start(config, self._folder, self._changed)
-        except OSError:
+        except StoreError:
             self._spare.append(counters)
             raise
         self.workers.append(worker)
+        if config.access is not self._config.access:  # that changed while it was started
+            worker.send(messages.Admit(self._config.access))
         tell("worker.started", worker=worker.name, pid=worker.pid, epoch=config.live.epoch)
         self._watch(self._outlive(worker))
         return worker

@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ import uvicorn
 
 from ninetyfive import clock
 from ninetyfive.errors import IntegrityError, StoreError, UsageError
+from ninetyfive.serve.connections import SWEEP, Connection, limited
 from ninetyfive.serve.exposition import exposition
-from ninetyfive.serve.messages import Live, Token, WorkerConfig
+from ninetyfive.serve.messages import Limits, Live, Token, WorkerConfig
 from ninetyfive.steps.status import releases
 from ninetyfive.store.opening import Store
 from ninetyfive.store.records import Pointer
@@ -43,6 +45,7 @@ from ninetyfive.supervise.watching import Watch, candidates
 _ROTATION_SECONDS = 60.0
 _AGAIN_SECONDS = 1.0
 _WHOLE_SECONDS = 10.0
+_ADMIN = Limits(connections=64, receive_headers=5.0, receive_body=10.0, idle=30.0)
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,9 +101,8 @@ class Service:
             if works[0].done():
                 works.pop().result()
                 lasting.append(asyncio.create_task(self._write_states()))
-                works += [
-                    asyncio.create_task(one) for one in (self._follow(), self.fleet.keep(), self._follow_tokens())
-                ]
+                following = (self._follow(), self.fleet.keep(), self.fleet.feel(), self._follow_tokens())
+                works += [asyncio.create_task(one) for one in following]
                 if self._logs:
                     works.append(asyncio.create_task(self._rotate()))
                 await self._whole()
@@ -349,6 +351,9 @@ class Service:
             error = await self.fleet.restart()
             self._trouble("restart", f"a worker could not be replaced: {error['got']}" if error else "")
             tell("restart.ended", error=error)
+        except StoreError as failed:
+            self._trouble("restart", f"a worker could not be started: {failed.got}")
+            tell("restart.ended", error=failed.as_dict())
         finally:
             self._restarting = None
             self._changed()
@@ -363,19 +368,22 @@ class Service:
         asked, tls = self._start.asked, self._admin_tls
         config = uvicorn.Config(
             admin_app(self),
-            http="httptools",
+            http=limited(_ADMIN),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=64,
-            timeout_keep_alive=5,
             timeout_graceful_shutdown=2,
             ssl_certfile=asked.tls_cert if tls else None,
             ssl_keyfile=asked.tls_key if tls else None,
         )
-        await _AdminServer(config).serve(sockets=[self._start.admin])
+        server = _AdminServer(config)
+        sweeping = asyncio.create_task(server.sweep())
+        try:
+            await server.serve(sockets=[self._start.admin])
+        finally:
+            sweeping.cancel()
 
     async def _change(self, change: Callable[[Store], Pointer], who: str) -> dict[str, Any]:
         """Change the champion in the name of a token."""
@@ -438,7 +446,15 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
 
 
 class _AdminServer(uvicorn.Server):
-    """uvicorn, but that signals are the service's."""
+    """uvicorn, but that signals are the service's, and slow clients are cut."""
+
+    async def sweep(self) -> None:
+        """Look at all connections again and again."""
+        while True:
+            await asyncio.sleep(SWEEP)
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.sweep(time.monotonic())
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

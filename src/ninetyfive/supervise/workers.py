@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 from ninetyfive.serve import messages
-from ninetyfive.serve.counters import PLACES, STATES, Counters
+from ninetyfive.serve.counters import PLACES, STATES, Counters, Snapshot
 from ninetyfive.serve.messages import Live, Order, Report, WorkerConfig
+from ninetyfive.store.failures import disk_errors
 from ninetyfive.supervise.events import tell
 
 START_SECONDS = 60.0
@@ -44,6 +45,8 @@ class Worker:
         self.refused: dict[str, str] | None = None
         self.ready_at: float | None = None
         self.gone = asyncio.Event()
+        self._pulse: float | None = None
+        self._still = 0
         self._changed = changed
         self._settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._asked: dict[tuple[type[Report], int], asyncio.Future[Report | None]] = {}
@@ -52,7 +55,12 @@ class Worker:
 
     @classmethod
     async def start(cls, config: WorkerConfig, folder: Path, changed: Callable[[], None]) -> Worker:
-        """Start a process for `config`, which is written into `folder`; `OSError` where that cannot be."""
+        """Start a process for `config`, which is written into `folder`; `StoreError` where that cannot be."""
+        with disk_errors(str(folder)):
+            return await cls._start(config, folder, changed)
+
+    @classmethod
+    async def _start(cls, config: WorkerConfig, folder: Path, changed: Callable[[], None]) -> Worker:
         path = folder / f"{config.name}.json"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
             stream.write(messages.encode(config))
@@ -122,6 +130,16 @@ class Worker:
         """End it at once."""
         with suppress(ProcessLookupError):
             self.process.kill()
+
+    def feel(self) -> int:
+        """For how many of these calls in a row its event loop has not turned: it counts its CPU time as it does."""
+        try:
+            found = Snapshot(self.counters).values()["cpu_seconds"] if self.counters is not None else None
+        except (OSError, ValueError):
+            found = None
+        still = self.phase == "ready" and found is not None and found == self._pulse
+        self._pulse, self._still = found, self._still + 1 if still else 0
+        return self._still
 
     async def _ask(self, order: Order, answers: tuple[type[Report], ...], epoch: int, seconds: float) -> Report | None:
         answered: asyncio.Future[Report | None] = asyncio.get_running_loop().create_future()
