@@ -44,7 +44,7 @@ class System(Declaration):
     ...     from sklearn.ensemble import HistGradientBoostingClassifier
     ...     return HistGradientBoostingClassifier(**params).fit(x, y)
     >>> late.effective_serving
-    DynamicServing()
+    DynamicServing(on_outside=422)
     """
 
     @property
@@ -181,28 +181,72 @@ class System(Declaration):
         with self._store(settings) as store:
             return releases(store)
 
-    def promote(self, release: str, *, reason: str = "promoted by hand", wait: float | None = None) -> dict[str, Any]:
-        """Make a release (a hash or its beginning) the champion; every byte of it is checked first.
+    def build_table(
+        self,
+        *,
+        release: str | None = None,
+        population: str | None = None,
+        log: str | None = None,
+        as_of: str | None = None,
+        promote: bool = True,
+        reporter: Reporter | None = None,
+    ) -> dict[str, Any]:
+        """Answer a population beforehand into a table, and make it live if its gates pass and its release is live.
 
+        `release` is a hash or its beginning; default: the champion. The population is the declared one, or a file of
+        rows; `HybridServing(top=)` takes it from the request log in the folder `log`. `as_of` is an ISO 8601 time;
+        default: now. Returns the document of the table (docs/tables.md).
+        """
+        from ninetyfive.steps.population import named
+        from ninetyfive.steps.table import LEASE_SECONDS, Asked, as_of_moment, refresh
+
+        told, settings = reporter or Silent(), self.settings
+        asked = Asked(named(self.effective_serving, self.folder, population, log), as_of_moment(as_of), "table build")
+        with self._store(settings, migrate=True) as store, store.lease("ninetyfive table build", wait=LEASE_SECONDS):
+            store.check_system(self.name)
+            opened = self._open(store, release)
+            return refresh(store, self._engine(settings, told), opened, asked, told, promote)
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Every table, newest first: of which release, as of when, how many entities, live or not, good or not."""
+        from ninetyfive.steps.status import tables
+
+        settings = self.settings
+        if not self._exists(settings):
+            return []
+        with self._store(settings) as store:
+            return tables(store)
+
+    def promote(
+        self, release: str, *, table: str | None = None, reason: str = "promoted by hand", wait: float | None = None
+    ) -> dict[str, Any]:
+        """Make a release (a hash or its beginning) the champion, with a table of it; every byte is checked first.
+
+        The table is the one that is named, by its id or the beginning of it, else the newest good one of the release.
         `wait`: up to so many seconds, until each service that runs on this machine answers by it, or has refused it;
         `services` then says which.
         """
         import msgspec
 
+        from ninetyfive.steps.table import promote
+
         with self._store(self.settings, migrate=True) as store:
             store.check_system(self.name)
-            champion = store.champion()
-            pointer = store.promote(store.release(release).release, champion.epoch if champion else 0, reason)
+            pointer = promote(store, self.effective_serving, release, table, reason)
             return self._waited(dict(msgspec.to_builtins(pointer)), wait)
 
     def rollback(self, *, reason: str = "rolled back by hand", wait: float | None = None) -> dict[str, Any]:
-        """Make the champion before this one the champion again; again: the one before that. `wait` as for `promote`."""
+        """Make the champion before this one, with its table, the champion again; again: the one before that.
+
+        `wait` as for `promote`.
+        """
         import msgspec
+
+        from ninetyfive.steps.table import rollback
 
         with self._store(self.settings, migrate=True) as store:
             store.check_system(self.name)
-            champion = store.champion()
-            pointer = store.rollback(champion.epoch if champion else 0, reason)
+            pointer = rollback(store, self.effective_serving, reason)
             return self._waited(dict(msgspec.to_builtins(pointer)), wait)
 
     def serve(self, *, told: Callable[[dict[str, Any]], None] | None = None, **over: Any) -> None:

@@ -10,7 +10,7 @@ import typer
 from ninetyfive import __version__
 from ninetyfive.cli import printing, reporting
 from ninetyfive.cli.project import load_system
-from ninetyfive.cli.serving import deploy_app, serve, token_app
+from ninetyfive.cli.serving import deploy_app, print_services, print_waited, serve, token_app
 
 app = typer.Typer(
     name="ninetyfive",
@@ -22,8 +22,10 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Show, accept or compare the schema.", no_args_is_help=True)
 audit_app = typer.Typer(help="Check the audit trail.", no_args_is_help=True)
+table_app = typer.Typer(help="Build and list prediction tables.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.add_typer(audit_app, name="audit")
+app.add_typer(table_app, name="table")
 app.add_typer(token_app, name="token")
 app.add_typer(deploy_app, name="deploy")
 app.command()(serve)
@@ -105,7 +107,10 @@ def run(  # noqa: PLR0913  its arguments are the flags of the command
 @app.command()
 def status(system: SystemFile = DEFAULT, json: Json = False) -> None:
     """What is live, how it is trained and served, and what ran last."""
-    printing.status(load_system(system).status(), json)
+    document = load_system(system).status()
+    printing.status(document, json)
+    if not json:
+        print_services(document["services"])
 
 
 @app.command()
@@ -115,19 +120,22 @@ def releases(system: SystemFile = DEFAULT, json: Json = False) -> None:
 
 
 @app.command()
-def promote(
+def promote(  # noqa: PLR0913  its arguments are the flags of the command
     release: Annotated[str, typer.Argument(help="A release hash or its beginning.")],
+    table: Annotated[
+        str | None, typer.Option("--table", help="A table of it, by id; default: its newest one whose gates passed.")
+    ] = None,
     reason: Reason = "promoted by hand",
     wait: Wait = False,
     timeout: Timeout = 30.0,
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Make a release the champion.
+    """Make a release the champion, with a table of it where there is one.
 
     With --wait it ends once every service on this machine answers by it; exit code 1 where one does not.
     """
-    _moved(load_system(system).promote(release, reason=reason, wait=timeout if wait else None), json)
+    _moved(load_system(system).promote(release, table=table, reason=reason, wait=timeout if wait else None), json)
 
 
 @app.command()
@@ -138,7 +146,7 @@ def rollback(
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Make the champion before this one the champion again.
+    """Make the champion before this one, with its table, the champion again.
 
     With --wait it ends once every service on this machine answers by it; exit code 1 where one does not.
     """
@@ -147,7 +155,10 @@ def rollback(
 
 def _moved(document: dict[str, Any], json: bool) -> None:
     printing.pointer(document, json)
-    if any(one["outcome"] in ("refused", "late") for one in document.get("services", ())):
+    waited = document.get("services", ())
+    if not json:
+        print_waited(waited)
+    if any(one["outcome"] in ("refused", "late") for one in waited):
         raise typer.Exit(1)
 
 
@@ -271,6 +282,41 @@ def gc(
     with reporting.progress(json) as reporter:
         document = load_system(system).gc(remove=yes, reporter=reporter)
     printing.gc(document, json)
+
+
+@table_app.command("build")
+def table_build(  # noqa: PLR0913  its arguments are the flags of the command
+    release: ReleaseOption = None,
+    population: Annotated[
+        str | None, typer.Option("--population", help="A file of rows (path, glob or URL) instead of the declared one.")
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", help="The folder of the request log that HybridServing(top=) is taken from.")
+    ] = None,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the table, leave what is live.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Of which ISO 8601 time its rows are; default: now.")
+    ] = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Answer a population beforehand into a table.
+
+    It goes live where its gates pass and its release is live. Exit code 3 where a gate says no: what was live stays.
+    """
+    with reporting.progress(json) as reporter:
+        document = load_system(system).build_table(
+            release=release, population=population, log=log, as_of=as_of, promote=not no_promote, reporter=reporter
+        )
+    printing.table(document, json)
+    if not document["passed"]:
+        raise typer.Exit(3)
+
+
+@table_app.command("list")
+def table_list(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Every table, newest first."""
+    printing.tables(load_system(system).tables(), json)
 
 
 @audit_app.command("verify")

@@ -107,6 +107,23 @@ def _print_rendered(done: printing.Document, as_json: bool) -> None:
     print(f"release {done['release'][:12]} is in {done['folder']}/service")
 
 
+def print_services(services: Sequence[printing.Document]) -> None:
+    """The services that run on this machine, below the rest of `status`."""
+    for one in services:
+        listens = one["url"] or one["service"]
+        print(f"service   {listens}, {one['ready']} of {one['wanted']} workers, epoch {one['epoch']}")
+        for reason in one["degraded"]:
+            print(f"          {reason}")
+
+
+def print_waited(services: Sequence[printing.Document]) -> None:
+    """What became of each service that a change of the champion waited for."""
+    for one in services:
+        words = {"flipped": "answers by it", "late": "does not answer by it yet", "ended": "has ended"}
+        told = words.get(one["outcome"]) or f"refused it: {one['error']['got']}"
+        print(f"service {one.get('url') or one['service']} {told}")
+
+
 def _print_opening(opening: printing.Document, as_json: bool) -> None:
     """Where it listens and what answers, said at once, whoever reads it."""
     if as_json:

@@ -53,8 +53,8 @@ class Operator(Protocol):
         """The releases of its store."""
         ...
 
-    async def promote(self, release: str, reason: str, who: str) -> dict[str, Any]:
-        """Make a release the champion."""
+    async def promote(self, release: str, table: str | None, reason: str, who: str) -> dict[str, Any]:
+        """Make a release the champion, with a table of it: its newest good one where none is named."""
         ...
 
     async def rollback(self, reason: str, who: str) -> dict[str, Any]:
@@ -70,6 +70,7 @@ class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /promote."""
 
     release: str
+    table: str | None = None
     reason: str = "promoted by the admin port"
 
 
@@ -140,7 +141,7 @@ async def _releases(service: Operator, call: Call) -> Reply:
 
 
 async def _promote(service: Operator, call: Call) -> Reply:
-    return _json(200, await service.promote(call.body.release, call.body.reason, call.who))
+    return _json(200, await service.promote(call.body.release, call.body.table, call.body.reason, call.who))
 
 
 async def _rollback(service: Operator, call: Call) -> Reply:
@@ -167,7 +168,7 @@ ROUTES: dict[str, dict[str, Route]] = {
 
 
 _FAILURES: dict[type[NinetyfiveError], tuple[int, str]] = {
-    UsageError: (404, "there is no such release, or more than one begins so"),
+    UsageError: (404, "there is no such release or table, or more than one begins so"),
     BusyError: (409, "somebody else changes the champion: look again"),
     IntegrityError: (409, "what is stored is damaged"),
     NinetyfiveError: (503, "it cannot be done now"),

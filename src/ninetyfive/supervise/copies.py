@@ -14,6 +14,8 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+import msgspec
+
 from ninetyfive.errors import IntegrityError
 from ninetyfive.serve.messages import Live
 from ninetyfive.store.failures import disk_errors
@@ -37,7 +39,13 @@ class Copies:
         release = store.release(pointer.release)
         with store.open_folder(release) as source:
             folder = self._copy(source, self.root / "releases" / release.release)
-        return Live(epoch=pointer.epoch, release=release.release, number=release.number, folder=str(folder))
+        live = Live(epoch=pointer.epoch, release=release.release, number=release.number, folder=str(folder))
+        if pointer.table is None:
+            return live
+        table = store.table(pointer.table)
+        with store.open_table(table) as source:
+            folder = self._copy(source, self.root / "tables" / table.id, link=True)
+        return msgspec.structs.replace(live, table=table.id, table_folder=str(folder), table_checked=True)
 
     def keep(self, lives: Collection[Live]) -> None:
         """Remove the copies of all but these."""
@@ -48,7 +56,6 @@ class Copies:
 
     def _copy(self, source: Path, target: Path, *, link: bool = False) -> Path:
         """A folder as its manifest says it is, under the name `target`."""
-        manifest = check_folder(source) if link else None
         if target.is_dir():
             try:
                 check_folder(target)
@@ -61,7 +68,7 @@ class Copies:
             shutil.rmtree(draft, ignore_errors=True)
             draft.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, draft, copy_function=_link if link else shutil.copyfile)
-            if manifest is None:
+            if not link:
                 check_folder(draft)
             draft.rename(target)
         return target

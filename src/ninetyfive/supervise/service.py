@@ -27,10 +27,12 @@ import uvicorn
 
 from ninetyfive import clock
 from ninetyfive.errors import IntegrityError, StoreError, UsageError
+from ninetyfive.paradigms import Serving
 from ninetyfive.serve.connections import SWEEP, Connection, limited
 from ninetyfive.serve.exposition import exposition
 from ninetyfive.serve.messages import Limits, Live, Token, WorkerConfig
 from ninetyfive.steps.status import releases
+from ninetyfive.steps.table import promote, rollback
 from ninetyfive.store.opening import Store
 from ninetyfive.store.records import Pointer
 from ninetyfive.supervise import tokens
@@ -49,10 +51,14 @@ _ADMIN = Limits(connections=64, receive_headers=5.0, receive_body=10.0, idle=30.
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service starts with: its store's local folder, what each worker is told, and where it listens."""
+    """What a service starts with: its store's local folder, what each worker is told, and where it listens.
+
+    `serving_as` is the paradigm as it was declared.
+    """
 
     home: Path
     config: WorkerConfig
+    serving_as: Serving
     workers: int
     settle: float
     asked: Asked
@@ -186,23 +192,13 @@ class Service:
         """The releases of its store."""
         return await asyncio.to_thread(releases, self._store)
 
-    async def promote(self, release: str, reason: str, who: str) -> dict[str, Any]:
-        """Make a release the champion."""
-
-        def promote(store: Store) -> Pointer:
-            champion = store.champion()
-            return store.promote(store.release(release).release, champion.epoch if champion else 0, reason)
-
-        return await self._change(promote, who)
+    async def promote(self, release: str, table: str | None, reason: str, who: str) -> dict[str, Any]:
+        """Make a release the champion, with a table of it."""
+        return await self._change(lambda store: promote(store, self._start.serving_as, release, table, reason), who)
 
     async def rollback(self, reason: str, who: str) -> dict[str, Any]:
         """Make the champion before this one the champion."""
-
-        def rollback(store: Store) -> Pointer:
-            champion = store.champion()
-            return store.rollback(champion.epoch if champion else 0, reason)
-
-        return await self._change(rollback, who)
+        return await self._change(lambda store: rollback(store, self._start.serving_as, reason), who)
 
     def restart(self) -> bool:
         """Begin to replace the workers, one after the other, and try again what was refused; False: not now."""
@@ -242,7 +238,7 @@ class Service:
     async def _taken(self, live: Live, use: Callable[[Live], Awaitable[dict[str, str] | None]]) -> bool:
         """Whether the workers answer by `live` now; what is said against it is kept, and told."""
         before = self.fleet.live
-        refusal = await use(live)
+        refusal = self._tableless(live) or await use(live)
         if refusal is None:
             self._before = before if before.epoch else None
             self.refused = {epoch: error for epoch, error in self.refused.items() if epoch > live.epoch}
@@ -252,6 +248,16 @@ class Service:
         await asyncio.to_thread(self._copies.keep, [one for one in (self.fleet.live, self._before) if one is not None])
         self._changed()
         return refusal is None
+
+    def _tableless(self, live: Live) -> dict[str, str] | None:
+        if self._start.config.policy.paradigm != "static" or live.table is not None:
+            return None
+        return UsageError(
+            f"release {live.release[:12]}",
+            expected="a table of it, from which static serving answers",
+            got="none",
+            do=f"make one: ninetyfive table build --release {live.release[:12]}",
+        ).as_dict()
 
     def _refuse(self, epoch: int, release: str, error: dict[str, str]) -> None:
         self.refused[epoch] = error

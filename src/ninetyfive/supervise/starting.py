@@ -17,7 +17,9 @@ from typing import Any
 
 import msgspec
 
+from ninetyfive.durations import duration
 from ninetyfive.errors import SettingsError
+from ninetyfive.paradigms import DynamicServing, Serving, StaticServing
 from ninetyfive.serve.messages import Live, Policy, WorkerConfig
 from ninetyfive.settings import Settings
 from ninetyfive.store.opening import Store, open_store, work_folder
@@ -26,7 +28,7 @@ from ninetyfive.supervise.deploying import deployed_access, render
 from ninetyfive.supervise.service import Service, Start
 from ninetyfive.supervise.states import StateFile
 from ninetyfive.supervise.tokens import read_tokens
-from ninetyfive.system import Declaration, DynamicServing, Serving, StaticServing
+from ninetyfive.system import Declaration
 
 _PORT = 8080
 _NOTHING = Live(epoch=0, release="", number=0, folder="")
@@ -69,6 +71,7 @@ def serve(
         start = Start(
             home=home,
             config=msgspec.structs.replace(config, port=port, listen_fd=serving.fileno()),
+            serving_as=declared.effective_serving,
             workers=words.workers or settings.serve.workers,
             settle=settings.serve.settle,
             asked=asked,
@@ -143,11 +146,14 @@ def worker_config(
 
 def policy_of(serving: Serving) -> Policy:
     """The paradigm in force as a worker keeps it."""
+    outside = serving.on_outside
     if isinstance(serving, DynamicServing):
-        return Policy(paradigm="dynamic")
+        return Policy(paradigm="dynamic", on_outside=outside)
+    age = None if serving.max_age is None else duration(serving.max_age)
     if isinstance(serving, StaticServing):
-        return Policy(paradigm="static", on_missing=serving.on_missing, on_change=serving.on_change)
-    return Policy(paradigm="hybrid", cache=serving.cache)
+        missing, change = serving.on_missing, serving.on_change
+        return Policy(paradigm="static", on_missing=missing, on_change=change, on_outside=outside, max_age=age)
+    return Policy(paradigm="hybrid", cache=serving.cache, on_outside=outside, max_age=age)
 
 
 async def _run(
