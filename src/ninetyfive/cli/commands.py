@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ninetyfive import __version__
 from ninetyfive.cli import printing, reporting
 from ninetyfive.cli.project import load_system
+from ninetyfive.cli.serving import deploy_app, print_services, print_waited, serve, token_app
 
 app = typer.Typer(
     name="ninetyfive",
@@ -25,10 +26,15 @@ table_app = typer.Typer(help="Build and list prediction tables.", no_args_is_hel
 app.add_typer(schema_app, name="schema")
 app.add_typer(audit_app, name="audit")
 app.add_typer(table_app, name="table")
+app.add_typer(token_app, name="token")
+app.add_typer(deploy_app, name="deploy")
+app.command()(serve)
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit trail.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the services on this machine answer by it.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.0, help="With --wait: at most so many seconds.")]
 ReleaseOption = Annotated[
     str | None, typer.Option("--release", help="A release hash or its beginning; default: the champion.")
 ]
@@ -101,7 +107,10 @@ def run(  # noqa: PLR0913  its arguments are the flags of the command
 @app.command()
 def status(system: SystemFile = DEFAULT, json: Json = False) -> None:
     """What is live, how it is trained and served, and what ran last."""
-    printing.status(load_system(system).status(), json)
+    document = load_system(system).status()
+    printing.status(document, json)
+    if not json:
+        print_services(document["services"])
 
 
 @app.command()
@@ -111,23 +120,46 @@ def releases(system: SystemFile = DEFAULT, json: Json = False) -> None:
 
 
 @app.command()
-def promote(
+def promote(  # noqa: PLR0913  its arguments are the flags of the command
     release: Annotated[str, typer.Argument(help="A release hash or its beginning.")],
     table: Annotated[
         str | None, typer.Option("--table", help="A table of it, by id; default: its newest one whose gates passed.")
     ] = None,
     reason: Reason = "promoted by hand",
+    wait: Wait = False,
+    timeout: Timeout = 30.0,
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Make a release the champion, with a table of it where there is one."""
-    printing.pointer(load_system(system).promote(release, table=table, reason=reason), json)
+    """Make a release the champion, with a table of it where there is one.
+
+    With --wait it ends once every service on this machine answers by it; exit code 1 where one does not.
+    """
+    _moved(load_system(system).promote(release, table=table, reason=reason, wait=timeout if wait else None), json)
 
 
 @app.command()
-def rollback(reason: Reason = "rolled back by hand", system: SystemFile = DEFAULT, json: Json = False) -> None:
-    """Make the champion before this one, with its table, the champion again."""
-    printing.pointer(load_system(system).rollback(reason=reason), json)
+def rollback(
+    reason: Reason = "rolled back by hand",
+    wait: Wait = False,
+    timeout: Timeout = 30.0,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Make the champion before this one, with its table, the champion again.
+
+    With --wait it ends once every service on this machine answers by it; exit code 1 where one does not.
+    """
+    _moved(load_system(system).rollback(reason=reason, wait=timeout if wait else None), json)
+
+
+def _moved(document: dict[str, Any], json: bool) -> None:
+    printing.pointer(document, json)
+    waited = document.get("services", ())
+    if not json:
+        print_waited(waited)
+    if any(one["outcome"] in ("refused", "late") for one in waited):
+        raise typer.Exit(1)
 
 
 @app.command()

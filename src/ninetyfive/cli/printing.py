@@ -513,6 +513,8 @@ def created(document: Document, as_json: bool) -> None:
     console = _console()
     for path in document["files"]:
         console.print(f"  wrote {escape(path)}")
+    if document["token"] is not None:
+        console.print(f"admin token, shown this once: {document['token']}")
     console.print(f"next: {escape(document['next'])}")
 
 

@@ -8,6 +8,10 @@ What does not belong here: what a table holds (`ninetyfive.tables`), and which o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.engine import RowMapping
@@ -92,6 +96,14 @@ class Tables(Shelf):
         with disk_errors(self.artifacts.where(table.folder)):
             self._checked(table.folder)
             self.verify(table.folder)  # of a bucket, which held a copy before: its own bytes
+
+    @contextmanager
+    def open_table(self, table: TableRecord) -> Iterator[Path]:
+        """The folder of a table, every byte of which is what the catalog says was stored; errors as `verify_table`."""
+        if table.folder is None:
+            raise table_gone(table)
+        with disk_errors(self.artifacts.where(table.folder)):
+            yield self._checked(table.folder)
 
     def _tables(self, connection: Connection) -> list[TableRecord]:
         query = select(catalog.tables).order_by(catalog.tables.c.number.desc())
