@@ -233,7 +233,7 @@ def tables(found: Sequence[Document], as_json: bool) -> None:
         place = "live" if one["live"] else "removed" if one["collected"] else "" if one["passed"] else "a gate said no"
         told = (str(one["number"]), one["table"][:12], one["release"][:12], when_of(one["as_of"]))
         shown.add_row(*told, duration_text(one["age"]), f"{one['entities']:,}", size(one["size"]), place)
-    console_of().print(grid if found else "no tables yet: `ninetyfive table build` makes one")
+    console_of().print(shown if found else "no tables yet: `ninetyfive table build` makes one")
 
 
 def pointer(document: Document, as_json: bool) -> None:
