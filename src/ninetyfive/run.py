@@ -19,6 +19,8 @@ from ninetyfive import clock, conform, plan, relations
 from ninetyfive.decisions.triggers import Due, decide_due
 from ninetyfive.errors import DeclarationError, UsageError
 from ninetyfive.hashing import content_hash
+from ninetyfive.models.release import open_release
+from ninetyfive.paradigms import DynamicServing
 from ninetyfive.pipeline import Event, Step, ending, from_step, run_steps
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.labels import hashed_columns, join_labels, rowless
@@ -33,8 +35,11 @@ from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
 from ninetyfive.steps.infer import keep_schema, schema_in_force
 from ninetyfive.steps.ingest import ingest, ingest_depends, ingested_by
+from ninetyfive.steps.population import named
 from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
+from ninetyfive.steps.table import Asked as TableAsked
+from ninetyfive.steps.table import build_table, refusal
 from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.validate import validate
 from ninetyfive.steps.window import labelled_depends
@@ -191,7 +196,7 @@ def _finish(
     store.add_release(made["release"], made["folder"], kept, run_id)
     pointer = store.champion()
     failed = [gate["name"] for gate in document["gates"] if gate["blocking"] and not gate["passed"]]
-    promoted = False
+    promoted, table = False, None
     if failed:
         reason = "a gate said no: " + ", ".join(failed)
     elif pointer is not None and pointer.release == made["release"]:
@@ -201,11 +206,28 @@ def _finish(
     elif left := _rolled_back(store.history(), made["release"]):
         reason = f"epoch {left.epoch} rolled it back ({left.reason}); `ninetyfive promote` makes it live again"
     else:
-        store.promote(made["release"], pointer.epoch if pointer else 0, f"{run_id}: all gates passed")
-        reason, promoted = "all gates passed", True
-    document = {**document, "release": made["release"], "promoted": promoted, "reason": reason}
-    store.finish_run(run_id, "refused" if failed else "done", document)
+        table = _table(context, made["release"])
+        promoted = table is None or table["passed"]
+        reason = "all gates passed" if promoted or table is None else refusal(table)
+        if promoted:
+            epoch = pointer.epoch if pointer else 0
+            store.promote(made["release"], epoch, f"{run_id}: {reason}", table["table"] if table else None)
+    passed = document["passed"] and (table is None or table["passed"])
+    told = {"release": made["release"], "table": table, "promoted": promoted, "reason": reason, "passed": passed}
+    document = {**document, **told}
+    store.finish_run(run_id, "done" if passed else "refused", document)
     return document
+
+
+def _table(context: Context, release: str) -> dict[str, Any] | None:
+    """Build the table of a release that is served from a declared population, to go live with it; None of others."""
+    serving = context.declaration.effective_serving
+    if isinstance(serving, DynamicServing) or serving.population is None:
+        return None
+    with context.store.open_folder(context.store.release(release)) as folder:
+        opened = open_release(folder, release)
+    asked = TableAsked(named(serving, context.settings.folder, None, None), clock.now(), "run")
+    return build_table(context.store, context.engine, opened, asked, context.reporter)
 
 
 def _rolled_back(history: Sequence[Pointer], release: str) -> Pointer | None:
@@ -231,6 +253,7 @@ def _not_due(context: Context, due: Due) -> dict[str, Any]:
     return {
         "run": None,
         "release": None,
+        "table": None,
         "promoted": False,
         "due": False,
         "reason": due.reason,

@@ -10,6 +10,7 @@ from ninetyfive.features.fitting import Fitting
 from ninetyfive.features.program import program
 from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, LISTS, NUMBER, OPAQUE, STRING, TIMES
 from ninetyfive.metrics import DEFAULT_METRICS, Task
+from ninetyfive.paradigms import check_fixed_answers
 from ninetyfive.schema import Schema
 from ninetyfive.steps.release import paradigms
 from ninetyfive.system import Declaration, check_metrics_of_task
@@ -64,6 +65,7 @@ def check_declared(system: Declaration, schema: Schema) -> None:
                 do="rename the column, or name others in id=",
             )
     check_metrics_of_task(where, metrics_of(system, task), task)
+    check_fixed_answers(f"{where}, serving=", system.effective_serving, task)
 
 
 def check_labels(system: Declaration, labels: Iterable[str], hashed: Iterable[str]) -> None:

@@ -71,7 +71,7 @@ def predict(release: OpenRelease, source: Source, engine: Engine, folder: Path) 
     parts = tuple(file.part for file in discover(source))
     notices: dict[str, None] = {}
     for part in parts:
-        notices |= dict.fromkeys(_left_out(release, reader.names(part), part.url))
+        notices |= dict.fromkeys(left_out(release, reader.names(part), part.url))
     conform = Conform(request, reader.text)
     raw = Read(parts, reader, position=True)
     rows = Map(raw, conform, conform.accepted)
@@ -97,7 +97,7 @@ def predict_few(release: OpenRelease, source: Source) -> tuple[pl.DataFrame, pl.
     accepted: list[pl.DataFrame] = []
     rejected: list[pl.DataFrame] = []
     for file in discover(source):
-        _left_out(release, reader.names(file.part), file.part.url)
+        left_out(release, reader.names(file.part), file.part.url)
         for raw in reader.read(file.part):
             good, bad = Conform(request, reader.text)(raw)
             accepted.append(good)
@@ -109,7 +109,7 @@ def predict_few(release: OpenRelease, source: Source) -> tuple[pl.DataFrame, pl.
     return rows.select(*keep, *answer_columns(answers, PREDICTION, about.task, about.classes)), pl.concat(rejected)
 
 
-def _left_out(release: OpenRelease, names: Mapping[str, str | None] | None, url: str) -> list[str]:
+def left_out(release: OpenRelease, names: Mapping[str, str | None] | None, url: str) -> list[str]:
     """What is to be told of columns that no request holds; `SchemaError` where one that it needs is missing."""
     told = []
     for finding in check_columns(release.request, names, url) if names is not None else ():
