@@ -118,10 +118,12 @@ class System(Declaration):
 
     def predict_file(self, input: str, output: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Answer a file of rows into a file; rows that break the schema go into `OUTPUT.rejected.ENDING` beside it."""
-        from ninetyfive.steps.predict import check_output, deliver, no_answer, predict, source_of
+        from ninetyfive.sources.files import source_of
+        from ninetyfive.steps.predict import check_output, deliver, no_answer, predict
 
         settings, output = self.settings, Path(output)
-        own = [str(self.folder / url) if "://" not in url else url for url in self.source.urls]
+        read = (*self.source.urls, *(self.source.labels.urls if self.source.labels else ()))
+        own = [str(self.folder / url) if "://" not in url else url for url in read]
         check_output(output, [input, *own])
         with self._store(settings) as store, store.attempt() as folder:
             opened = self._open(store, release)

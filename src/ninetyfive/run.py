@@ -23,12 +23,13 @@ from ninetyfive.models.release import open_release
 from ninetyfive.paradigms import DynamicServing
 from ninetyfive.pipeline import Event, Step, ending, from_step, run_steps
 from ninetyfive.sources.discovery import discover
+from ninetyfive.sources.labels import hashed_columns, join_labels, rowless
 from ninetyfive.sources.readers import reader_of
 from ninetyfive.steps import clashes
 from ninetyfive.steps.analyze import analyze
 from ninetyfive.steps.apply import apply
 from ninetyfive.steps.context import Context, Prepared
-from ninetyfive.steps.declared import check_declared, chosen
+from ninetyfive.steps.declared import check_declared, check_labels, chosen
 from ninetyfive.steps.evaluate import evaluate, evaluate_depends
 from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
@@ -94,7 +95,8 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         document = {
             "run": started.id,
             "due": True,
-            **_summary(outputs, ingested_by(prepared, started.id)),
+            **_summary(outputs, prepared, ingested_by(prepared, started.id)),
+            "labels": msgspec.to_builtins(prepared.labels),
             "chosen": chosen(prepared.declaration, outputs["ingest"]["task"]),
             "compared_with": prepared.champion,
             "inputs": key,
@@ -112,13 +114,18 @@ def _prepare(context: Context) -> Prepared:
         raise DeclarationError(
             f"system {system.name!r}", expected="a model", got="none", do="write a function below @system.model(...)"
         )
-    files = discover(system.source, str(context.settings.folder))
+    folder = str(context.settings.folder)
+    shared = {field.name: getattr(context, field.name) for field in fields(Context)}
+    files = discover(system.source, folder)
     reader = reader_of(system.source)
+    if system.source.kind == "request_log":
+        shared["rowless"] = rowless(files)
+        files, reader, shared["labels"] = join_labels(system.source, files, folder)
+        check_labels(system, reader.label_columns, hashed_columns(files))
     schema, text = schema_in_force(context, files, reader)
     check_declared(system, schema)
     if text is not None:
         keep_schema(context, text)
-    shared = {field.name: getattr(context, field.name) for field in fields(Context)}
     return Prepared(**shared, files=files, reader=reader, schema=schema, model=system.declared_model)
 
 
@@ -138,7 +145,7 @@ def _compared(context: Prepared, key: str) -> Prepared:
     return replace(context, champion=champion)
 
 
-def _summary(outputs: Mapping[str, Any], fresh: frozenset[str]) -> dict[str, Any]:
+def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str]) -> dict[str, Any]:
     """The part of the document that the steps decide; `rows` are those of the spans `fresh`, read by this run."""
     counts = [count for span, count in outputs["ingest"]["counts"].items() if span in fresh]
     names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
@@ -165,6 +172,8 @@ def _summary(outputs: Mapping[str, Any], fresh: frozenset[str]) -> dict[str, Any
         "gates": outputs["gate"]["gates"],
         "passed": outputs["gate"]["passed"],
         "notices": [
+            *([str(context.labels)] if context.labels else []),
+            *[f"{context.rowless:,} records of the request log have no row, and are left out"] * bool(context.rowless),
             *outputs["ingest"]["notices"],
             *findings,
             *outputs["train"]["notices"],

@@ -178,8 +178,9 @@ class Declaration:
 
     @property
     def hindsight(self) -> frozenset[str]:
-        """The columns known only after a request: label, `label_time` and `later`; never in a request."""
-        return self.label_columns | set(self.later) | ({self.label_time} if self.label_time else set())
+        """The columns that no request has: label, `label_time`, `later`, and those that the source itself adds."""
+        time = {self.label_time} if self.label_time else set()
+        return self.label_columns | set(self.later) | time | set(self.source.own)
 
     @property
     def effective_training(self) -> Training:
@@ -238,6 +239,7 @@ def _check_features(system: Declaration, where: str) -> None:
             *((c, "the label is made of") for c in sorted(system.label_columns)),
             *((c, "`later` says is known only after the request") for c in system.later),
             *((c, "`label_time` says is known only with the label") for c in (system.label_time,) if c),
+            *((c, "the log adds to a request") for c in system.source.own),
         ):
             if column in feature.columns():
                 raise DeclarationError(
@@ -257,7 +259,7 @@ def _check_times(system: Declaration, where: str) -> None:
     if (system.label_time or system.label_delay) and not system.source.time:
         raise wrong(f"{where}, label_time= or label_delay=", "a source with time=", "a source without")
     for column in (*system.source.id, *system.entity, *((system.source.time,) if system.source.time else ())):
-        if column in system.hindsight:
+        if column in system.hindsight and (column not in system.source.own or column in system.entity):
             raise DeclarationError(
                 f"{where}, column {column!r}",
                 expected="id, entity and time to be known when the request is made",

@@ -205,6 +205,39 @@ def predict(
 
 
 @app.command()
+def replay(  # noqa: PLR0913  its arguments are the flags of the command
+    log: Annotated[str, typer.Argument(help="The folder of a request log, or one span of it.")],
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="The service to ask.")],
+    rate: Annotated[float | None, typer.Option("--rate", help="So many requests a second.")] = None,
+    speed: Annotated[float | None, typer.Option("--speed", help="So many times as fast as they came.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")] = None,
+    connections: Annotated[int, typer.Option("--connections", min=1, help="How many are kept open.")] = 16,
+    model: Annotated[str | None, typer.Option("--model", help="The model; default: the service says it.")] = None,
+    token_env: Annotated[
+        str | None, typer.Option("--token-env", metavar="NAME", help="The variable that holds the token.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask the rows of a request log again, and compare the answers.
+
+    Without --rate and --speed as fast as the connections allow.
+    """
+    import os
+
+    from ninetyfive.errors import UsageError
+    from ninetyfive.supervise.replay import Asked
+    from ninetyfive.supervise.replay import replay as ask_again
+
+    token = os.environ.get(token_env) if token_env is not None else None
+    if token_env is not None and not token:
+        do = f"export {token_env}, or leave --token-env out"
+        raise UsageError("--token-env", expected="a variable with a token", got=f"{token_env}, which is empty", do=do)
+    with reporting.progress(json):
+        report = ask_again(log, to, Asked(rate, speed, limit, connections, model, token))
+    printing.replayed(report, json)
+
+
+@app.command()
 def trace(
     row: Annotated[str | None, typer.Option("--row", help="The row as a JSON object.")] = None,
     file: Annotated[str | None, typer.Option("--file", help="A file to take the row from.")] = None,

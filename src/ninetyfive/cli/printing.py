@@ -341,6 +341,36 @@ def predicted(document: Document, as_json: bool) -> None:
         console.print(f"note: {escape(text)}")
 
 
+def replayed(report: Any, as_json: bool) -> None:
+    """The outcome of `replay`."""
+    document = msgspec.to_builtins(report)
+    if as_json:
+        emit(document)
+        return
+    statuses = ", ".join(f"{count:,} × {status}" for status, count in document["statuses"].items()) or "nothing"
+    table = _table("what", ">value", title=f"{_count(document['sent'], 'row')} asked again: {statuses}")
+    for name, words in (
+        ("equal", "answers as they were logged"),
+        ("different", "other answers of the same release"),
+        ("other_release", "answers of another release"),
+        ("hidden", "answers to rows of which the log hides columns"),
+        ("skipped", "records without a row, not asked"),
+    ):
+        if document[name] or name in ("equal", "different"):
+            table.add_row(words, number(document[name]))
+    if document["different"]:
+        table.add_row("largest difference", number(document["largest"]))
+    for name, words in (
+        ("p50", "half answered within"),
+        ("p99", "99 % answered within"),
+        ("late", "sent late by"),
+    ):
+        value = document[name]
+        table.add_row(words, "–" if value is None else f"{value * 1000:,.2f} ms")
+    table.add_row("requests a second", number(float(document["rate"])))
+    _console().print(table)
+
+
 def trace(document: Document, as_json: bool) -> None:
     """The outcome of `trace`."""
     if as_json:

@@ -142,8 +142,8 @@ def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids:
     from ninetyfive.reducers.type_guess import TypeGuess
     from ninetyfive.schema_toml import to_toml
     from ninetyfive.sources.discovery import discover
+    from ninetyfive.sources.files import source_of
     from ninetyfive.sources.readers import reader_of
-    from ninetyfive.steps.predict import source_of
 
     source = source_of(data)
     reader = reader_of(source)

@@ -26,10 +26,10 @@ from ninetyfive.plan import Engine, Map, Part, Plan, Read, Reduce, Shuffle, Writ
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.schema import ColumnSchema, Schema
 from ninetyfive.sources.discovery import discover
-from ninetyfive.sources.files import Source, parquet
+from ninetyfive.sources.files import Source, parquet, source_of
 from ninetyfive.sources.readers import SourceReader, reader_of
 from ninetyfive.sources.spans import SpanReader, part_of
-from ninetyfive.steps.predict import left_out, source_of
+from ninetyfive.steps.predict import left_out
 from ninetyfive.tables.about import Population
 from ninetyfive.tables.keys import entity_key, fingerprint, whole_key
 

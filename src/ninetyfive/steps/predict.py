@@ -24,7 +24,7 @@ from ninetyfive.parsing import parse
 from ninetyfive.plan import Engine, Map, Plan, Read, Write, WrittenFile
 from ninetyfive.schema import Schema
 from ninetyfive.sources.discovery import discover
-from ninetyfive.sources.files import Source, csv, jsonl, parquet
+from ninetyfive.sources.files import FORMATS, Source
 from ninetyfive.sources.readers import reader_of
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.span_checks import check_columns
@@ -32,7 +32,6 @@ from ninetyfive.store.failures import disk_errors
 from ninetyfive.values import plain
 
 PREDICTION = "prediction"
-FORMATS = (".parquet", ".csv", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +60,6 @@ class Answered:
     answers: Rows
     rejected: Rows
     notices: tuple[str, ...]
-
-
-def source_of(url: str) -> Source:
-    """The source that a path, glob or URL means, by its ending (.parquet, .csv, .jsonl, or packed); `UsageError`."""
-    name = url.lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".xz").removesuffix(".zip")
-    for endings, make in (
-        ((".parquet", ".pq"), parquet),
-        ((".csv", ".txt"), csv),
-        ((".jsonl", ".ndjson", ".json"), jsonl),
-    ):
-        if name.endswith(endings):
-            return make(url)
-    if name.endswith(".tsv"):
-        return csv(url, separator="\t")
-    raise UsageError(
-        url, expected="a name that ends in " + ", ".join(FORMATS), got=url, do="rename or convert the file"
-    )
 
 
 def predict(release: OpenRelease, source: Source, engine: Engine, folder: Path) -> Answered:

@@ -120,7 +120,7 @@ def _about(context: Prepared, fitted: Outputs, trained: Outputs) -> About:
         features=fitted["features"],
         code=bool(fitted["code"]),
         label=str(system.label),
-        id=system.source.id,
+        id=tuple(name for name in system.source.id if name not in system.source.own),
         entity=system.entity,
         time=system.source.time,
         hindsight=tuple(sorted(system.hindsight)),
