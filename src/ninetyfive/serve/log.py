@@ -83,7 +83,7 @@ class RequestLog:
     def __init__(self, config: Log, worker: str, columns: Mapping[str, str]) -> None:
         self.bytes = 0
         self._off = config.mode == "off"
-        self._durable = config.mode == "durable"
+        self.durable = config.mode == "durable"
         self._config = config
         self._limit = int(min(max(config.sample, 0.0), 1.0) * 2.0**64)
         self._folder = Path(config.folder)
@@ -161,7 +161,7 @@ class RequestLog:
         To be awaited right after `append`, with nothing else awaited between them. One fdatasync, in a thread, serves
         all who wait for it. Fast: returns at once.
         """
-        if not self._durable or self._synced == self._appended:
+        if not self.durable or self._synced == self._appended:
             return
         loop = asyncio.get_running_loop()
         if self._waiting is None:
@@ -182,7 +182,7 @@ class RequestLog:
         self._off = True
         self.rotate()
         for segment in self._retired:
-            if self._durable:
+            if self.durable:
                 try:
                     segment.sync(segment.size)
                 except OSError:
@@ -213,7 +213,7 @@ class RequestLog:
     def _end(self, segment: _Segment) -> None:
         """Finish a segment; a durable one only once nobody waits for it to be synced."""
         busy = self._syncing is not None and not self._syncing.done()
-        if self._durable and (busy or segment.synced < segment.size):
+        if self.durable and (busy or segment.synced < segment.size):
             self._retired.append(segment)
         else:
             segment.finish()

@@ -70,7 +70,7 @@ class Worker:
         server = uvicorn.Server(
             uvicorn.Config(
                 self.app,
-                http=limited(config.limits),
+                http=limited(config.limits, self.app.lane),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -140,7 +140,7 @@ class Worker:
     async def _load(self, live: Live) -> None:
         """Load and prove beside what answers; say `Loaded` or `Refused`."""
         start = time.monotonic()
-        warm = list(self.answering.recent)
+        warm = self.answering.warm()
         try:
             loaded = await asyncio.to_thread(load, self.config, live, warm, self._tables)
             if self.log is not None:
