@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,13 @@ class Loaded:
     `key` makes the table's key of a struct of row scalars (None: no entity, or a null in it), `inputs` the tuple of
     what the features read (`names`), whose bytes are fingerprinted, `cells` that of all columns. `seconds`: the
     measured time of one row by the row function and the model; `dear`: it is so long that it would hold up others;
-    `light`: it is not, and no framework runs that may raise what it likes.
+    `light`: it is not, and no framework runs that may raise what it likes. `opened` holds the tables that this process
+    has open, by id: LMDB opens no file twice in a process, and that of another epoch may be one that is answered from.
     """
 
-    def __init__(self, live: Live, policy: Policy, system: str) -> None:
+    def __init__(
+        self, live: Live, policy: Policy, system: str, opened: MutableMapping[str, Table] | None = None
+    ) -> None:
         self.live = live
         self.policy = policy
         self.release: OpenRelease = open_release(Path(live.folder), live.release)
@@ -64,10 +67,7 @@ class Loaded:
                 got=f"one of {about.system!r}",
                 do="start a service of its own for each system",
             )
-        self.table = None
-        if live.table_folder is not None:
-            folder = Path(live.table_folder)
-            self.table = Table(folder, release=live.release, checked=live.table_checked, entity=about.entity)
+        self.table = _table(live, about.entity, {} if opened is None else opened)
         self.as_of = self.table.about.as_of if self.table is not None else None
         self.as_of_seconds = datetime.fromisoformat(self.as_of).timestamp() if self.as_of else 0.0
         self.created = _made(Path(live.folder))
@@ -164,6 +164,18 @@ class _Evidence(msgspec.Struct):
     """What is read of evidence.json."""
 
     made: datetime | None = None
+
+
+def _table(live: Live, entity: Sequence[str], opened: MutableMapping[str, Table]) -> Table | None:
+    """The table of `live`, opened once."""
+    if live.table is None or live.table_folder is None:
+        return None
+    table = opened.get(live.table)
+    if table is None or table.about.release != live.release:
+        folder = Path(live.table_folder)
+        table = Table(folder, release=live.release, checked=live.table_checked, entity=entity)
+        opened[live.table] = table
+    return table
 
 
 def _made(folder: Path) -> float:

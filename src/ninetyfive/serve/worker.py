@@ -18,9 +18,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import NoReturn
+from weakref import WeakValueDictionary
 
 import msgspec
 import uvicorn
@@ -34,6 +35,7 @@ from ninetyfive.serve.counters import PLACES, Counters
 from ninetyfive.serve.loaded import Loaded
 from ninetyfive.serve.log import RequestLog
 from ninetyfive.serve.messages import Live, Order, Report, WorkerConfig
+from ninetyfive.tables.reader import Table
 
 _BACKLOG = 1024
 _FILES = 65_536
@@ -52,6 +54,9 @@ class Worker:
         self.answering = Answering(loaded, config.limits, self.counters, self.log, prefix)
         self.app = App(config, self.answering)
         self._beside: dict[int, Loaded] = {}
+        self._tables: WeakValueDictionary[str, Table] = WeakValueDictionary()
+        if loaded.table is not None and loaded.live.table is not None:
+            self._tables[loaded.live.table] = loaded.table
         self._control: asyncio.StreamWriter | None = None
         self._drain: asyncio.Event = asyncio.Event()
         self._settle = 0.0
@@ -139,7 +144,7 @@ class Worker:
         start = time.monotonic()
         warm = self.answering.warm()
         try:
-            loaded = await asyncio.to_thread(load, self.config, live, warm)
+            loaded = await asyncio.to_thread(load, self.config, live, warm, self._tables)
             if self.log is not None:
                 self.log.learn(live.release, loaded.schema.types)
         except NinetyfiveError as error:
@@ -240,9 +245,14 @@ _QUIET = 2.0
 """Seconds of a drain for which a connection that says nothing is kept: its client may just be sending."""
 
 
-def load(config: WorkerConfig, live: Live, warm: Sequence[dict[str, object]] = ()) -> Loaded:
+def load(
+    config: WorkerConfig,
+    live: Live,
+    warm: Sequence[dict[str, object]] = (),
+    opened: MutableMapping[str, Table] | None = None,
+) -> Loaded:
     """Open what shall be live, and hold it to its golden requests; what is wrong with it is raised."""
-    loaded = Loaded(live, config.policy, config.system)
+    loaded = Loaded(live, config.policy, config.system, opened)
     loaded.prove(warm)
     return loaded
 
