@@ -276,3 +276,15 @@ def test_the_log_is_durable_where_that_is_asked(start: Start, tmp_path: Path) ->
     assert len(service.records()) == 5
     service.order(messages.Rotate())
     eventually(lambda: list((tmp_path / "durable").glob("*.closed")))
+
+
+def test_it_answers_where_nobody_reads_what_it_tells(start: Start) -> None:
+    """Its stderr is a pipe whose reader is gone, as behind `| head`."""
+    deaf = "import os\nreader, writer = os.pipe()\nos.dup2(writer, 2)\nos.close(reader), os.close(writer)"
+    service = start(code=deaf)
+    assert [service.predict({"no": 1}).status for _ in range(3)] == [400] * 3  # each is told in the access log
+    assert service.ask("POST", PREDICT + "?", {"instances": [{"no": 1}]}).status == 400
+    assert service.predict(ROW).status == 200
+    service.order(messages.Drain())
+    service.hear(messages.Drained)
+    assert service.process.wait(30) == 0

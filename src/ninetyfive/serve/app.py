@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
@@ -273,8 +274,9 @@ class App:
         }
         if status >= 400:
             line["error"] = body.decode("utf-8", "replace")[:500]
-        sys.stderr.buffer.write(encode(line) + b"\n")
-        sys.stderr.buffer.flush()
+        with suppress(OSError):  # whoever read it is gone: requests are answered all the same
+            sys.stderr.buffer.write(encode(line) + b"\n")
+            sys.stderr.buffer.flush()
 
     def _routes(self) -> tuple[Route, ...]:
         """The table: every route that there is, and who may call it."""

@@ -13,6 +13,7 @@ What does not belong here: the size of a body, which the application counts (`ap
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 import traceback
@@ -266,7 +267,8 @@ class Connection(HttpToolsProtocol):
         error = sys.exc_info()[1]
         if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(error.__context__, _TooLarge):
             self._refusal, msg = 500, "the request could not be answered"
-            traceback.print_exception(error)
+            with contextlib.suppress(OSError):
+                traceback.print_exception(error)
         words = {414: "the URL is too long", 431: "the headers are too large"}.get(self._refusal, msg)
         self._refuse(self._refusal, words)
 
