@@ -291,7 +291,7 @@ class App:
             Route("GET", "/v1/models", "predict", "status", self._models),
             Route("GET", f"{model}{version}", "predict", "status", self._status),
             Route("GET", f"{model}{version}/metadata", "predict", "status", self._metadata),
-            Route("GET", f"{model}/entities/(.*)", "predict", "entity", self._entity),
+            Route("GET", f"(?s){model}/entities/(.*)", "predict", "entity", self._entity),
             Route("POST", f"{plain2}/infer", "predict", "infer", self._infer),
             Route("POST", f"{v2}(?:/versions/([^/]+))?/infer", "predict", "infer", self._infer),
             Route("GET", "/v2", None, "status", self._server),
@@ -302,8 +302,6 @@ class App:
             Route("GET", f"{v2}(?:/versions/([^/]+))?/ready", None, "health", self._ready),
             Route("GET", "/openapi.json", "predict", "status", self._openapi),
         ]
-        if self.config.metrics:
-            table.append(Route("GET", "/metrics", "read", "metrics", self._metrics))
         if self.config.health_route is not None:
             table.append(Route("GET", self.config.health_route, None, "health", self._ready))
         if self.config.predict_route is not None:
@@ -344,7 +342,10 @@ class App:
 
     async def _entity(self, request: Request, _: re.Match[str] | None) -> Reply:
         loaded = self.answering.live
-        row = entities.row_of(loaded, request.raw_path.rpartition(b"/entities/")[2])
+        values = request.raw_path.removeprefix(f"/v1/models/{self.config.system}/entities/".encode())
+        if values == request.raw_path:
+            raise Fault(HTTPStatus.NOT_FOUND, "", "write the path of the entities as it stands in /openapi.json")
+        row = entities.row_of(loaded, values)
         key = entity_key([row[name] for name in loaded.release.about.entity])
         assert key is not None
         told = entities.headers(loaded, key, self.access.required)
@@ -356,8 +357,7 @@ class App:
             words = "the table does not hold this entity" if held else "there is no table to answer from"
             raise Fault(HTTPStatus.NOT_FOUND, "", words)
         shown = loaded.shown(answered.answers[0])
-        values = request.raw_path.rpartition(b"/")[2].decode("ascii")
-        return reply({"entity": values, "prediction": shown, "metadata": tensorflow.metadata(answered)}, headers=told)
+        return reply({"entity": values.decode("ascii"), "prediction": shown, "metadata": tensorflow.metadata(answered)}, headers=told)
 
     async def _models(self, _: Request, __: re.Match[str] | None) -> Reply:
         return reply({"models": [self.config.system]})
