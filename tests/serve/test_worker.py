@@ -268,6 +268,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, resource.RLIM_INFINITY))
     statuses = [service.predict(ROW).status for _ in range(60)]
     assert 503 in statuses
     assert len(service.records()) == statuses.count(200)
+    eventually(lambda: service.ask("GET", "/v2/health/ready").json["degraded"])
 
 
 def test_the_log_is_durable_where_that_is_asked(start: Start, tmp_path: Path) -> None:
