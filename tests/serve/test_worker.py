@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import socket
 import threading
@@ -268,7 +269,17 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, resource.RLIM_INFINITY))
     statuses = [service.predict(ROW).status for _ in range(60)]
     assert 503 in statuses
     assert len(service.records()) == statuses.count(200)
+
+
+def test_a_log_in_which_nothing_can_be_begun_is_told_as_long_as_that_is_so(start: Start) -> None:
+    service, free = start(), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+    assert {service.predict(ROW).status for _ in range(10)} == {503}
     eventually(lambda: service.ask("GET", "/v2/health/ready").json["degraded"])
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, free)
+    assert service.predict(ROW).status == 200
+    eventually(lambda: not service.ask("GET", "/v2/health/ready").json["degraded"])
+    assert len(service.records()) == 1
 
 
 def test_the_log_is_durable_where_that_is_asked(start: Start, tmp_path: Path) -> None:

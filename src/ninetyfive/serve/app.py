@@ -357,7 +357,8 @@ class App:
             words = "the table does not hold this entity" if held else "there is no table to answer from"
             raise Fault(HTTPStatus.NOT_FOUND, "", words)
         shown = loaded.shown(answered.answers[0])
-        return reply({"entity": values.decode("ascii"), "prediction": shown, "metadata": tensorflow.metadata(answered)}, headers=told)
+        said = {"entity": values.decode("ascii"), "prediction": shown, "metadata": tensorflow.metadata(answered)}
+        return reply(said, headers=told)
 
     async def _models(self, _: Request, __: re.Match[str] | None) -> Reply:
         return reply({"models": [self.config.system]})
