@@ -14,9 +14,11 @@ import gc
 import os
 import resource
 import secrets
+import select
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
@@ -94,6 +96,7 @@ class Worker:
         if control is None:
             loop.add_signal_handler(signal.SIGINT, self._drain.set)
         else:
+            threading.Thread(target=self._outlived, args=(os.dup(control.fileno()),), daemon=True).start()
             self._keep(loop.create_task(self._obey(control)))
         sweeping = loop.create_task(self._sweep(server))
         await self._drain.wait()
@@ -106,6 +109,14 @@ class Worker:
         if self._control is not None:
             with contextlib.suppress(ConnectionError):
                 await self._control.drain()
+
+    def _outlived(self, control: int) -> None:
+        """End the process where its supervisor is gone and its loop, which should hear that, hangs in a model."""
+        gone = select.poll()
+        gone.register(control, 0)  # only that the other side is gone
+        gone.poll()
+        time.sleep(self.config.limits.drain + _QUIET)
+        os._exit(1)
 
     async def _obey(self, control: socket.socket) -> None:
         """Do what the supervisor says, until it says nothing more."""
