@@ -109,7 +109,7 @@ class Service:
         return [one["pid"] for one in self.status()["workers"] if one["phase"] == "ready"]
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        return [one for one in self.told if one["event"] == name]
+        return [one for one in self.told if one.get("event") == name]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it, and wait for that."""
