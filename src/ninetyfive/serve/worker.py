@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import uvicorn
@@ -61,24 +61,8 @@ class Worker:
     async def run(self, control: socket.socket | None) -> None:
         """Serve until drained."""
         config = self.config
-        sock = _listening(config)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                self.app,
-                http=limited(config.limits),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                date_header=False,
-                server_header=False,
-                backlog=_BACKLOG,
-                ssl_certfile=config.tls_cert,
-                ssl_keyfile=config.tls_key,
-            )
-        )
-        server.config.load()
-        server.lifespan = server.config.lifespan_class(server.config)
+        sock = listening(config)
+        server = server_of(self.app, config)
         self.app.pressure = lambda: len(server.server_state.tasks)
         await server.startup(sockets=[sock])
         self.app.ready = True
@@ -227,6 +211,28 @@ _QUIET = 2.0
 """Seconds of a drain for which a connection that says nothing is kept: its client may just be sending."""
 
 
+def server_of(app: Any, config: WorkerConfig) -> uvicorn.Server:
+    """The HTTP server round an ASGI application, with the limits of `config`; its `startup` takes the socket."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=limited(config.limits),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            ssl_certfile=config.tls_cert,
+            ssl_keyfile=config.tls_key,
+        )
+    )
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    return server
+
+
 def load(config: WorkerConfig, live: Live, warm: Sequence[dict[str, object]] = ()) -> Loaded:
     """Open what shall be live, and hold it to its golden requests; what is wrong with it is raised."""
     loaded = Loaded(live, config.policy, config.system)
@@ -252,7 +258,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         if control is not None:
             control.sendall(messages.encode(messages.Refused(config.live.epoch, error.as_dict())) + b"\n")
         sys.exit(f"{config.name}: {error}")
-    _prepare()
+    prepare()
     uvicorn_loop = uvicorn.Config(lambda: None, loop="uvloop").get_loop_factory()
     with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
         runner.run(_run(config, loaded, control))
@@ -264,7 +270,7 @@ async def _run(config: WorkerConfig, loaded: Loaded, control: socket.socket | No
     await Worker(config, loaded).run(control)
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """What a server wants of its process: many files, few collections, short turns of the threads."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
@@ -276,7 +282,8 @@ def _prepare() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def _listening(config: WorkerConfig) -> socket.socket:
+def listening(config: WorkerConfig) -> socket.socket:
+    """The socket of a worker: the one that it inherits, else one of its own."""
     if config.listen_fd is not None:
         return socket.socket(fileno=config.listen_fd)
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET

@@ -1,0 +1,74 @@
+"""Closed-loop load by wrk: one thread, so many connections, each asks again as soon as it is answered.
+
+What does not belong here: load that does not wait for answers (`generator`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.load.processes import Contestant
+
+_SCRIPT = Path(__file__).with_name("wrk.lua")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of it: requests a second, latencies and CPU in milliseconds, answers that were none."""
+
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+    errors: int
+
+
+def ensure() -> None:
+    """Have wrk: from the system, or installed by apt where that is allowed; else exit and say what to do."""
+    if shutil.which("wrk"):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        for words in (["update", "-qq"], ["install", "-qq", "-y", "wrk"]):
+            subprocess.run(["apt-get", *words], check=False, stdout=subprocess.DEVNULL)
+    if not shutil.which("wrk"):
+        sys.exit("wrk is not installed, and puts the load on: apt-get install wrk, as root, then try again")
+
+
+def write_bodies(path: Path, bodies: Sequence[bytes]) -> Path:
+    """The file of bodies, a line each."""
+    assert not any(b"\n" in body for body in bodies)
+    path.write_bytes(b"\n".join(bodies) + b"\n")
+    return path
+
+
+def drive(who: Contestant, bodies: Path, connections: int, seconds: float) -> Load:
+    """Load on `who` for so long, after a short start that is not counted."""
+    _wrk(who, bodies, connections, min(1.0, seconds / 4))
+    before = who.cpu_seconds()
+    said = _wrk(who, bodies, connections, seconds)
+    used = who.cpu_seconds() - before
+    requests = max(1, said["requests"])
+    return Load(
+        said["requests"] / said["seconds"],
+        said["p50"],
+        said["p99"],
+        used * 1000 / requests,
+        int(said["status"] + said["socket"]),
+    )
+
+
+def _wrk(who: Contestant, bodies: Path, connections: int, seconds: float) -> dict[str, float]:
+    url = f"http://127.0.0.1:{who.port}{who.path}"
+    duration = max(1, round(seconds))
+    words = ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "--timeout", "30s", "-s", str(_SCRIPT), url, "--"]
+    out = subprocess.run([*words, str(bodies)], check=True, capture_output=True, text=True).stdout
+    line = next(line for line in out.splitlines() if line.startswith("JSON "))
+    found: dict[str, float] = json.loads(line[5:])
+    return found
