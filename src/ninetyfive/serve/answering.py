@@ -138,7 +138,7 @@ class Answering:
         self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], deadline: float, client_id: str | None = None
     ) -> Answered:
         """Answer the structs `given`, each at its path of `roots`; `Fault` says why not, and then nothing is logged."""
-        cpu = time.thread_time()
+        cpu = time.perf_counter()
         looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
         wanted = [place for place, look in enumerate(looks) if not look.source]
         computed: list[Answer] = []
@@ -160,18 +160,18 @@ class Answering:
         self._number += 1
         stale = sum(look.stale for look in looks)
         answered = Answered(f"{self._prefix}{self._number:010x}", loaded, answers, sources, stale)
-        return await self._finish(answered, looks, client_id, time.thread_time() - cpu)
+        return await self._finish(answered, looks, client_id, time.perf_counter() - cpu)
 
     async def entity(self, loaded: Loaded, key: bytes, client_id: str | None) -> Answered | None:
         """What the table says of an entity alone; None where it holds nothing of it, or is too old."""
-        cpu = time.thread_time()
+        cpu = time.perf_counter()
         entry = None if loaded.table is None or self.too_old(loaded) else self._entry(loaded, key)
         if entry is None:
             return None
         self._number += 1
         answered = Answered(f"{self._prefix}{self._number:010x}", loaded, [entry.answer], ["table"], 0)
         look = _Look(None, key, entry.fingerprint, b"", entry.answer, "table")
-        return await self._finish(answered, [look], client_id, time.thread_time() - cpu)
+        return await self._finish(answered, [look], client_id, time.perf_counter() - cpu)
 
     async def _in_thread(
         self, loaded: Loaded, rows: Sequence[Row], roots: Sequence[str], deadline: float

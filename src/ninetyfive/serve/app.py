@@ -20,7 +20,7 @@ from ninetyfive.serve import access, entities, inference, tensorflow
 from ninetyfive.serve.answering import Answering
 from ninetyfive.serve.batching import full, late
 from ninetyfive.serve.counters import CODES, PLACES
-from ninetyfive.serve.http import Gone, Reply, Request, check_type, encode, read_body, refusal, reply
+from ninetyfive.serve.http import Gone, Reply, Request, check_type, encode, read_body, refusal, reply, unless_gone
 from ninetyfive.serve.http import Receive as ReceiveFunction
 from ninetyfive.serve.http import Scope as AsgiScope
 from ninetyfive.serve.http import Send as SendFunction
@@ -126,7 +126,7 @@ class App:
             raise Fault(HTTPStatus.BAD_REQUEST, "X-Request-Id", f"at most {_ID_BYTES} bytes are taken")
         name = client_id.decode("latin-1") if client_id is not None else None
         raw_path = scope["raw_path"]
-        return await route.answer(Request(scope["path"], raw_path, headers, body, deadline, name), match)
+        return await route.answer(Request(scope["path"], raw_path, headers, body, deadline, name, receive), match)
 
     def _check_access(self, need: Scope, headers: Mapping[bytes, bytes]) -> None:
         said = (need, headers.get(b"authorization"), headers.get(b"host"))
@@ -272,14 +272,16 @@ class App:
         if forms is None or forms[0] is not loaded:
             forms = self._forms = (loaded, tensorflow.Predict(loaded.rows, self.config.limits.rows))
         structs, roots, columns = forms[1].read(request.body)
-        answered = await self.answering.answer(loaded, structs, roots, request.deadline, request.client_id)
+        work = self.answering.answer(loaded, structs, roots, request.deadline, request.client_id)
+        answered = await (unless_gone(work, request.receive) if loaded.dear else work)
         return Reply(200, encode(tensorflow.write(answered, columns)))
 
     async def _infer(self, request: Request, match: re.Match[str] | None) -> Reply:
         loaded = self._named(match)
         structs, roots, client_id = inference.read(loaded.rows, request.body, self.config.limits.rows)
         named = request.client_id if request.client_id is not None else client_id
-        answered = await self.answering.answer(loaded, structs, roots, request.deadline, named)
+        work = self.answering.answer(loaded, structs, roots, request.deadline, named)
+        answered = await (unless_gone(work, request.receive) if loaded.dear else work)
         return reply(inference.write(answered, self.config.system, client_id))
 
     async def _entity(self, request: Request, _: re.Match[str] | None) -> Reply:

@@ -3,7 +3,8 @@
     made ─ headers (bytes, number, seconds) ─ body (seconds) ─ answer ─ kept alive (seconds) ─▶ closed
 
 The rule: one sweep a half second looks at all connections, so a request costs no timer. A client that is slow to send
-or to read is cut, and told why where that is still possible.
+or to read is cut, and told why where that is still possible. What a turn of the event loop answers is sent at its end,
+the head and the body of an answer in one call of the system, which costs as much as the answer itself.
 What does not belong here: the size of a body, which the application counts (`app`).
 """
 
@@ -29,10 +30,67 @@ class _TooLarge(Exception):
     """A head that is larger than it may be."""
 
 
+class Outbox:
+    """What the connections of a loop have to send, until the end of its turn."""
+
+    def __init__(self) -> None:
+        self._full: list[Corked] = []
+
+    def add(self, corked: Corked, loop: asyncio.AbstractEventLoop) -> None:
+        """Send what `corked` holds when the turn ends."""
+        if not self._full:
+            loop.call_soon(self._send)
+        self._full.append(corked)
+
+    def _send(self) -> None:
+        full, self._full = self._full, []
+        for corked in full:
+            corked.flush()
+
+
+class Corked:
+    """A transport that writes at the end of a turn of its loop; everything else is the transport's own."""
+
+    def __init__(self, transport: asyncio.Transport, outbox: Outbox, loop: asyncio.AbstractEventLoop) -> None:
+        self.inner = transport
+        self._outbox = outbox
+        self._loop = loop
+        self._parts: list[bytes] = []
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+        self.get_extra_info = transport.get_extra_info
+        self.abort = transport.abort
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, soon."""
+        if not self._parts:
+            self._outbox.add(self, self._loop)
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        """Send what there is now."""
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts = []
+            if not self.inner.is_closing():
+                self.inner.write(data)
+
+    def close(self) -> None:
+        """Close once all that was written is sent."""
+        self.flush()
+        self.inner.close()
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self.inner.get_write_buffer_size()
+
+
 class Connection(HttpToolsProtocol):
     """uvicorn's connection, with `limits` on what a client may send and how slowly; `limits` is set by `limited`."""
 
     limits = Limits()
+    outbox = Outbox()
 
     def __init__(
         self,
@@ -49,7 +107,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or say 503 at once where there are too many."""
-        super().connection_made(transport)
+        super().connection_made(Corked(transport, self.outbox, self.loop))  # type: ignore[arg-type]
         if len(self.connections) > self.limits.connections:
             self._refuse(503, "too many connections")
 
@@ -80,6 +138,7 @@ class Connection(HttpToolsProtocol):
         """The head is there."""
         self.phase = _BODY
         self.since = time.monotonic()
+        self.scope["arrived"] = self.since  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -147,4 +206,4 @@ class Connection(HttpToolsProtocol):
 
 def limited(limits: Limits) -> type[Connection]:
     """The connections of a server with these limits."""
-    return type("LimitedConnection", (Connection,), {"limits": limits})
+    return type("LimitedConnection", (Connection,), {"limits": limits, "outbox": Outbox()})

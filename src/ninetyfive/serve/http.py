@@ -5,10 +5,11 @@ What does not belong here: what any route does (`app` and the protocols), connec
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,6 +19,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = Mapping[bytes, bytes]
+T = TypeVar("T")
 
 JSON = (b"content-type", b"application/json")
 _FORM = b"application/x-www-form-urlencoded"
@@ -27,7 +29,8 @@ encode = msgspec.json.Encoder().encode
 class Request(NamedTuple):
     """What a route is given: the path, the headers by lower-case name (the last of a name), the inflated body.
 
-    `deadline` is when nobody waits any more, by the monotonic clock; `client_id` what the client calls the request.
+    `deadline` is when nobody waits any more, by the monotonic clock; `client_id` what the client calls the request;
+    `receive` gives "http.disconnect" once the client is gone.
     """
 
     path: str
@@ -36,6 +39,7 @@ class Request(NamedTuple):
     body: bytes
     deadline: float
     client_id: str | None
+    receive: Receive
 
 
 class Reply(NamedTuple):
@@ -87,7 +91,20 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
 
 
 class Gone(Exception):
-    """The client went away before it had said all."""
+    """The client went away before it was answered."""
+
+
+async def unless_gone(work: Coroutine[Any, Any, T], receive: Receive) -> T:
+    """What `work` gives; it is cancelled, and `Gone` raised, where the client goes away before."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Gone
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
 
 
 def check_type(headers: Headers) -> None:

@@ -57,16 +57,26 @@ def row_schema(loaded: Loaded) -> dict[str, Any]:
 
 def document(config: WorkerConfig, loaded: Loaded) -> dict[str, Any]:
     """The document: OpenAPI 3.1, JSON-able."""
-    system = config.system
+    said = {
+        "title": config.system,
+        "version": str(loaded.live.number),
+        "description": f"Served by ninetyfive {__version__}.",
+    }
+    components = {
+        "schemas": _schemas(config, loaded),
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+    }
+    return {"openapi": "3.1.0", "info": said, "paths": _paths(config.system), "components": components}
+
+
+def _paths(system: str) -> dict[str, Any]:
     model, v2 = f"/v1/models/{system}", f"/v2/models/{system}"
-    rows = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1}
-    rows["maxItems"] = config.limits.rows
     version = [{"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}]
     label = [{"name": "label", "in": "path", "required": True, "schema": {"enum": ["champion", "live", "stable"]}}]
     key = [{"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}]
     predict = _operation("answer rows", {"$ref": "#/components/schemas/Predict"}, "Predictions")
     infer = _operation("answer tensors", {"$ref": "#/components/schemas/Infer"}, "Inferred")
-    paths: dict[str, Any] = {
+    return {
         "/v1/models": {"get": _read("the model that is served")},
         model: {"get": _read("its state")},
         f"{model}/metadata": {"get": _read("its signature")},
@@ -74,6 +84,7 @@ def document(config: WorkerConfig, loaded: Loaded) -> dict[str, Any]:
         f"{model}/labels/{{label}}": {"get": _read("the state of what a label means", label)},
         f"{model}:predict": {"post": predict},
         f"{model}/versions/{{version}}:predict": {"post": {**predict, "parameters": version}},
+        f"{model}/labels/{{label}}:predict": {"post": {**predict, "parameters": label}},
         f"{model}/entities/{{key}}": {"get": _read("the answer of the table for an entity", key)},
         "/v2": {"get": _read("the server")},
         "/v2/health/live": {"get": _read("whether the process answers")},
@@ -82,50 +93,32 @@ def document(config: WorkerConfig, loaded: Loaded) -> dict[str, Any]:
         v2: {"get": _read("its tensors")},
         f"{v2}/ready": {"get": _read("whether it may be sent requests")},
         f"{v2}/infer": {"post": infer},
+        f"{v2}/versions/{{version}}/infer": {"post": {**infer, "parameters": version}},
         "/openapi.json": {"get": _read("this document")},
     }
+
+
+def _schemas(config: WorkerConfig, loaded: Loaded) -> dict[str, Any]:
+    most = config.limits.rows
+    rows = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1, "maxItems": most}
     answer: dict[str, Any] = {"type": ["number", "null"]}
     if loaded.classes:
         answer = {"type": ["object", "null"], "properties": {name: {"type": "number"} for name in loaded.classes}}
-    schemas = {
+    predictions = {"predictions": {"type": "array", "items": answer}, "outputs": {}, "metadata": _METADATA}
+    inferred = {"model_name": {"const": config.system}, "outputs": {"type": "array"}, "id": {"type": "string"}}
+    return {
         "Row": row_schema(loaded),
-        "Predict": {
-            "oneOf": [
-                {
-                    "type": "object",
-                    "properties": {"instances": rows},
-                    "required": ["instances"],
-                    "additionalProperties": False,
-                },
-                {
-                    "type": "object",
-                    "properties": {"inputs": _columns(loaded, config.limits.rows)},
-                    "required": ["inputs"],
-                    "additionalProperties": False,
-                },
-            ]
-        },
-        "Predictions": {
-            "type": "object",
-            "properties": {"predictions": {"type": "array", "items": answer}, "outputs": {}, "metadata": _METADATA},
-            "required": ["metadata"],
-        },
+        "Predict": {"oneOf": [_closed({"instances": rows}), _closed({"inputs": _columns(loaded, most)})]},
+        "Predictions": {"type": "object", "properties": predictions, "required": ["metadata"]},
         "Infer": _infer(loaded),
-        "Inferred": {
-            "type": "object",
-            "properties": {"model_name": {"const": system}, "outputs": {"type": "array"}, "id": {"type": "string"}},
-            "required": ["model_name", "outputs", "id"],
-        },
+        "Inferred": {"type": "object", "properties": inferred, "required": ["model_name", "outputs", "id"]},
         "Error": _ERROR,
     }
-    said = {"title": system, "version": str(loaded.live.number), "description": f"Served by ninetyfive {__version__}."}
-    security = {"token": {"type": "http", "scheme": "bearer"}}
-    return {
-        "openapi": "3.1.0",
-        "info": said,
-        "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": security},
-    }
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    """An object with these properties and no other."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 _METADATA = {

@@ -223,6 +223,7 @@ def server_of(app: Any, config: WorkerConfig) -> uvicorn.Server:
             access_log=False,
             date_header=False,
             server_header=False,
+            proxy_headers=False,
             backlog=_BACKLOG,
             ssl_certfile=config.tls_cert,
             ssl_keyfile=config.tls_key,
