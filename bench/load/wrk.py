@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from bench.load.processes import Contestant
 
 _SCRIPT = Path(__file__).with_name("wrk.lua")
+_IDLE_WITHIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def write_bodies(path: Path, bodies: Sequence[bytes]) -> Path:
 def drive(who: Contestant, bodies: Path, connections: int, seconds: float) -> Load:
     """Load on `who` for so long, after a short start that is not counted."""
     _wrk(who, bodies, connections, min(1.0, seconds / 4))
+    _until_idle(who)
     before = who.cpu_seconds()
     said = _wrk(who, bodies, connections, seconds)
     used = who.cpu_seconds() - before
@@ -62,6 +65,16 @@ def drive(who: Contestant, bodies: Path, connections: int, seconds: float) -> Lo
         used * 1000 / requests,
         int(said["status"] + said["socket"]),
     )
+
+
+def _until_idle(who: Contestant) -> None:
+    """Wait until it has done with the requests of those who went away."""
+    end = time.monotonic() + _IDLE_WITHIN
+    while time.monotonic() < end:
+        used = who.cpu_seconds()
+        time.sleep(0.1)
+        if who.cpu_seconds() - used <= 0.02:
+            return
 
 
 def _wrk(who: Contestant, bodies: Path, connections: int, seconds: float) -> dict[str, float]:

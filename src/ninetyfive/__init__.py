@@ -3,16 +3,9 @@
 from ninetyfive.api import System
 from ninetyfive.errors import NinetyfiveError
 from ninetyfive.features.recording import Expr, coalesce, col, concat, cross, feature, greatest, least, pca, when
-from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet
-from ninetyfive.system import (
-    DynamicServing,
-    DynamicTraining,
-    Gate,
-    HybridServing,
-    Split,
-    StaticServing,
-    StaticTraining,
-)
+from ninetyfive.paradigms import DynamicServing, DynamicTraining, HybridServing, StaticServing, StaticTraining
+from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet, request_log
+from ninetyfive.system import Gate, Split
 from ninetyfive.version import __version__
 
 __all__ = [
@@ -40,5 +33,6 @@ __all__ = [
     "least",
     "parquet",
     "pca",
+    "request_log",
     "when",
 ]

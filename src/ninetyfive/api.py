@@ -6,7 +6,8 @@ declaring a system loads nothing heavy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ class System(Declaration):
     ...     from sklearn.ensemble import HistGradientBoostingClassifier
     ...     return HistGradientBoostingClassifier(**params).fit(x, y)
     >>> late.effective_serving
-    DynamicServing()
+    DynamicServing(on_outside=422)
     """
 
     @property
@@ -117,10 +118,12 @@ class System(Declaration):
 
     def predict_file(self, input: str, output: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Answer a file of rows into a file; rows that break the schema go into `OUTPUT.rejected.ENDING` beside it."""
-        from ninetyfive.steps.predict import check_output, deliver, no_answer, predict, source_of
+        from ninetyfive.sources.files import source_of
+        from ninetyfive.steps.predict import check_output, deliver, no_answer, predict
 
         settings, output = self.settings, Path(output)
-        own = [str(self.folder / url) if "://" not in url else url for url in self.source.urls]
+        read = (*self.source.urls, *(self.source.labels.urls if self.source.labels else ()))
+        own = [str(self.folder / url) if "://" not in url else url for url in read]
         check_output(output, [input, *own])
         with self._store(settings) as store, store.attempt() as folder:
             opened = self._open(store, release)
@@ -164,10 +167,11 @@ class System(Declaration):
         from ninetyfive.steps.status import status
 
         settings = self.settings
+        services = self._services()
         if not self._exists(settings):
-            return status(self, None, settings.store_url, self.folder)
+            return {**status(self, None, settings.store_url, self.folder), "services": services}
         with self._store(settings) as store:
-            return status(self, store, settings.store_url, self.folder)
+            return {**status(self, store, settings.store_url, self.folder), "services": services}
 
     def releases(self) -> list[dict[str, Any]]:
         """Every release, newest first; [] where there is no store yet."""
@@ -179,25 +183,118 @@ class System(Declaration):
         with self._store(settings) as store:
             return releases(store)
 
-    def promote(self, release: str, *, reason: str = "promoted by hand") -> dict[str, Any]:
-        """Make a release (a hash or its beginning) the champion; every byte of it is checked first."""
+    def build_table(
+        self,
+        *,
+        release: str | None = None,
+        population: str | None = None,
+        log: str | None = None,
+        as_of: str | None = None,
+        promote: bool = True,
+        reporter: Reporter | None = None,
+    ) -> dict[str, Any]:
+        """Answer a population beforehand into a table, and make it live if its gates pass and its release is live.
+
+        `release` is a hash or its beginning; default: the champion. The population is the declared one, or a file of
+        rows; `HybridServing(top=)` takes it from the request log in the folder `log`. `as_of` is an ISO 8601 time;
+        default: now. Returns the document of the table (docs/tables.md).
+        """
+        from ninetyfive.steps.population import named
+        from ninetyfive.steps.table import LEASE_SECONDS, Asked, as_of_moment, refresh
+
+        told, settings = reporter or Silent(), self.settings
+        asked = Asked(named(self.effective_serving, self.folder, population, log), as_of_moment(as_of), "table build")
+        with self._store(settings, migrate=True) as store, store.lease("ninetyfive table build", wait=LEASE_SECONDS):
+            store.check_system(self.name)
+            opened = self._open(store, release)
+            return refresh(store, self._engine(settings, told), opened, asked, told, promote)
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Every table, newest first: of which release, as of when, how many entities, live or not, good or not."""
+        from ninetyfive.steps.status import tables
+
+        settings = self.settings
+        if not self._exists(settings):
+            return []
+        with self._store(settings) as store:
+            return tables(store)
+
+    def promote(
+        self, release: str, *, table: str | None = None, reason: str = "promoted by hand", wait: float | None = None
+    ) -> dict[str, Any]:
+        """Make a release (a hash or its beginning) the champion, with a table of it; every byte is checked first.
+
+        The table is the one that is named, by its id or the beginning of it, else the newest good one of the release.
+        `wait`: up to so many seconds, until each service that runs on this machine answers by it, or has refused it;
+        `services` then says which.
+        """
         import msgspec
+
+        from ninetyfive.steps.table import promote
 
         with self._store(self.settings, migrate=True) as store:
             store.check_system(self.name)
-            champion = store.champion()
-            pointer = store.promote(store.release(release).release, champion.epoch if champion else 0, reason)
-            return dict(msgspec.to_builtins(pointer))
+            pointer = promote(store, self.effective_serving, release, table, reason)
+            return self._waited(dict(msgspec.to_builtins(pointer)), wait)
 
-    def rollback(self, *, reason: str = "rolled back by hand") -> dict[str, Any]:
-        """Make the champion before this one the champion again; again: the one before that."""
+    def rollback(self, *, reason: str = "rolled back by hand", wait: float | None = None) -> dict[str, Any]:
+        """Make the champion before this one, with its table, the champion again; again: the one before that.
+
+        `wait` as for `promote`.
+        """
         import msgspec
+
+        from ninetyfive.steps.table import rollback
 
         with self._store(self.settings, migrate=True) as store:
             store.check_system(self.name)
-            champion = store.champion()
-            pointer = store.rollback(champion.epoch if champion else 0, reason)
-            return dict(msgspec.to_builtins(pointer))
+            pointer = rollback(store, self.effective_serving, reason)
+            return self._waited(dict(msgspec.to_builtins(pointer)), wait)
+
+    def serve(self, *, told: Callable[[dict[str, Any]], None] | None = None, **over: Any) -> None:
+        """Serve the champion, and whatever becomes champion, until SIGTERM or Ctrl-C ends it (docs/serving.md).
+
+        `told` is called once requests are answered, with where and what. `over` goes over `[serve]` of the settings:
+        `host`, `port`, `admin_port`, `workers`, `metrics_on_serving`; `insecure=True` serves beyond this machine
+        without a token or TLS.
+        """
+        from ninetyfive.supervise.starting import Words, serve
+
+        serve(self, self.settings, Words(**over), os.environ, told)
+
+    def deploy(
+        self, to: str | Path, *, image: str | None = None, insecure: bool = False, log: bool = False
+    ) -> dict[str, Any]:
+        """Write a folder from which a container serves the champion: Dockerfile, Kubernetes manifest, release, table.
+
+        `image` is what the manifest calls it. It needs a token to predict, or `insecure`; `log` keeps the request log
+        in the container, which ends with it.
+        """
+        from ninetyfive.supervise.starting import deploy
+
+        return deploy(self, self.settings, Path(to), image, insecure=insecure, log=log)
+
+    def new_token(self, scope: str, *, name: str | None = None) -> dict[str, Any]:
+        """Make a token of a scope (predict, read, operate, admin); it stands in the answer, and nowhere else."""
+        from ninetyfive.supervise.tokens import new_token
+
+        token, kept = new_token(self._home, scope, name)
+        self._tell("token.new", kept.name, {"scope": kept.scope})
+        return {"token": token, "name": kept.name, "scope": kept.scope, "created": kept.created}
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """The names and scopes of the tokens that there are, oldest first."""
+        from ninetyfive.supervise.tokens import read_tokens
+
+        return [{"name": one.name, "scope": one.scope, "created": one.created} for one in read_tokens(self._home)]
+
+    def revoke_token(self, name: str) -> dict[str, Any]:
+        """Forget a token; a running service lets it in no more within a second."""
+        from ninetyfive.supervise.tokens import revoke_token
+
+        gone = revoke_token(self._home, name)
+        self._tell("token.revoke", gone.name, {"scope": gone.scope})
+        return {"name": gone.name, "scope": gone.scope, "created": gone.created}
 
     def pin(self, release: str, *, reason: str = "pinned by hand") -> dict[str, Any]:
         """Keep a release (a hash or its beginning) from `gc`, whatever the rule says, until it is unpinned."""
@@ -289,6 +386,36 @@ class System(Declaration):
         with self._store(self.settings) as store:
             findings = msgspec.to_builtins(store.audit_verify())
             return {"whole": not findings, "records": len(store.audit_records()), "findings": findings}
+
+    @property
+    def _home(self) -> Path:
+        from ninetyfive.store.opening import work_folder
+
+        settings = self.settings
+        return work_folder(settings.store_url, settings.catalog)
+
+    def _services(self) -> list[dict[str, Any]]:
+        """The services of this system that run on this machine."""
+        import msgspec
+
+        from ninetyfive.supervise.states import running
+
+        return [dict(msgspec.to_builtins(one)) for one in running(self._home)]
+
+    def _waited(self, pointer: dict[str, Any], seconds: float | None) -> dict[str, Any]:
+        """A new champion, once the services have it, where that is waited for."""
+        from ninetyfive.supervise.states import wait_flipped
+
+        if seconds is None:
+            return pointer
+        return {**pointer, "services": wait_flipped(self._home, pointer["epoch"], seconds)}
+
+    def _tell(self, action: str, subject: str, details: dict[str, Any]) -> None:
+        """Tell the audit of what changed outside the catalog, where there is one yet."""
+        settings = self.settings
+        if self._exists(settings):
+            with self._store(settings, migrate=True) as store:
+                store.tell(action, subject, details)
 
     def _store(self, settings: Settings, *, create: bool = False, migrate: bool = False) -> Store:
         from ninetyfive.store.opening import open_store

@@ -19,21 +19,27 @@ from ninetyfive import clock, conform, plan, relations
 from ninetyfive.decisions.triggers import Due, decide_due
 from ninetyfive.errors import DeclarationError, UsageError
 from ninetyfive.hashing import content_hash
+from ninetyfive.models.release import open_release
+from ninetyfive.paradigms import DynamicServing
 from ninetyfive.pipeline import Event, Step, ending, from_step, run_steps
 from ninetyfive.sources.discovery import discover
+from ninetyfive.sources.labels import hashed_columns, join_labels, rowless
 from ninetyfive.sources.readers import reader_of
 from ninetyfive.steps import clashes
 from ninetyfive.steps.analyze import analyze
 from ninetyfive.steps.apply import apply
 from ninetyfive.steps.context import Context, Prepared
-from ninetyfive.steps.declared import check_declared, chosen
+from ninetyfive.steps.declared import check_declared, check_labels, chosen
 from ninetyfive.steps.evaluate import evaluate, evaluate_depends
 from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
 from ninetyfive.steps.infer import keep_schema, schema_in_force
 from ninetyfive.steps.ingest import ingest, ingest_depends, ingested_by
+from ninetyfive.steps.population import named
 from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
+from ninetyfive.steps.table import Asked as TableAsked
+from ninetyfive.steps.table import build_table, refusal
 from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.validate import validate
 from ninetyfive.steps.window import labelled_depends
@@ -89,7 +95,8 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         document = {
             "run": started.id,
             "due": True,
-            **_summary(outputs, ingested_by(prepared, started.id)),
+            **_summary(outputs, prepared, ingested_by(prepared, started.id)),
+            "labels": msgspec.to_builtins(prepared.labels),
             "chosen": chosen(prepared.declaration, outputs["ingest"]["task"]),
             "compared_with": prepared.champion,
             "inputs": key,
@@ -107,13 +114,18 @@ def _prepare(context: Context) -> Prepared:
         raise DeclarationError(
             f"system {system.name!r}", expected="a model", got="none", do="write a function below @system.model(...)"
         )
-    files = discover(system.source, str(context.settings.folder))
+    folder = str(context.settings.folder)
+    shared = {field.name: getattr(context, field.name) for field in fields(Context)}
+    files = discover(system.source, folder)
     reader = reader_of(system.source)
+    if system.source.kind == "request_log":
+        shared["rowless"] = rowless(files)
+        files, reader, shared["labels"] = join_labels(system.source, files, folder)
+        check_labels(system, reader.label_columns, hashed_columns(files))
     schema, text = schema_in_force(context, files, reader)
     check_declared(system, schema)
     if text is not None:
         keep_schema(context, text)
-    shared = {field.name: getattr(context, field.name) for field in fields(Context)}
     return Prepared(**shared, files=files, reader=reader, schema=schema, model=system.declared_model)
 
 
@@ -133,7 +145,7 @@ def _compared(context: Prepared, key: str) -> Prepared:
     return replace(context, champion=champion)
 
 
-def _summary(outputs: Mapping[str, Any], fresh: frozenset[str]) -> dict[str, Any]:
+def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str]) -> dict[str, Any]:
     """The part of the document that the steps decide; `rows` are those of the spans `fresh`, read by this run."""
     counts = [count for span, count in outputs["ingest"]["counts"].items() if span in fresh]
     names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
@@ -160,6 +172,8 @@ def _summary(outputs: Mapping[str, Any], fresh: frozenset[str]) -> dict[str, Any
         "gates": outputs["gate"]["gates"],
         "passed": outputs["gate"]["passed"],
         "notices": [
+            *([str(context.labels)] if context.labels else []),
+            *[f"{context.rowless:,} records of the request log have no row, and are left out"] * bool(context.rowless),
             *outputs["ingest"]["notices"],
             *findings,
             *outputs["train"]["notices"],
@@ -182,7 +196,7 @@ def _finish(
     store.add_release(made["release"], made["folder"], kept, run_id)
     pointer = store.champion()
     failed = [gate["name"] for gate in document["gates"] if gate["blocking"] and not gate["passed"]]
-    promoted = False
+    promoted, table = False, None
     if failed:
         reason = "a gate said no: " + ", ".join(failed)
     elif pointer is not None and pointer.release == made["release"]:
@@ -192,11 +206,28 @@ def _finish(
     elif left := _rolled_back(store.history(), made["release"]):
         reason = f"epoch {left.epoch} rolled it back ({left.reason}); `ninetyfive promote` makes it live again"
     else:
-        store.promote(made["release"], pointer.epoch if pointer else 0, f"{run_id}: all gates passed")
-        reason, promoted = "all gates passed", True
-    document = {**document, "release": made["release"], "promoted": promoted, "reason": reason}
-    store.finish_run(run_id, "refused" if failed else "done", document)
+        table = _table(context, made["release"])
+        promoted = table is None or table["passed"]
+        reason = "all gates passed" if promoted or table is None else refusal(table)
+        if promoted:
+            epoch = pointer.epoch if pointer else 0
+            store.promote(made["release"], epoch, f"{run_id}: {reason}", table["table"] if table else None)
+    passed = document["passed"] and (table is None or table["passed"])
+    told = {"release": made["release"], "table": table, "promoted": promoted, "reason": reason, "passed": passed}
+    document = {**document, **told}
+    store.finish_run(run_id, "done" if passed else "refused", document)
     return document
+
+
+def _table(context: Context, release: str) -> dict[str, Any] | None:
+    """Build the table of a release that is served from a declared population, to go live with it; None of others."""
+    serving = context.declaration.effective_serving
+    if isinstance(serving, DynamicServing) or serving.population is None:
+        return None
+    with context.store.open_folder(context.store.release(release)) as folder:
+        opened = open_release(folder, release)
+    asked = TableAsked(named(serving, context.settings.folder, None, None), clock.now(), "run")
+    return build_table(context.store, context.engine, opened, asked, context.reporter)
 
 
 def _rolled_back(history: Sequence[Pointer], release: str) -> Pointer | None:
@@ -222,6 +253,7 @@ def _not_due(context: Context, due: Due) -> dict[str, Any]:
     return {
         "run": None,
         "release": None,
+        "table": None,
         "promoted": False,
         "due": False,
         "reason": due.reason,

@@ -14,12 +14,15 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
+
+import msgspec
 
 from ninetyfive.durations import duration
 from ninetyfive.errors import DeclarationError, SettingsError, near_names
 from ninetyfive.plan import PARTITION_MEMORY
+from ninetyfive.serve.messages import Limits, Log
 
 FILE = "ninetyfive.toml"
 _SECRET_NAME = re.compile(r"(password|passwd|secret|token|credential|api_?key|private_?key)", re.IGNORECASE)
@@ -28,6 +31,7 @@ _SECRET_QUERY = re.compile(r"[?&][^=&]*(?:password|passwd|secret|token|key)[^=&]
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LOGIN = re.compile(r"://([^/?#\s@]*)@")
 _SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,29 @@ class KeepSettings:
     runs: int = 3
 
 
+class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[serve]`: where the service listens, for whom, with how many `workers`; and its limits and request log.
+
+    `admin_host` and `admin_port` are those of whoever operates it. `hosts` may be named by requests beside `host` and
+    the names of this machine to itself; "*" is any. `settle`: for so many seconds a service that ends says that it is
+    not ready, and still answers. A `log` without a folder is kept in the store's local folder.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: Port = 8081
+    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
+    hosts: tuple[str, ...] = ()
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    access_log: Literal["none", "errors", "all"] = "errors"
+    metrics_on_serving: bool = False
+    settle: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+    limits: Limits = Limits()
+    log: Log = Log(folder="")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where a project runs: `folder` (beside system.py), `store` and `catalog` (path or URL), `engine` (one word)."""
@@ -87,6 +114,7 @@ class Settings:
     spark: SparkEngineSettings = SparkEngineSettings()
     beam: BeamEngineSettings = BeamEngineSettings()
     keep: KeepSettings = KeepSettings()
+    serve: ServeSettings = field(default_factory=ServeSettings)
 
     @property
     def store_url(self) -> str:
@@ -100,18 +128,23 @@ class Settings:
 
 ENGINES = {"local": LocalEngineSettings, "spark": SparkEngineSettings, "beam": BeamEngineSettings}
 _WORDS = ("store", "catalog", "engine")
+_BELOW: dict[str, type[Limits] | type[Log]] = {"limits": Limits, "log": Log}
 _PLACES = (
     *((word,) for word in _WORDS),
     *(("engines", name, one.name) for name in ENGINES for one in fields(ENGINES[name])),
     *(("keep", one.name) for one in fields(KeepSettings)),
+    *(("serve", name) for name in ServeSettings.__struct_fields__ if name not in _BELOW),
+    *(("serve", below, name) for below, kind in _BELOW.items() for name in kind.__struct_fields__),
 )
+_NO_VARIABLE = ("options", "columns")
+_BYTES = ("body", "header_bytes", "segment_bytes")
 
 
 def load_settings(folder: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """Read ninetyfive.toml in `folder`, overridden by the environment; `SettingsError` names the key that is wrong."""
     environment = os.environ if environment is None else environment
     document = _read(folder / FILE)
-    _known(f"{FILE}, ", document, {*_WORDS, "engines", "keep"})
+    _known(f"{FILE}, ", document, {*_WORDS, "engines", "keep", "serve"})
     engines = _table("engines", document.get("engines", {}))
     _known(f"{FILE}, [engines] ", engines, ENGINES)
     for name, kind in ENGINES.items():
@@ -119,13 +152,18 @@ def load_settings(folder: Path, environment: Mapping[str, str] | None = None) ->
         _known(f"{FILE}, [engines.{name}] ", engines[name], {one.name for one in fields(kind)})
     keep = _table("keep", document.get("keep", {}))
     _known(f"{FILE}, [keep] ", keep, {one.name for one in fields(KeepSettings)})
-    places = _override({**document, "engines": engines, "keep": keep}, environment)
+    serve = _table("serve", document.get("serve", {}))
+    _known(f"{FILE}, [serve] ", serve, ServeSettings.__struct_fields__)
+    for name, below in _BELOW.items():
+        serve[name] = _table(f"serve.{name}", serve.get(name, {}))
+        _known(f"{FILE}, [serve.{name}] ", serve[name], below.__struct_fields__)
+    places = _override({**document, "engines": engines, "keep": keep, "serve": serve}, environment)
     values: dict[str, Any] = {key: _text(places[key], environment) for key in _WORDS if key in places}
     if values.get("engine", "local") not in ENGINES:
         where, name = places["engine"][0], values["engine"]
         raise SettingsError(where, expected="a known engine", got=repr(name), do=near_names(name, ENGINES))
     values |= {name: kind(**_engine(name, places, environment)) for name, kind in ENGINES.items()}
-    return Settings(folder=folder, keep=KeepSettings(**_keep(places)), **values)
+    return Settings(folder=folder, keep=KeepSettings(**_keep(places)), serve=_serve(places, environment), **values)
 
 
 def _engine(engine: str, places: Mapping[str, tuple[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
@@ -157,6 +195,41 @@ def _keep(places: Mapping[str, tuple[str, Any]]) -> dict[str, int]:
     return said
 
 
+def _serve(places: Mapping[str, tuple[str, Any]], environment: Mapping[str, str]) -> ServeSettings:
+    """What is said of the service."""
+    said: dict[str, dict[str, Any]] = {}
+    for prefix, kind in (("serve", ServeSettings), *((f"serve.{name}", below) for name, below in _BELOW.items())):
+        said[prefix] = {
+            one.name: _served(*places[f"{prefix}.{one.name}"], one, environment)
+            for one in msgspec.structs.fields(kind)
+            if f"{prefix}.{one.name}" in places
+        }
+    limits, log = Limits(**said["serve.limits"]), Log(**{"folder": "", **said["serve.log"]})
+    return ServeSettings(limits=limits, log=log, **said["serve"])
+
+
+def _served(where: str, value: object, setting: msgspec.structs.FieldInfo, environment: Mapping[str, str]) -> Any:
+    """A setting of the service as its own type; bytes may be said as sizes, and lists in a variable with commas."""
+    if setting.name in _BYTES and isinstance(value, str) and not value.isdecimal():
+        return _size(where, value)
+    if setting.name == "hosts" and isinstance(value, str):
+        value = [word.strip() for word in value.split(",") if word.strip()]
+    if isinstance(value, str):
+        value = _text((where, value), environment)
+    try:
+        taken = msgspec.convert(value, setting.type, strict=False)
+        least = {"sample": 0.0, "settle": 0.0, "port": 0, "admin_port": 0}.get(setting.name)
+        if isinstance(taken, int | float) and not isinstance(taken, bool):
+            fits = taken > 0 if least is None else taken >= least
+            if not fits or (setting.name == "sample" and taken > 1.0):
+                raise msgspec.ValidationError("it is out of range")
+    except msgspec.ValidationError as error:
+        raise SettingsError(
+            where, expected="a value that this setting takes", got=f"{value!r}", do=f"see the page of settings: {error}"
+        ) from None
+    return taken
+
+
 def _read(path: Path) -> dict[str, Any]:
     """The document of a settings file; {} where there is none."""
     try:
@@ -179,7 +252,7 @@ def _override(document: Mapping[str, Any], environment: Mapping[str, str]) -> di
         table = document
         for word in words[:-1]:
             table = table[word]
-        if environment.get(name) and words[-1] != "options":
+        if environment.get(name) and words[-1] not in _NO_VARIABLE:
             places[".".join(words)] = name, environment[name]
         elif words[-1] in table:
             folder = f"[{'.'.join(words[:-1])}] " if words[:-1] else ""

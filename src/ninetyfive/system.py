@@ -12,108 +12,37 @@ that name no paradigm, a table without an entity. What needs data fails at the s
 from __future__ import annotations
 
 import inspect
-import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Literal, TypeGuard, TypeVar
+from typing import Any, Literal, TypeVar
 
-from ninetyfive.durations import duration
+from ninetyfive.arguments import check_duration, is_number, is_text, is_whole, wrong
 from ninetyfive.errors import DeclarationError, near_names
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.recording import Expr
 from ninetyfive.features.tree import Call, distinct
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS, TASKS, Task
+from ninetyfive.paradigms import (
+    MEASURED,
+    DynamicServing,
+    DynamicTraining,
+    HybridServing,
+    Serving,
+    StaticServing,
+    StaticTraining,
+    Training,
+    check_fixed_answers,
+)
 from ninetyfive.schema import reserved
 from ninetyfive.sources.files import Source
 
 ModelFunction = TypeVar("ModelFunction", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-@dataclass(frozen=True, slots=True)
-class StaticTraining:
-    """Train once: `run --if-due` is due until there is a champion, then never again."""
-
-    window: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_duration("StaticTraining(window=)", self.window)
-
-
-@dataclass(frozen=True, slots=True)
-class DynamicTraining:
-    """Train again and again, on the newest `window` of data: due when the last training is `every` old.
-
-    Durations are text: "30m", "6h", "1d", "12w".
-    """
-
-    every: str
-    window: str | None = None
-
-    def __post_init__(self) -> None:
-        duration(self.every, "DynamicTraining(every=)")
-        _check_duration("DynamicTraining(window=)", self.window)
-
-
-@dataclass(frozen=True, slots=True)
-class StaticServing:
-    """Answer from a table computed beforehand for every row of the file `population`.
-
-    `on_missing`: 404, or the answer to give for an entity that the table does not hold. `on_change`: what a request
-    gets whose features differ from those the table was computed from: the "stale" answer, or "refuse".
-    """
-
-    population: str
-    on_missing: float | str = 404
-    on_change: Literal["stale", "refuse"] = "stale"
-
-    def __post_init__(self) -> None:
-        if not _is_text(self.population):
-            raise _wrong("StaticServing(population=)", "the path or URL of a file of rows", self.population)
-        if not _is_number(self.on_missing) and not _is_text(self.on_missing):
-            raise _wrong("StaticServing(on_missing=)", "404, or the answer to give", self.on_missing)
-        if self.on_change not in ("stale", "refuse"):
-            raise _wrong("StaticServing(on_change=)", "'stale' or 'refuse'", self.on_change)
-
-
-@dataclass(frozen=True, slots=True)
-class DynamicServing:
-    """Answer every request by computing it when it comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class HybridServing:
-    """Answer the head from a table and the tail from the model.
-
-    The head is the `top` entities of the request log, or every row of the file `population`: one of the two.
-    `cache`: how many answers of the tail are kept in memory; 0 keeps none.
-    """
-
-    top: int | None = None
-    population: str | None = None
-    cache: int = 0
-
-    def __post_init__(self) -> None:
-        if (self.top is None) == (self.population is None):
-            raise _wrong(
-                "HybridServing(...)", "one of top= and population=", f"top={self.top}, population={self.population}"
-            )
-        if self.top is not None and not _is_whole(self.top, 1):
-            raise _wrong("HybridServing(top=)", "a whole number from 1", self.top)
-        if self.population is not None and not _is_text(self.population):
-            raise _wrong("HybridServing(population=)", "the path or URL of a file of rows", self.population)
-        if not _is_whole(self.cache, 0):
-            raise _wrong("HybridServing(cache=)", "a whole number from 0", self.cache)
-
-
-Training = StaticTraining | DynamicTraining
-Serving = StaticServing | DynamicServing | HybridServing
-MEASURED = "measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +54,9 @@ class Split:
 
     def __post_init__(self) -> None:
         if self.by not in ("time", "id"):
-            raise _wrong("Split(by=)", "'time' or 'id'", self.by)
-        if not _is_number(self.test) or not 0.0 < self.test < 1.0:
-            raise _wrong("Split(test=)", "a share between 0 and 1, such as 0.2", self.test)
+            raise wrong("Split(by=)", "'time' or 'id'", self.by)
+        if not is_number(self.test) or not 0.0 < self.test < 1.0:
+            raise wrong("Split(test=)", "a share between 0 and 1, such as 0.2", self.test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +79,14 @@ class Gate:
         _check_metric(where, self.metric)
         given = [name for name in ("at_least", "at_most", "may_lose") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise _wrong(where, "one of at_least=, at_most= and may_lose=", ", ".join(given) or "none")
+            raise wrong(where, "one of at_least=, at_most= and may_lose=", ", ".join(given) or "none")
         limit = getattr(self, given[0])
-        if not _is_number(limit):
-            raise _wrong(f"{where}, {given[0]}=", "a number", limit)
+        if not is_number(limit):
+            raise wrong(f"{where}, {given[0]}=", "a number", limit)
         if given == ["may_lose"] and limit < 0:
-            raise _wrong(f"{where}, may_lose=", "a number from 0", limit)
-        if not _is_whole(self.rows, 1):
-            raise _wrong(f"{where}, rows=", "a whole number from 1", self.rows)
+            raise wrong(f"{where}, may_lose=", "a number from 0", limit)
+        if not is_whole(self.rows, 1):
+            raise wrong(f"{where}, rows=", "a whole number from 1", self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +178,9 @@ class Declaration:
 
     @property
     def hindsight(self) -> frozenset[str]:
-        """The columns known only after a request: label, `label_time` and `later`; never in a request."""
-        return self.label_columns | set(self.later) | ({self.label_time} if self.label_time else set())
+        """The columns that no request has: label, `label_time`, `later`, and those that the source itself adds."""
+        time = {self.label_time} if self.label_time else set()
+        return self.label_columns | set(self.later) | time | set(self.source.own)
 
     @property
     def effective_training(self) -> Training:
@@ -270,10 +200,10 @@ class Declaration:
 
 def _check(system: Declaration) -> None:
     where = f"system {system.name!r}"
-    if not _is_text(system.name) or not _NAME.fullmatch(system.name):
-        raise _wrong("System(name)", "lower-case letters, digits, '-' and '_', such as 'flight-delays'", system.name)
+    if not is_text(system.name) or not _NAME.fullmatch(system.name):
+        raise wrong("System(name)", "lower-case letters, digits, '-' and '_', such as 'flight-delays'", system.name)
     if not isinstance(system.source, Source):
-        raise _wrong(f"{where}, source=", "nf.parquet(...), nf.csv(...), nf.jsonl(...) or nf.frame(...)", system.source)
+        raise wrong(f"{where}, source=", "nf.parquet(...), nf.csv(...), nf.jsonl(...) or nf.frame(...)", system.source)
     _check_label(system, where)
     _check_features(system, where)
     _check_times(system, where)
@@ -284,7 +214,7 @@ def _check(system: Declaration) -> None:
 
 def _check_label(system: Declaration, where: str) -> None:
     if not isinstance(system.label, Expr):
-        raise _wrong(f"{where}, label=", "an expression such as col('arr_delay') > 15", system.label)
+        raise wrong(f"{where}, label=", "an expression such as col('arr_delay') > 15", system.label)
     for node in distinct([system.label.node]):
         operation = OPERATIONS[node.operation] if isinstance(node, Call) else None
         if operation is not None and (operation.learned or operation.many or operation.call is not None):
@@ -299,16 +229,17 @@ def _check_label(system: Declaration, where: str) -> None:
 def _check_features(system: Declaration, where: str) -> None:
     for name, feature in system.features.items():
         at = f"{where}, feature {name!r}"
-        if not _is_text(name):
-            raise _wrong(at, "a name", name)
+        if not is_text(name):
+            raise wrong(at, "a name", name)
         if reserved(name):
-            raise _wrong(at, "a name that is free", f"{name!r} ({reserved(name)})")
+            raise wrong(at, "a name that is free", f"{name!r} ({reserved(name)})")
         if not isinstance(feature, Expr):
-            raise _wrong(at, "an expression such as col('distance')", feature)
+            raise wrong(at, "an expression such as col('distance')", feature)
         for column, what in (
             *((c, "the label is made of") for c in sorted(system.label_columns)),
             *((c, "`later` says is known only after the request") for c in system.later),
             *((c, "`label_time` says is known only with the label") for c in (system.label_time,) if c),
+            *((c, "the log adds to a request") for c in system.source.own),
         ):
             if column in feature.columns():
                 raise DeclarationError(
@@ -321,14 +252,14 @@ def _check_features(system: Declaration, where: str) -> None:
 
 def _check_times(system: Declaration, where: str) -> None:
     if system.label_time is not None and system.label_delay is not None:
-        raise _wrong(where, "one of label_time= and label_delay=", "both of them")
-    if system.label_time is not None and not _is_text(system.label_time):
-        raise _wrong(f"{where}, label_time=", "the name of a column", system.label_time)
-    _check_duration(f"{where}, label_delay=", system.label_delay)
+        raise wrong(where, "one of label_time= and label_delay=", "both of them")
+    if system.label_time is not None and not is_text(system.label_time):
+        raise wrong(f"{where}, label_time=", "the name of a column", system.label_time)
+    check_duration(f"{where}, label_delay=", system.label_delay)
     if (system.label_time or system.label_delay) and not system.source.time:
-        raise _wrong(f"{where}, label_time= or label_delay=", "a source with time=", "a source without")
+        raise wrong(f"{where}, label_time= or label_delay=", "a source with time=", "a source without")
     for column in (*system.source.id, *system.entity, *((system.source.time,) if system.source.time else ())):
-        if column in system.hindsight:
+        if column in system.hindsight and (column not in system.source.own or column in system.entity):
             raise DeclarationError(
                 f"{where}, column {column!r}",
                 expected="id, entity and time to be known when the request is made",
@@ -340,9 +271,9 @@ def _check_times(system: Declaration, where: str) -> None:
 def _check_split(system: Declaration, where: str) -> None:
     split = system.effective_split
     if not isinstance(split, Split):
-        raise _wrong(f"{where}, split=", "nf.Split('time') or nf.Split('id')", split)
+        raise wrong(f"{where}, split=", "nf.Split('time') or nf.Split('id')", split)
     if split.by == "time" and not system.source.time:
-        raise _wrong(f"{where}, split=", "time= in the source", "a source without time=")
+        raise wrong(f"{where}, split=", "time= in the source", "a source without time=")
     if split.by == "id" and not system.source.id:
         raise DeclarationError(
             f"{where}, source",
@@ -356,12 +287,12 @@ def _check_split(system: Declaration, where: str) -> None:
 
 def _check_judgement(system: Declaration, where: str) -> None:
     if system.task is not None and system.task not in TASKS:
-        raise _wrong(f"{where}, task=", " or ".join(map(repr, TASKS)), system.task)
+        raise wrong(f"{where}, task=", " or ".join(map(repr, TASKS)), system.task)
     for metric in system.metrics:
         _check_metric(f"{where}, metrics=", metric)
     for gate in system.gates:
         if gate.slice is not None and gate.slice not in system.slices:
-            raise _wrong(f"{where}, Gate(slice={gate.slice!r})", "a column of slices=", f"slices={list(system.slices)}")
+            raise wrong(f"{where}, Gate(slice={gate.slice!r})", "a column of slices=", f"slices={list(system.slices)}")
     if system.task is not None:
         check_metrics_of_task(where, (*system.metrics, *(gate.metric for gate in system.gates)), system.task)
 
@@ -381,15 +312,17 @@ def check_metrics_of_task(where: str, metrics: Sequence[str], task: Task) -> Non
 
 def _check_paradigms(system: Declaration, where: str) -> None:
     if not isinstance(system.training, StaticTraining | DynamicTraining) and system.training != MEASURED:
-        raise _wrong(
+        raise wrong(
             f"{where}, training=", "nf.StaticTraining(), nf.DynamicTraining(every=...) or 'measured'", system.training
         )
     if not isinstance(system.serving, StaticServing | DynamicServing | HybridServing) and system.serving != MEASURED:
-        raise _wrong(
+        raise wrong(
             f"{where}, serving=",
             "nf.StaticServing(population=...), nf.DynamicServing(), nf.HybridServing(top=...) or 'measured'",
             system.serving,
         )
+    if system.task is not None:
+        check_fixed_answers(f"{where}, serving=", system.effective_serving, system.task)
     if isinstance(system.serving, StaticServing | HybridServing) and not system.entity:
         raise DeclarationError(
             f"{where}, serving={type(system.serving).__name__}",
@@ -398,14 +331,14 @@ def _check_paradigms(system: Declaration, where: str) -> None:
             do="add entity=[...] to the system, or serve with nf.DynamicServing()",
         )
     if system.effective_training.window is not None and not system.source.time:
-        raise _wrong(f"{where}, training window", "a source with time=", "a source without")
+        raise wrong(f"{where}, training window", "a source with time=", "a source without")
 
 
 def _check_model(where: str, function: Any, params: Any, seed: object) -> None:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        raise _wrong(where, "a function of (x, y, params)", function) from None
+        raise wrong(where, "a function of (x, y, params)", function) from None
     try:
         signature.bind(None, None, None)
     except TypeError:
@@ -416,13 +349,13 @@ def _check_model(where: str, function: Any, params: Any, seed: object) -> None:
             do="write def model(x, y, params): and return the fitted model",
         ) from None
     if params is not None and not isinstance(params, Mapping):
-        raise _wrong(f"{where}, params=", "a mapping from name to value", params)
+        raise wrong(f"{where}, params=", "a mapping from name to value", params)
     try:
         content_hash(params)
     except (TypeError, ValueError) as error:
-        raise _wrong(f"{where}, params=", "values that JSON can hold", str(error)) from None
-    if not _is_whole(seed, 0) or seed >= 2**32:
-        raise _wrong(f"{where}, seed=", "a whole number from 0 to 4294967295", seed)
+        raise wrong(f"{where}, params=", "values that JSON can hold", str(error)) from None
+    if not is_whole(seed, 0) or seed >= 2**32:
+        raise wrong(f"{where}, seed=", "a whole number from 0 to 4294967295", seed)
 
 
 def _check_metric(where: str, metric: object) -> None:
@@ -433,48 +366,26 @@ def _check_metric(where: str, metric: object) -> None:
 def _names(what: str, names: object) -> tuple[str, ...]:
     given = (names,) if isinstance(names, str) else names
     if not isinstance(given, Sequence):
-        raise _wrong(f"{what}=", "a name or a list of names", names)
+        raise wrong(f"{what}=", "a name or a list of names", names)
     for name in given:
-        if not _is_text(name):
-            raise _wrong(f"{what}=", "a list of names", name)
+        if not is_text(name):
+            raise wrong(f"{what}=", "a list of names", name)
     if len(set(given)) < len(given):
-        raise _wrong(f"{what}=", "each name once", list(given))
+        raise wrong(f"{what}=", "each name once", list(given))
     return tuple(given)
 
 
 def _features(given: object) -> dict[str, Expr]:
     if not isinstance(given, Mapping) or not given:
-        raise _wrong("System(features=)", "a dict of name → expression, at least one", given)
+        raise wrong("System(features=)", "a dict of name → expression, at least one", given)
     return dict(given)
 
 
 def _gates(given: object) -> tuple[Gate, ...]:
     gates = (given,) if isinstance(given, Gate) else given
     if not isinstance(gates, Sequence) or not all(isinstance(gate, Gate) for gate in gates):
-        raise _wrong("System(gates=)", "a list of nf.Gate(...)", given)
+        raise wrong("System(gates=)", "a list of nf.Gate(...)", given)
     return tuple(gates)
-
-
-def _check_duration(where: str, text: str | None) -> None:
-    if text is not None:
-        duration(text, where)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_whole(value: object, least: int) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _wrong(where: str, expected: str, got: object) -> DeclarationError:
-    shown = got if isinstance(got, str) and " " in got else repr(got)
-    return DeclarationError(where, expected=expected, got=shown[:200], do="correct it in system.py")
 
 
 def _caller_file() -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import typer
 
@@ -15,7 +16,10 @@ import ninetyfive
 from ninetyfive.cli.commands import app
 from ninetyfive.metrics import METRICS
 from ninetyfive.run import STEPS
-from ninetyfive.settings import ENGINES, KeepSettings, Settings
+from ninetyfive.serve.exposition import METRICS as SERVED
+from ninetyfive.serve.messages import Limits, Log
+from ninetyfive.settings import ENGINES, KeepSettings, ServeSettings, Settings
+from ninetyfive.supervise.admin import ROUTES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -53,12 +57,25 @@ def test_commands_and_their_flags_are_documented() -> None:
     assert not missing
 
 
+def names(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of a struct."""
+    return kind.__struct_fields__
+
+
+def test_every_metric_of_the_service_and_route_of_the_admin_port_is_documented() -> None:
+    missing = [name for name in SERVED if not stands(name) and not stands(f"{name}_total")]
+    missing += [path for path, methods in ROUTES.items() for method in methods if f"`{method} {path}`" not in TEXT]
+    assert not missing
+
+
 def test_settings_metrics_and_steps_are_documented() -> None:
     engines = [f"engines.{name}.{one.name}" for name, kind in ENGINES.items() for one in fields(kind)]
-    tables = ("folder", "keep", *ENGINES)
+    tables = ("folder", "keep", "serve", *ENGINES)
     settings = [*(one.name for one in fields(Settings) if one.name not in tables), *engines]
     settings += [f"keep.{one.name}" for one in fields(KeepSettings)]
-    told = [name for name in settings if not name.endswith(".options")]
+    settings += [f"serve.{name}" for name in ServeSettings.__struct_fields__ if name not in ("limits", "log")]
+    settings += [f"serve.{below}.{name}" for below, kind in (("limits", Limits), ("log", Log)) for name in names(kind)]
+    told = [name for name in settings if not name.endswith((".options", ".columns"))]
     variables = ["NINETYFIVE_" + name.replace(".", "_").upper() for name in told]
     words = [*settings, *variables, *METRICS, *(step.name for step in STEPS)]
     assert not [word for word in words if not stands(word)]

@@ -120,12 +120,12 @@ def test_paradigms_are_shown_as_they_were_declared(project: Project) -> None:
     )
     said = project.command("status", "--json").json
     assert said["training"]["text"] == "DynamicTraining(every='1d', window='90d')"
-    assert said["serving"]["text"] == "HybridServing(top=10000, cache=0)"
+    assert said["serving"]["text"] == "HybridServing(top=10000)"
     assert (said["serving"]["paradigm"], said["serving"]["declared"]) == ("HybridServing", True)
     release = project.run()["release"]
     champion = project.command("status", "--json").json["champion"]
     assert champion["release"] == release
-    assert champion["serving"]["arguments"] == {"top": 10_000, "cache": 0}
+    assert champion["serving"]["arguments"] == {"top": 10_000, "cache": 0, "on_outside": 422}
 
 
 def test_promote_and_rollback(copied: Project) -> None:

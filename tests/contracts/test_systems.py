@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from tests.sources.logs import labels_of, log_trips, on_log
 
 import ninetyfive as nf
 from ninetyfive import col
@@ -145,3 +146,24 @@ def test_a_frame_in_memory_goes_to_the_workers(
     for release, answers in made.values():
         assert release == made["local"][0]
         assert answers.equals(made["local"][1])
+
+
+def test_a_request_log_with_late_labels_is_the_same_on_every_engine(
+    project: Project, trips: Trips, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = trips()
+    seldom = trips(30, 6_000).with_columns(
+        pl.when(pl.col("trip") % 3 > 0).then(pl.col(name)).alias(name) for name in ("at", "zone", "distance")
+    )
+    for logged in (rows.head(700), rows.tail(500), seldom):
+        log_trips(project.folder / "log", logged)
+    labels_of(rows, "fare").head(1_100).write_parquet(project.folder / "labels.parquet")
+    on_log(project)
+    releases = []
+    for engine in ENGINES:
+        monkeypatch.setenv("NINETYFIVE_ENGINE", engine)
+        document = project.run()
+        assert document["rows"] == {"read": 1220, "accepted": 1100, "quarantined": 0, "unlabelled": 120, "duplicate": 0}
+        releases.append(document["release"])
+        (project.folder / ".ninetyfive").rename(project.folder.with_name(engine))
+    assert len(set(releases)) == 1

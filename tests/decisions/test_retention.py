@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,12 +16,13 @@ from ninetyfive.decisions.retention import (
     decide,
     judge_releases,
     judge_runs,
+    judge_tables,
     rollbacks,
     runs_of,
     total,
 )
 from ninetyfive.settings import KeepSettings
-from ninetyfive.store.records import Pin, Pointer, Release, Run
+from ninetyfive.store.records import Pin, Pointer, Release, Run, TableRecord
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RULE = KeepSettings(releases=0, age=1, rollbacks=1, runs=1)
@@ -53,6 +55,10 @@ def history(*words: str, days: float = 50) -> list[Pointer]:
     return made[::-1]
 
 
+def returned(pointers: list[Pointer]) -> list[str]:
+    return [pointer.release for pointer in rollbacks(pointers)]
+
+
 def judged(names: str, pointers: list[Pointer], rule: KeepSettings, **days: float) -> dict[str, list[str]]:
     """What is kept of releases made in the order of their names."""
     releases = [release(name, number, days.get(name, 100)) for number, name in enumerate(names, 1)][::-1]
@@ -70,10 +76,10 @@ def test_the_champion_and_what_a_rollback_returns_to() -> None:
 
 
 def test_after_a_rollback_the_chain_goes_on_from_there() -> None:
-    assert rollbacks(history("a", "b", "c", "<")) == ["a"]
+    assert returned(history("a", "b", "c", "<")) == ["a"]
     assert judged("abc", history("a", "b", "c", "<"), RULE).keys() == {"a", "b"}
-    assert rollbacks(history("a", "b", "a", "c")) == ["a", "b", "a"]
-    assert rollbacks([]) == []
+    assert returned(history("a", "b", "a", "c")) == ["a", "b", "a"]
+    assert returned([]) == []
 
 
 def test_what_a_rollback_beyond_the_rule_returns_to_goes_and_says_so() -> None:
@@ -217,3 +223,32 @@ def test_a_state_is_kept_where_both_its_span_and_a_step_that_uses_it_are(begins:
 def test_without_a_root_all_goes(roots: Any) -> None:
     thing = Thing(kind="file", name="f", label="a file", bytes=3, why="nothing names it")
     assert decide([thing], [], roots).removed == (thing,)
+
+
+def table(id: str, passed: bool = True) -> TableRecord:
+    """A table of the release that its first letter names."""
+    return TableRecord(
+        id=id, release=id[0], folder=f"table-{id}", as_of="", rows=1, words="", document={"passed": passed}
+    )
+
+
+def with_tables(pointers: list[Pointer], *tables: str | None) -> list[Pointer]:
+    """Pointers, newest first, whose tables are given oldest first."""
+    pairs = zip(pointers, reversed(tables), strict=True)
+    return [msgspec.structs.replace(pointer, table=table) for pointer, table in pairs]
+
+
+def test_tables_that_are_live_or_returned_to_are_kept_and_the_newest_good_one_of_each_release() -> None:
+    pointers = with_tables(history("a", "a", "a", "b"), None, "a1", "a2", "b1")
+    tables = [table(name, name != "a5") for name in ("a5", "a4", "b1", "a3", "a2", "a1", "c1")]
+    keep, goes = judge_tables(tables, pointers, ["b", "a"], KeepSettings(rollbacks=1))
+    assert keep == {
+        "b1": ["live", "the newest one of release b"],
+        "a2": ["rollback 1 returns to it"],
+        "a4": ["the newest one of release a"],
+    }
+    newer = "a newer one of its release is kept"
+    assert goes == {"a5": newer, "a3": newer, "a1": newer, "c1": "its release goes"}
+    keep, _ = judge_tables(tables, pointers, ["b"], KeepSettings(rollbacks=9))
+    assert keep.keys() == {"b1", "a2", "a1"}
+    assert judge_tables([], history("a"), ["a"], KeepSettings()) == ({}, {})

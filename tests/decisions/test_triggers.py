@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ninetyfive.decisions.triggers import decide_due
-from ninetyfive.system import DynamicTraining, StaticTraining
+from ninetyfive.paradigms import DynamicTraining, StaticTraining
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

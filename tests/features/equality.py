@@ -115,11 +115,13 @@ def check_inputs(features: Mapping[str, tree.Node], frame: pl.DataFrame, records
     if not chosen:
         return
     transform = Transform(tuple(chosen.items()), needed(chosen.values(), TYPES))
-    whole, row_of = transform.frames()(frame), transform.rows()
+    whole, row_of, tuple_of = transform.frames()(frame), transform.rows(), transform.tuples()
     assert tuple(whole.schema.items()) == transform.output
     for got, row in zip(whole.rows(), records, strict=True):
         want = row_of(row)
         assert [bits(value) for value in got] == [bits(value) for value in want], (transform.features, row)
+        same = tuple_of(tuple(row[name] for name in transform.inputs))
+        assert [bits(value) for value in same] == [bits(value) for value in want], (transform.features, row)
     restored = Transform.from_json(transform.to_json(), transform.code)
     assert restored == transform
     assert restored.to_json() == transform.to_json()

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from ninetyfive.errors import ModelError
+from ninetyfive.metrics import Task
 from ninetyfive.models import sklearn as adapter
 from ninetyfive.models.native import NativePredictor
 from ninetyfive.models.onnx import OnnxPredictor
@@ -56,6 +57,23 @@ def test_an_opened_predictor_travels(exported: bytes) -> None:
     assert copy == predictor
     assert copy != OnnxPredictor(exported)
     assert np.array_equal(copy.predict(x), before)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_row_alone_has_the_bits_that_predict_gives_it(task: Task, refuses: bool) -> None:
+    x = rows()
+    model = LinearRegression() if task == "regression" else LogisticRegression()
+    classes = CLASSES if task == "multiclass" else ()
+    data = adapter.export(model.fit(x, target(x, task)), ("a", "b", "c"), task, classes)
+    predictor = OnnxPredictor(data, refuses_missing=refuses)
+    alone, matrix = predictor.alone(), x.to_numpy().copy()
+    matrix[1, 1] = np.nan
+    for row in matrix[:20]:
+        [expected] = predictor.predict(row.reshape(1, -1)).tolist()
+        found = alone(row.tolist())
+        missing = np.isnan(expected).any()
+        assert found is None if missing else repr(found) == repr(tuple(expected) if classes else expected)
 
 
 def test_a_row_with_a_nan_has_no_answer_where_the_model_refuses_it(exported: bytes, tmp_path: Path) -> None:

@@ -85,6 +85,26 @@ def test_workers_and_restarts_never_meet_in_a_name(tmp_path: Path) -> None:
     assert len(segments(tmp_path)) == 3
 
 
+def test_each_release_is_logged_with_its_own_columns(tmp_path: Path) -> None:
+    """What was asked of the release before a swap is answered, and logged, after it."""
+    log = RequestLog(config(tmp_path), "w1", COLUMNS)
+    old = record(1)
+    log.append([old])
+    log.learn("b" * 64, {**COLUMNS, "wind": "number"})
+    log.learn("c" * 64, dict(COLUMNS))
+    log.append([record(2, release="b" * 64, row=(*old.row, 3.5))])
+    log.append([record(3)])
+    log.append([record(4, release="c" * 64)])
+    log.close()
+    found = [read(path) for path in segments(tmp_path)]
+    assert [[one.id for one in records] for records, _ in found] == [
+        [record(1).id], [record(2).id], [record(3).id, record(4).id]
+    ]  # fmt: skip
+    assert [len(segment.header.columns) for _, segment in found if segment.header] == [5, 6, 5]
+    with pytest.raises(SettingsError, match="rename the column"):
+        log.learn("d" * 64, {"request_cpu": "number"})
+
+
 def test_off_keeps_nothing(tmp_path: Path) -> None:
     log = RequestLog(config(tmp_path, mode="off"), "w1", COLUMNS)
     log.append([record()])

@@ -50,6 +50,11 @@ UNFIT = [
     (('label=col("tip") > 3.0', 'task="binary", label=col("tip")'), "task='binary'", "of type number"),
     (('label=col("tip") > 3.0', 'metrics=["rmse"], label=col("tip") > 3.0'), "metrics= or gates=", "'rmse'"),
     (("    split=", '    gates=[nf.Gate("r2", at_least=0)],\n    split='), "metrics= or gates=", "'r2', of regression"),
+    (
+        ("    split=", '    serving=nf.DynamicServing(on_outside="no"),\n    split='),
+        "DynamicServing(on_outside=)",
+        "'no'",
+    ),
     (("    split=", '    label_time="fare",\n    split='), "label_time=", "'fare' of type number"),
 ]
 

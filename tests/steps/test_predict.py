@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ninetyfive.errors import DataError, StoreError, UsageError
-from ninetyfive.steps.predict import source_of
+from ninetyfive.sources.files import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -38,7 +38,7 @@ def test_the_folder_of_a_release(copied: Project) -> None:
     assert about.training["text"] == "DynamicTraining(every='1d')"
     assert about.serving == {
         "paradigm": "DynamicServing",
-        "arguments": {},
+        "arguments": {"on_outside": 422},
         "declared": False,
         "text": "DynamicServing(), not yet measured",
     }

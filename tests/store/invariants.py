@@ -4,7 +4,7 @@
 
     N3 rows       what was read is accounted for, and stands in the files that say so
     N4 runs       none runs without a lease; each registers at most one release
-    N5 champion   epochs 1..n, one release each, that exists
+    N5 champion   epochs 1..n, one release each, that exists, with a table of that release or none
     N6 artifacts  a row means that its files are there, unaltered; a file without a row is whole, or under tmp/
     N7 audit      one chain; replayed, it gives the rows that are there, no more and no less
     N8 halves     the database is whole; what ended has all that an end has
@@ -149,6 +149,7 @@ def _runs(store: Path, tables: dict[str, Any], settled: bool) -> Iterator[Fault]
 def _champion(tables: dict[str, Any]) -> Iterator[Fault]:
     """N5: the epochs of each pointer are 1..n; a promotion changes the release, a rollback returns to the one below."""
     releases = {release["release"] for release in tables["releases"]}
+    of_release = {table["id"]: table["release"] for table in tables["tables"]}
     for name in sorted({pointer["name"] for pointer in tables["pointers"]}):
         line = sorted((one for one in tables["pointers"] if one["name"] == name), key=lambda one: one["epoch"])
         if [one["epoch"] for one in line] != list(range(1, len(line) + 1)):
@@ -158,16 +159,22 @@ def _champion(tables: dict[str, Any]) -> Iterator[Fault]:
             before = line[place - 1] if place else None
             if one["release"] not in releases:
                 yield Fault("N5", "a champion that is no release", f"epoch {one['epoch']}")
-            if before is not None and before["release"] == one["release"]:
+            if one["table"] is not None and of_release.get(one["table"]) != one["release"]:
+                yield Fault("N5", "a table of another release", f"epoch {one['epoch']}")
+            if before is not None and _live(before) == _live(one):
                 yield Fault("N5", "a change that changes nothing", f"epoch {one['epoch']}")
             if one["action"] == "promote":
                 expected = before["epoch"] if before else None
                 wrong = one["below"] != expected
             else:
                 target = line[before["below"] - 1] if before and before["below"] else None
-                wrong = target is None or (one["release"], one["below"]) != (target["release"], target["below"])
+                wrong = target is None or (_live(one), one["below"]) != (_live(target), target["below"])
             if wrong:
                 yield Fault("N5", "a wrong place below", f"epoch {one['epoch']}")
+
+
+def _live(pointer: Row) -> tuple[Any, Any]:
+    return pointer["release"], pointer["table"]
 
 
 def _artifacts(store: Path, tables: dict[str, Any]) -> Iterator[Fault]:
@@ -178,6 +185,7 @@ def _artifacts(store: Path, tables: dict[str, Any]) -> Iterator[Fault]:
     ]
     asked += [(f"state {state['key']}", state["artifact"]) for state in tables["states"]]
     asked += [(f"release {release['release']}", release["folder"]) for release in tables["releases"]]
+    asked += [(f"table {table['id']}", table["folder"]) for table in tables["tables"]]
     asked += [(f"step {step['name']}", name) for step in tables["steps"] for name in json.loads(step["artifacts"])]
     for who, name in asked:
         if name is not None and name not in named:
@@ -258,7 +266,8 @@ def _chain(tables: dict[str, Any]) -> Iterator[Fault]:
 
 def _replayed(tables: dict[str, Any]) -> Iterator[Fault]:
     """N7: what the records say was done gives the rows that are there."""
-    told: dict[str, dict[Any, Any]] = {name: {} for name in ("step", "span", "release", "pointer", "state", "pin")}
+    kinds = ("step", "span", "release", "table", "pointer", "state", "pin")
+    told: dict[str, dict[Any, Any]] = {name: {} for name in kinds}
     told["run"] = defaultdict(lambda: ["never begun", 0, None])
     for record in sorted(tables["audit"], key=lambda record: record["seq"]):
         details, subject = json.loads(record["details"]), record["subject"]
@@ -284,7 +293,11 @@ def _replayed(tables: dict[str, Any]) -> Iterator[Fault]:
             case "release.again":
                 told["run"][details["run"]][2] = subject
             case "promote" | "rollback":
-                told["pointer"][details["epoch"]] = (record["action"], subject)
+                told["pointer"][details["epoch"]] = (record["action"], subject, details.get("table"))
+            case "table.add":
+                told["table"][subject] = (details["release"], details["folder"])
+            case "table.collect" | "table.restore":
+                told["table"][subject] = (told["table"][subject][0], details["folder"])
             case "release.collect" | "release.restore":
                 run, _ = told["release"][subject]
                 told["release"][subject] = (run, details["folder"])
@@ -310,7 +323,8 @@ def _replayed(tables: dict[str, Any]) -> Iterator[Fault]:
         },
         "span": {span["span"]: (span["sequence"], span["read"]) for span in tables["spans"]},
         "release": {one["release"]: (f"run-{one['run']}", one["folder"]) for one in tables["releases"]},
-        "pointer": {one["epoch"]: (one["action"], one["release"]) for one in tables["pointers"]},
+        "table": {one["id"]: (one["release"], one["folder"]) for one in tables["tables"]},
+        "pointer": {one["epoch"]: (one["action"], one["release"], one["table"]) for one in tables["pointers"]},
         "pin": {one["release"]: one["reason"] for one in tables["pins"]},
     }
     for kind, rows in there.items():

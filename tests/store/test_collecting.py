@@ -22,7 +22,7 @@ from ninetyfive.store.records import collected_folder
 
 Fill = Callable[[Store, int, Path], list[str]]
 RULE = KeepSettings(releases=1, age=1, rollbacks=1, runs=1)
-NOTHING = Forgotten(releases={}, steps=(), spans=(), states=(), artifacts=())
+NOTHING = Forgotten(releases={}, tables={}, steps=(), spans=(), states=(), artifacts=())
 
 
 def gc(store: Store) -> dict[str, Any]:
@@ -43,6 +43,7 @@ def test_what_the_rule_does_not_reach_goes_on_a_folder_and_on_a_bucket(
     done = gc(store)
     assert {name: group["count"] for name, group in done["groups"].items()} == {
         "releases": 3,
+        "tables": 0,
         "steps": 11,  # of five runs three each; kept are those of the last, and what the release before it was made of
         "spans": 3,
         "states": 6,

@@ -209,7 +209,7 @@ PLANTS: dict[str, tuple[Callable[[Place], Any], str, str, str]] = {
         lambda p: (p.release / "notes.txt").write_text("mine"),
         "foreign file",
         "/notes.txt",
-        "move it elsewhere: the release is whole without it",
+        "move it elsewhere: the folder is whole without it",
     ),
     "a manifest is gone": (lambda p: (p.release / "manifest.json").unlink(), "missing file", "manifest.json", RELEASE),
     "a manifest is no manifest": (
@@ -297,7 +297,7 @@ PLANTS: dict[str, tuple[Callable[[Place], Any], str, str, str]] = {
     ),
     "a pointer that nobody set": (
         lambda p: p.sql(
-            "INSERT INTO pointers SELECT name, 9, release, below, action, reason, actor, since "
+            'INSERT INTO pointers SELECT name, 9, release, below, action, reason, actor, since, "table" '
             "FROM pointers WHERE epoch = 1"
         ),
         "audit",

@@ -70,7 +70,8 @@ COPY_RUN = (
     " from runs"
 )
 COPY_POINTER = (
-    "insert into pointers select name, {epoch}, release, 1, action, reason, actor, since from pointers where epoch = 1"
+    "insert into pointers select name, {epoch}, release, 1, action, reason, actor, since, {table}"
+    " from pointers where epoch = 1"
 )
 ELSEWHERE = "0" * 64
 PLANTS: dict[str, tuple[Plant, str, str]] = {
@@ -104,11 +105,34 @@ PLANTS: dict[str, tuple[Plant, str, str]] = {
         "N4",
         "more than one release",
     ),
-    "an epoch is missing": (sql(COPY_POINTER.format(epoch=3)), "N5", "a gap in the epochs"),
+    "an epoch is missing": (sql(COPY_POINTER.format(epoch=3, table="null")), "N5", "a gap in the epochs"),
     "the champion is changed to itself": (
-        sql(COPY_POINTER.format(epoch=2)),
+        sql(COPY_POINTER.format(epoch=2, table="null")),
         "N5",
         "a change that changes nothing",
+    ),
+    "the champion has a table that is none": (
+        sql("update pointers set \"table\" = 'x'"),
+        "N5",
+        "a table of another release",
+    ),
+    "the table of the champion is of another release": (
+        sql(
+            "insert into tables select 't', 1, 'another', null, '', 1, '', '', '', '{}' from releases",
+            "update pointers set \"table\" = 't'",
+        ),
+        "N5",
+        "a table of another release",
+    ),
+    "a table has no record": (
+        sql("insert into tables select 't', 1, release, null, '', 1, '', '', '', '{}' from releases"),
+        "N7",
+        "a change without a record",
+    ),
+    "the folder of a table is not there": (
+        sql("insert into tables select 't', 1, release, 'table-t', '', 1, '', '', '', '{}' from releases"),
+        "N6",
+        "a name without a row",
     ),
     "the champion is no release": (
         sql(f"update pointers set release = '{ELSEWHERE}'"),
@@ -156,7 +180,7 @@ PLANTS: dict[str, tuple[Plant, str, str]] = {
         "N7",
         "a record that says otherwise",
     ),
-    "a champion has no record": (sql(COPY_POINTER.format(epoch=2)), "N7", "a change without a record"),
+    "a champion has no record": (sql(COPY_POINTER.format(epoch=2, table="null")), "N7", "a change without a record"),
     "an act is unknown": (sql("update audit set action = 'magic' where seq = 1"), "N7", "an unknown act"),
     "a state has neither bytes nor a file": (
         sql("update states set blob = null, artifact = null"),

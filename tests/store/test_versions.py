@@ -1,4 +1,4 @@
-"""Catalogs of other versions. `data/catalog-v1.sql` is one that version 1 of the tables wrote, as SQL."""
+"""Catalogs of other versions. `data/catalog-v1.sql` is one that version 1 of the tables wrote, as SQL, and so on."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, inspect, select, update
+from sqlalchemy import BLOB, DOUBLE, Connection, Double, LargeBinary, MetaData, inspect, select, update
 
 from ninetyfive.errors import StoreError
 from ninetyfive.store import catalog
-from ninetyfive.store.catalog import METADATA, Catalog
+from ninetyfive.store.catalog import METADATA, VERSION, Catalog
 from ninetyfive.store.postgres import Postgres
 from ninetyfive.store.sqlite import Sqlite
 
-OLD = (Path(__file__).parent / "data" / "catalog-v1.sql").read_text(encoding="utf-8")
-TABLES = [table for table in METADATA.sorted_tables if table.name not in ("pins", "leases")]
+VERSIONS = range(1, VERSION)
+OLD = {n: (Path(__file__).parent / "data" / f"catalog-v{n}.sql").read_text(encoding="utf-8") for n in VERSIONS}
+NEW = {1: {"pins", "leases", "tables"}, 2: {"tables"}}
+"""The tables that a version did not have."""
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
@@ -31,20 +34,41 @@ def database(backend: Any) -> Sqlite | Postgres:
     return Sqlite(Path(path))
 
 
-def rows(connection: Connection, prefix: str = "") -> Rows:
-    """Every row of the tables of version 1."""
-    found: Rows = {}
-    for table in TABLES:
-        names = ", ".join(f'"{column.name}"' for column in table.columns)
-        words = f'SELECT {names} FROM "{prefix}{table.name}" ORDER BY 1, 2' if len(table.columns) > 1 else None
-        read = connection.exec_driver_sql(words or f'SELECT {names} FROM "{prefix}{table.name}"')
-        found[table.name] = [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in read]
-    return found
+@dataclass
+class Old:
+    """A catalog of an older version: its number, its tables as they were, and their rows."""
+
+    number: int
+    shape: MetaData
+    rows: Rows
+
+    def read(self, connection: Connection, prefix: str = "") -> Rows:
+        """Every row of the tables of that version."""
+        found: Rows = {}
+        for table in self.shape.sorted_tables:
+            names = ", ".join(f'"{column.name}"' for column in table.columns)
+            order = " ORDER BY 1, 2" if len(table.columns) > 1 else ""
+            read = connection.exec_driver_sql(f'SELECT {names} FROM "{prefix}{table.name}"{order}')
+            found[table.name] = [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in read]
+        return found
 
 
-def read(backend: Any, prefix: str = "") -> Rows:
+def reflected(connection: Connection) -> MetaData:
+    """The tables of a SQLite catalog, with types that a server knows too."""
+    shape = MetaData()
+    shape.reflect(connection)
+    for column in (column for table in shape.tables.values() for column in table.columns):
+        column.autoincrement = False
+        if isinstance(column.type, BLOB):
+            column.type = LargeBinary()
+        elif isinstance(column.type, DOUBLE):
+            column.type = Double()
+    return shape
+
+
+def read(backend: Any, old: Old, prefix: str = "") -> Rows:
     with Catalog(database(backend)).read() as connection:
-        return rows(connection, prefix)
+        return old.read(connection, prefix)
 
 
 def tables(backend: Any) -> set[str]:
@@ -52,47 +76,51 @@ def tables(backend: Any) -> set[str]:
         return set(inspect(connection).get_table_names())
 
 
-@pytest.fixture
-def old(backend: Any, tmp_path: Path) -> Rows:
-    """A catalog of version 1 where the backend has its own; gives its rows."""
-    written = Sqlite(tmp_path / "v1.sqlite")
+@pytest.fixture(params=VERSIONS)
+def old(request: pytest.FixtureRequest, backend: Any, tmp_path: Path) -> Old:
+    """A catalog of each older version where the backend has its own."""
+    written = Sqlite(tmp_path / "old.sqlite")
     with closing(sqlite3.connect(written.path)) as made:
-        made.executescript(OLD)
+        made.executescript(OLD[request.param])
     place = database(backend)
     with Catalog(written).read() as source:
-        before = rows(source)
+        found = Old(request.param, reflected(source), {})
+        found.rows = found.read(source)
         if isinstance(place, Sqlite):
             place.path.parent.mkdir(exist_ok=True)
             place.path.write_bytes(written.path.read_bytes())
         else:
             with Catalog(place).write() as connection:
-                METADATA.create_all(connection, TABLES)
-                for table in TABLES:
+                found.shape.create_all(connection)
+                for table in found.shape.sorted_tables:
                     values = source.execute(select(table)).mappings().all()
                     if values:
                         connection.execute(table.insert(), [dict(row) for row in values])
-    assert read(backend) == before
-    assert before["version"] == [(1,)]
-    return before
+    assert read(backend, found) == found.rows
+    assert found.rows["version"] == [(found.number,)]
+    assert set(found.shape.tables) == set(METADATA.tables) - NEW[found.number]
+    return found
 
 
-def test_who_only_looks_at_an_older_catalog_is_told_what_migrates_it(old: Rows, backend: Any) -> None:
-    with pytest.raises(StoreError, match=r"version 2, got version 1\. To do: run ninetyfive run"):
+def test_who_only_looks_at_an_older_catalog_is_told_what_migrates_it(old: Old, backend: Any) -> None:
+    with pytest.raises(StoreError, match=rf"version 3, got version {old.number}\. To do: run ninetyfive run"):
         backend.open(create=False)
-    assert read(backend) == old
-    assert tables(backend) == {table.name for table in TABLES}
+    assert read(backend, old) == old.rows
+    assert tables(backend) == set(old.shape.tables)
 
 
 @pytest.mark.parametrize("words", [{"create": True}, {"create": False, "migrate": True}])
-def test_an_older_catalog_is_migrated_after_a_backup(old: Rows, backend: Any, words: dict[str, bool]) -> None:
+def test_an_older_catalog_is_migrated_after_a_backup(old: Old, backend: Any, words: dict[str, bool]) -> None:
     with backend.open(actor="ada", **words) as store:
         assert store.audit_verify() == []
         last = store.audit_records()[-1]
-        assert (last.actor, last.action, last.subject) == ("ada", "catalog.migrate", "version 2")
-        assert last.details["from"] == 1
+        assert (last.actor, last.action, last.subject) == ("ada", "catalog.migrate", "version 3")
+        assert last.details["from"] == old.number
         champion = store.champion()
         assert champion is not None
-        assert champion.release == "e" * 64
+        assert (champion.release, champion.table) == ("e" * 64, None)
+        assert set(store.pins()) == ({"e" * 64} if old.number > 1 else set())
+        assert store.tables() == []
         assert [run.status for run in store.runs()] == ["interrupted", "done"]
         assert store.states("statistics", ["b" * 64]) == {"b" * 64: b"\x00state'\xff"}
         with store.lease("run"):
@@ -100,18 +128,18 @@ def test_an_older_catalog_is_migrated_after_a_backup(old: Rows, backend: Any, wo
     kept = backend
     if backend.kind.startswith("sqlite"):
         copy = Path(last.details["backup"])
-        assert copy == database(backend).path.with_name("catalog.v1.sqlite")
+        assert copy == database(backend).path.with_name(f"catalog.v{old.number}.sqlite")
         with Catalog(Sqlite(copy)).read() as connection:
-            assert rows(connection) == old
+            assert old.read(connection) == old.rows
     else:
-        assert last.details["backup"] == "tables backup_v1_…"
-        assert read(kept, "backup_v1_") == old
+        assert last.details["backup"] == f"tables backup_v{old.number}_…"
+        assert read(kept, old, f"backup_v{old.number}_") == old.rows
     with backend.open(create=False, actor="ada") as store:
         assert [record.action for record in store.audit_records()].count("catalog.migrate") == 1
 
 
 @pytest.mark.parametrize("backend", ["sqlite-folder", "postgres-folder"], indirect=True)
-def test_a_migrated_catalog_has_the_tables_of_a_new_one(old: Rows, backend: Any, tmp_path: Path) -> None:
+def test_a_migrated_catalog_has_the_tables_of_a_new_one(old: Old, backend: Any, tmp_path: Path) -> None:
     def shape() -> dict[str, Any]:
         with Catalog(database(backend)).read() as connection:
             look = inspect(connection)
@@ -144,19 +172,19 @@ open_store(*sys.argv[1:3])
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["sqlite-folder", "postgres-folder"], indirect=True)
-def test_killed_in_the_middle_the_old_version_is_there_whole(old: Rows, backend: Any) -> None:
+def test_killed_in_the_middle_the_old_version_is_there_whole(old: Old, backend: Any) -> None:
     done = subprocess.run([sys.executable, "-c", DIE, *backend.words], check=False)
     assert done.returncode == -9
-    assert read(backend) == old
-    assert tables(backend) == {table.name for table in TABLES}
+    assert read(backend, old) == old.rows
+    assert tables(backend) == set(old.shape.tables)
     with backend.open() as store:
         assert store.audit_verify() == []
-    assert tables(backend) >= {"pins", "leases"}
+    assert tables(backend) >= NEW[1]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["sqlite-folder", "postgres-folder"], indirect=True)
-def test_of_processes_that_migrate_at_once_one_does(old: Rows, backend: Any) -> None:
+def test_of_processes_that_migrate_at_once_one_does(old: Old, backend: Any) -> None:
     code = "import sys; from ninetyfive.store.opening import open_store; open_store(*sys.argv[1:3]).close()"
     workers = [subprocess.Popen([sys.executable, "-c", code, *backend.words]) for _ in range(4)]
     assert [worker.wait(60) for worker in workers] == [0, 0, 0, 0]

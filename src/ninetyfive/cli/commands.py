@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ninetyfive import __version__
 from ninetyfive.cli import printing, reporting
 from ninetyfive.cli.project import load_system
+from ninetyfive.cli.serving import deploy_app, print_services, print_waited, serve, token_app
 
 app = typer.Typer(
     name="ninetyfive",
@@ -21,12 +22,19 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Show, accept or compare the schema.", no_args_is_help=True)
 audit_app = typer.Typer(help="Check the audit trail.", no_args_is_help=True)
+table_app = typer.Typer(help="Build and list prediction tables.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.add_typer(audit_app, name="audit")
+app.add_typer(table_app, name="table")
+app.add_typer(token_app, name="token")
+app.add_typer(deploy_app, name="deploy")
+app.command()(serve)
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit trail.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the services on this machine answer by it.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.0, help="With --wait: at most so many seconds.")]
 ReleaseOption = Annotated[
     str | None, typer.Option("--release", help="A release hash or its beginning; default: the champion.")
 ]
@@ -99,7 +107,10 @@ def run(  # noqa: PLR0913  its arguments are the flags of the command
 @app.command()
 def status(system: SystemFile = DEFAULT, json: Json = False) -> None:
     """What is live, how it is trained and served, and what ran last."""
-    printing.status(load_system(system).status(), json)
+    document = load_system(system).status()
+    printing.status(document, json)
+    if not json:
+        print_services(document["services"])
 
 
 @app.command()
@@ -109,20 +120,46 @@ def releases(system: SystemFile = DEFAULT, json: Json = False) -> None:
 
 
 @app.command()
-def promote(
+def promote(  # noqa: PLR0913  its arguments are the flags of the command
     release: Annotated[str, typer.Argument(help="A release hash or its beginning.")],
+    table: Annotated[
+        str | None, typer.Option("--table", help="A table of it, by id; default: its newest one whose gates passed.")
+    ] = None,
     reason: Reason = "promoted by hand",
+    wait: Wait = False,
+    timeout: Timeout = 30.0,
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Make a release the champion."""
-    printing.pointer(load_system(system).promote(release, reason=reason), json)
+    """Make a release the champion, with a table of it where there is one.
+
+    With --wait it ends once every service on this machine answers by it; exit code 1 where one does not.
+    """
+    _moved(load_system(system).promote(release, table=table, reason=reason, wait=timeout if wait else None), json)
 
 
 @app.command()
-def rollback(reason: Reason = "rolled back by hand", system: SystemFile = DEFAULT, json: Json = False) -> None:
-    """Make the champion before this one the champion again."""
-    printing.pointer(load_system(system).rollback(reason=reason), json)
+def rollback(
+    reason: Reason = "rolled back by hand",
+    wait: Wait = False,
+    timeout: Timeout = 30.0,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Make the champion before this one, with its table, the champion again.
+
+    With --wait it ends once every service on this machine answers by it; exit code 1 where one does not.
+    """
+    _moved(load_system(system).rollback(reason=reason, wait=timeout if wait else None), json)
+
+
+def _moved(document: dict[str, Any], json: bool) -> None:
+    printing.pointer(document, json)
+    waited = document.get("services", ())
+    if not json:
+        print_waited(waited)
+    if any(one["outcome"] in ("refused", "late") for one in waited):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -165,6 +202,39 @@ def predict(
     printing.predicted(document, json)
     if document["rows"]["rejected"]:
         raise typer.Exit(3)
+
+
+@app.command()
+def replay(  # noqa: PLR0913  its arguments are the flags of the command
+    log: Annotated[str, typer.Argument(help="The folder of a request log, or one span of it.")],
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="The service to ask.")],
+    rate: Annotated[float | None, typer.Option("--rate", help="So many requests a second.")] = None,
+    speed: Annotated[float | None, typer.Option("--speed", help="So many times as fast as they came.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")] = None,
+    connections: Annotated[int, typer.Option("--connections", min=1, help="How many are kept open.")] = 16,
+    model: Annotated[str | None, typer.Option("--model", help="The model; default: the service says it.")] = None,
+    token_env: Annotated[
+        str | None, typer.Option("--token-env", metavar="NAME", help="The variable that holds the token.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask the rows of a request log again, and compare the answers.
+
+    Without --rate and --speed as fast as the connections allow.
+    """
+    import os
+
+    from ninetyfive.errors import UsageError
+    from ninetyfive.supervise.replay import Asked
+    from ninetyfive.supervise.replay import replay as ask_again
+
+    token = os.environ.get(token_env) if token_env is not None else None
+    if token_env is not None and not token:
+        do = f"export {token_env}, or leave --token-env out"
+        raise UsageError("--token-env", expected="a variable with a token", got=f"{token_env}, which is empty", do=do)
+    with reporting.progress(json):
+        report = ask_again(log, to, Asked(rate, speed, limit, connections, model, token))
+    printing.replayed(report, json)
 
 
 @app.command()
@@ -245,6 +315,41 @@ def gc(
     with reporting.progress(json) as reporter:
         document = load_system(system).gc(remove=yes, reporter=reporter)
     printing.gc(document, json)
+
+
+@table_app.command("build")
+def table_build(  # noqa: PLR0913  its arguments are the flags of the command
+    release: ReleaseOption = None,
+    population: Annotated[
+        str | None, typer.Option("--population", help="A file of rows (path, glob or URL) instead of the declared one.")
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", help="The folder of the request log that HybridServing(top=) is taken from.")
+    ] = None,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the table, leave what is live.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Of which ISO 8601 time its rows are; default: now.")
+    ] = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Answer a population beforehand into a table.
+
+    It goes live where its gates pass and its release is live. Exit code 3 where a gate says no: what was live stays.
+    """
+    with reporting.progress(json) as reporter:
+        document = load_system(system).build_table(
+            release=release, population=population, log=log, as_of=as_of, promote=not no_promote, reporter=reporter
+        )
+    printing.table(document, json)
+    if not document["passed"]:
+        raise typer.Exit(3)
+
+
+@table_app.command("list")
+def table_list(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Every table, newest first."""
+    printing.tables(load_system(system).tables(), json)
 
 
 @audit_app.command("verify")

@@ -101,6 +101,10 @@ def run(document: Document, as_json: bool) -> None:
         f"\n[bold]release[/]  {document['release'][:12]} {'promoted' if document['promoted'] else 'not promoted'}"
         f": {document['reason']}"
     )
+    if document["table"] is not None:
+        console.print(
+            f"[bold]table[/]    {document['table']['table'][:12]}, {_entities(document['table']['entities'])}"
+        )
     unchanged = f"{skipped} of {len(document['steps'])} steps unchanged"
     console.print(f"[bold]run[/]      {_count(document['jobs'], 'job')}, {seconds:.1f} s, {unchanged}")
 
@@ -152,6 +156,9 @@ def status(document: Document, as_json: bool) -> None:
             f"champion  {champion['release'][:12]}, epoch {champion['epoch']}, since {_when(champion['since'])}"
         )
         console.print(f"          {metrics}")
+        if champion["table"] is not None:
+            live = champion["table"]
+            console.print(f"table     {_live_table(live)}, {_entities(live['entities'])}")
     for kind in ("training", "serving"):
         console.print(f"{kind:<9} {escape(document[kind]['text'])}")
     schema = document["schema"]
@@ -169,7 +176,8 @@ def releases(found: Sequence[Document], as_json: bool) -> None:
     if as_json:
         emit({"releases": found})
         return
-    table = _table(">#", "release", "made", "place", "metrics")
+    with_table = any(release["table"] for release in found)
+    table = _table(">#", "release", "made", "place", "metrics", *["table"] * with_table)
     for release in found:
         measured = release["metrics"]
         metrics = ", ".join(f"{name} {number(measured[name]['value'])}" for name in _ordered(measured))
@@ -178,8 +186,51 @@ def releases(found: Sequence[Document], as_json: bool) -> None:
             place = f"rollback {release['rollback']}"
         pinned = "" if release["pinned"] is None else f"pinned: {escape(release['pinned'])}"
         places = ", ".join(word for word in (place, pinned) if word)
-        table.add_row(str(release["number"]), release["release"][:12], _when(release["created"]), places, metrics)
+        live = [_live_table(release["table"]) if release["table"] else ""] * with_table
+        table.add_row(
+            str(release["number"]), release["release"][:12], _when(release["created"]), places, metrics, *live
+        )
     _console().print(table if found else "no releases yet: `ninetyfive run` makes one")
+
+
+def _live_table(table: Document) -> str:
+    return f"{table['table'][:12]}, {duration_text(table['age'])} old"
+
+
+def _entities(count: int) -> str:
+    return f"{count:,} {'entity' if count == 1 else 'entities'}"
+
+
+def table(document: Document, as_json: bool) -> None:
+    """The outcome of `table build`."""
+    if as_json:
+        emit(document)
+        return
+    console, rows = _console(), document["rows"]
+    names = ("entities", "repeated", "rejected", "nameless", "later")
+    parts = " + ".join(f"{name} {rows[name]:,}" for name in names if rows[name] or name == "entities")
+    console.print(f"[bold]rows[/]     read {rows['read']:,} = {parts}")
+    for text in document["notices"]:
+        console.print(f"note: {escape(text)}")
+    console.print()
+    console.print(_gates_table(document["gates"]))
+    held = f"{_entities(document['entities'])}, {size(document['size'])}, as of {_when(document['as_of'])}"
+    live = "live" if document["promoted"] else "not live"
+    console.print(f"\n[bold]table[/]    {document['table'][:12]} {live}: {escape(document['reason'])}")
+    console.print(f"         {held}, of release {document['release'][:12]}")
+
+
+def tables(found: Sequence[Document], as_json: bool) -> None:
+    """The outcome of `table list`."""
+    if as_json:
+        emit({"tables": found})
+        return
+    grid = _table(">#", "table", "release", "as of", ">age", ">entities", ">size", "place")
+    for one in found:
+        place = "live" if one["live"] else "removed" if one["collected"] else "" if one["passed"] else "a gate said no"
+        told = (str(one["number"]), one["table"][:12], one["release"][:12], _when(one["as_of"]))
+        grid.add_row(*told, duration_text(one["age"]), f"{one['entities']:,}", size(one["size"]), place)
+    _console().print(grid if found else "no tables yet: `ninetyfive table build` makes one")
 
 
 def pointer(document: Document, as_json: bool) -> None:
@@ -187,7 +238,8 @@ def pointer(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    _console().print(f"champion is {document['release'][:12]}, epoch {document['epoch']}")
+    table = f", table {document['table'][:12]}" if document["table"] else ""
+    _console().print(f"champion is {document['release'][:12]}{table}, epoch {document['epoch']}")
 
 
 def pin(document: Document, as_json: bool) -> None:
@@ -287,6 +339,36 @@ def predicted(document: Document, as_json: bool) -> None:
         console.print(f"{_count(rows['rejected'], 'row')} refused by the schema → {document['rejected']}")
     for text in document["notices"]:
         console.print(f"note: {escape(text)}")
+
+
+def replayed(report: Any, as_json: bool) -> None:
+    """The outcome of `replay`."""
+    document = msgspec.to_builtins(report)
+    if as_json:
+        emit(document)
+        return
+    statuses = ", ".join(f"{count:,} × {status}" for status, count in document["statuses"].items()) or "nothing"
+    table = _table("what", ">value", title=f"{_count(document['sent'], 'row')} asked again: {statuses}")
+    for name, words in (
+        ("equal", "answers as they were logged"),
+        ("different", "other answers of the same release"),
+        ("other_release", "answers of another release"),
+        ("hidden", "answers to rows of which the log hides columns"),
+        ("skipped", "records without a row, not asked"),
+    ):
+        if document[name] or name in ("equal", "different"):
+            table.add_row(words, number(document[name]))
+    if document["different"]:
+        table.add_row("largest difference", number(document["largest"]))
+    for name, words in (
+        ("p50", "half answered within"),
+        ("p99", "99 % answered within"),
+        ("late", "sent late by"),
+    ):
+        value = document[name]
+        table.add_row(words, "–" if value is None else f"{value * 1000:,.2f} ms")
+    table.add_row("requests a second", number(float(document["rate"])))
+    _console().print(table)
 
 
 def trace(document: Document, as_json: bool) -> None:
@@ -431,6 +513,8 @@ def created(document: Document, as_json: bool) -> None:
     console = _console()
     for path in document["files"]:
         console.print(f"  wrote {escape(path)}")
+    if document["token"] is not None:
+        console.print(f"admin token, shown this once: {document['token']}")
     console.print(f"next: {escape(document['next'])}")
 
 

@@ -85,8 +85,9 @@ def new_project(
 ) -> dict[str, Any]:
     """Write system.py, ninetyfive.toml and .gitignore into `folder`; with `data` schema.toml, else an example's data.
 
-    A file that is there is never overwritten: `UsageError`. With `data` the types are inferred from it, and each column
-    but label, id and time is proposed as a feature.
+    The store's first token is made too, and is in the answer alone. A file that is there is never overwritten:
+    `UsageError`. With `data` the types are inferred from it, and each column but label, id and time is proposed as a
+    feature.
     """
     files: dict[str, str] = {"ninetyfive.toml": _TOML, ".gitignore": _IGNORE}
     if data is None:
@@ -112,7 +113,25 @@ def new_project(
             written.append(str(path))
     go = "" if folder == Path() else f"cd {folder} && "
     first = "read system.py, then " if data else ""
-    return {"folder": str(folder), "files": written, "next": f"{first}{go}ninetyfive run"}
+    return {
+        "folder": str(folder),
+        "files": written,
+        "token": _admin_token(folder),
+        "next": f"{first}{go}ninetyfive run",
+    }
+
+
+def _admin_token(folder: Path) -> str | None:
+    """A token for whoever operates the service; None where the store has one already."""
+    from ninetyfive.settings import load_settings
+    from ninetyfive.store.opening import work_folder
+    from ninetyfive.supervise.tokens import new_token, read_tokens
+
+    settings = load_settings(folder)
+    home = work_folder(settings.store_url, settings.catalog)
+    if any(one.scope == "admin" for one in read_tokens(home)):
+        return None
+    return new_token(home, "admin")[0]
 
 
 def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids: Sequence[str]) -> dict[str, str]:
@@ -123,8 +142,8 @@ def _proposal(folder: Path, data: str, label: str | None, time: str | None, ids:
     from ninetyfive.reducers.type_guess import TypeGuess
     from ninetyfive.schema_toml import to_toml
     from ninetyfive.sources.discovery import discover
+    from ninetyfive.sources.files import source_of
     from ninetyfive.sources.readers import reader_of
-    from ninetyfive.steps.predict import source_of
 
     source = source_of(data)
     reader = reader_of(source)

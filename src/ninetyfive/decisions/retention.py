@@ -1,6 +1,7 @@
 """Retention: what a store keeps and what may go, decided from values alone.
 
     roots   champion, rollbacks, pinned, newest and young releases; what the last runs and those not ended made and read
+            tables that are live, that rollbacks return to, and the newest good one of each release that is kept
     reach   release ─▶ ingest step ─▶ spans ─▶ files        step ─▶ files, releases, the states of its spans
     decide  reached from a root: kept, and why. All else goes, and why.
 
@@ -17,9 +18,9 @@ import msgspec
 
 from ninetyfive.durations import duration_text
 from ninetyfive.settings import KeepSettings
-from ninetyfive.store.records import Pin, Pointer, Release, Run
+from ninetyfive.store.records import Pin, Pointer, Release, Run, TableRecord
 
-Kind = Literal["release", "step", "span", "state", "file"]
+Kind = Literal["release", "table", "step", "span", "state", "file"]
 Key = tuple[Kind, str]
 
 OPEN = ("running", "interrupted")
@@ -95,18 +96,18 @@ def _mark(known: Mapping[Key, Thing], roots: Mapping[Key, tuple[str, ...]], kept
                 waiting.append((reached, kept[reached]))
 
 
-def rollbacks(history: Sequence[Pointer]) -> list[str]:
-    """The releases that one rollback, two, three … in a row return to; `history` is newest first.
+def rollbacks(history: Sequence[Pointer]) -> list[Pointer]:
+    """What one rollback, two, three … in a row return to; `history` is newest first.
 
     It ends where a pointer names none before it: what the store refuses to return to, and the doctor names.
     """
     epochs = {pointer.epoch: pointer for pointer in history}
-    found: list[str] = []
+    found: list[Pointer] = []
     at = history[0] if history else None
     while at is not None and at.below is not None:
         at = epochs.get(at.below) if at.below < at.epoch else None
         if at is not None:
-            found.append(at.release)
+            found.append(at)
     return found
 
 
@@ -122,7 +123,7 @@ def judge_releases(
     A release is as young as the day it was made, or was last live. One from the future (the clock was set back) is new.
     Those that were collected before (`releases` lacks them) are no roots.
     """
-    chain = rollbacks(history)
+    chain = [pointer.release for pointer in rollbacks(history)]
     live = _live_until(history, now)
     age = {release.release: _age(release, live, now) for release in releases}
     champion = [pointer.release for pointer in history[:1]]
@@ -140,6 +141,32 @@ def judge_releases(
             step = chain.index(name) + 1
             goes[name] = f"rollback {step} in a row would return to it, and rollbacks = {rule.rollbacks}"
     return {name: found for name, found in keep.items() if found}, goes
+
+
+def judge_tables(
+    tables: Sequence[TableRecord], history: Sequence[Pointer], kept: Collection[str], rule: KeepSettings
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Which tables are roots, with their reasons, and of the others why each may go; lists newest first.
+
+    `kept` are the releases that are kept, whose newest good table is kept too: it is what `promote` takes.
+    """
+    keep: dict[str, list[str]] = {}
+    for pointer in history[:1]:
+        if pointer.table is not None:
+            keep[pointer.table] = ["live"]
+    for step, pointer in enumerate(rollbacks(history)[: rule.rollbacks], 1):
+        if pointer.table is not None:
+            keep.setdefault(pointer.table, []).append(f"rollback {step} returns to it")
+    for release in kept:
+        newest = next((table for table in tables if table.release == release and table.good), None)
+        if newest is not None:
+            keep.setdefault(newest.id, []).append(f"the newest one of release {release[:12]}")
+    goes = {
+        table.id: "a newer one of its release is kept" if table.release in kept else "its release goes"
+        for table in tables
+        if table.id not in keep
+    }
+    return keep, goes
 
 
 def judge_runs(runs: Sequence[Run], rule: KeepSettings) -> dict[str, str]:

@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 
 from ninetyfive.durations import duration, duration_text
-from ninetyfive.system import StaticTraining, Training
+from ninetyfive.paradigms import StaticTraining, Training
 
 
 class Due(msgspec.Struct, frozen=True):

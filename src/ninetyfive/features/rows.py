@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 from ninetyfive.errors import FeatureError
@@ -40,13 +40,31 @@ class RowValues(Protocol):
     def __call__(self, row: Row, /) -> tuple[Any, ...]: ...
 
 
+class TupleFeatures(Protocol):
+    """The values of a row's columns in a stated order → what `RowFeatures` gives."""
+
+    source: str
+
+    def __call__(self, row: tuple[Any, ...], /) -> list[float]: ...
+
+
 def model_inputs(program: Program) -> RowFeatures:
     """The compiled function from a row to the model's inputs."""
-    body = _Body(program)
+    made: RowFeatures = _features(_Body(program))
+    return made
+
+
+def tuple_inputs(program: Program, columns: Sequence[str]) -> TupleFeatures:
+    """The same function of a tuple of the values of `columns`, which are all that the program reads."""
+    made: TupleFeatures = _features(_Body(program, tuple(columns)))
+    return made
+
+
+def _features(body: _Body) -> Any:
+    program = body.program
     cells = [body.cell(index) for _, index in program.outputs]
     listed = f"({', '.join(cells)},)"
-    made: RowFeatures = body.function(f'{body.bind("_array", array)}("f", {listed}).tolist()')
-    return made
+    return body.function(f'{body.bind("_array", array)}("f", {listed}).tolist()')
 
 
 def every_value(program: Program) -> RowValues:
@@ -57,10 +75,14 @@ def every_value(program: Program) -> RowValues:
 
 
 class _Body:
-    """The lines of the function: `texts[i]` is what stands for step i, a name or a literal."""
+    """The lines of the function: `texts[i]` is what stands for step i, a name or a literal.
 
-    def __init__(self, program: Program) -> None:
+    With `columns` its row is a tuple of their values, else a mapping.
+    """
+
+    def __init__(self, program: Program, columns: tuple[str, ...] | None = None) -> None:
         self.program = program
+        self.columns = columns
         self.globals: dict[str, Any] = {"__builtins__": {"KeyError": KeyError}}
         self.texts: list[str] = []
         self.reads: list[str] = []
@@ -73,10 +95,13 @@ class _Body:
                 continue
             name = f"v{index}"
             if isinstance(step.node, tree.Column):
-                self.reads.append(f"{name} = row[{step.node.name!r}]")
+                self.reads.append(f"{name} = row[{self.place(step.node.name)}]")
             else:
                 self.lines.append(f"{name} = {self.lowered(index)}")
             self.texts.append(name)
+
+    def place(self, column: str) -> str:
+        return repr(column) if self.columns is None else str(self.columns.index(column))
 
     def bind(self, name: str, value: Any) -> str:
         """A name by which the source reaches `value`."""

@@ -20,7 +20,7 @@ from ninetyfive.features import document, tree
 from ninetyfive.features.frames import FrameFunction
 from ninetyfive.features.functions import code_of
 from ninetyfive.features.program import Program, check_model_inputs, program
-from ninetyfive.features.rows import Row, RowFeatures, RowValues, every_value, model_inputs
+from ninetyfive.features.rows import Row, RowFeatures, RowValues, TupleFeatures, every_value, model_inputs, tuple_inputs
 from ninetyfive.features.source import source
 
 if TYPE_CHECKING:
@@ -111,6 +111,14 @@ class Transform:
         missing key and an int64 overflow raise `FeatureError`; that values have their column's type is not checked.
         """
         return self._rows
+
+    def tuples(self) -> TupleFeatures:
+        """The function of `rows`, of a tuple of the values of `inputs` in their order instead of a dict."""
+        return self._tuples
+
+    @cached_property
+    def _tuples(self) -> TupleFeatures:
+        return tuple_inputs(self.program, tuple(self.inputs))
 
     @cached_property
     def _rows(self) -> RowFeatures:

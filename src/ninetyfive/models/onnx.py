@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,16 +115,51 @@ class OnnxPredictor:
             return answer_complete(lambda rows: self._run(opened, rows), x, opened.task, opened.classes)
         return self._run(opened, x)
 
+    def alone(self) -> Callable[[Sequence[float]], float | tuple[float, ...] | None]:
+        """A function for one row at a time: as many inputs as `columns` → a number, one a class, or None (no answer).
+
+        The bits of `predict`, in about half of its time: input and output stay bound to the session. Each call of this
+        gives a function of its own, for one thread.
+        """
+        opened = self._open()
+        given = np.zeros((1, len(opened.columns)), dtype=np.float32)
+        made = opened.session.run(opened.outputs, {opened.input: given})[0]
+        result = np.zeros(made.shape, dtype=made.dtype)
+        binding = opened.session.io_binding()
+        binding.bind_cpu_input(opened.input, given)
+        binding.bind_output(opened.outputs[0], "cpu", 0, made.dtype.type, made.shape, result.ctypes.data)
+        run, refuses, classes = opened.session.run_with_iobinding, self.refuses_missing, len(opened.classes)
+        flat = result.reshape(-1)
+        last = flat.shape[0] - 1
+
+        def answer(row: Sequence[float]) -> float | tuple[float, ...] | None:
+            if refuses and any(cell != cell for cell in row):
+                return None
+            given[0] = row
+            try:
+                run(binding)
+            except _RUNTIME_ERRORS as cause:
+                raise self._failed(1, cause) from cause
+            values: list[float] = flat.tolist()
+            if classes:
+                return tuple(values) if values[0] == values[0] else None
+            return values[last] if values[last] == values[last] else None
+
+        return answer
+
+    def _failed(self, rows: int, cause: Exception) -> ModelError:
+        return ModelError(
+            self._where,
+            expected=f"answers for {rows} rows",
+            got=str(cause).splitlines()[0],
+            do="check the model that was exported, or accept the native form with `native=True`",
+        )
+
     def _run(self, opened: _Opened, x: Inputs) -> Answers:
         try:
             result = opened.session.run(opened.outputs, {opened.input: x})[0]
         except _RUNTIME_ERRORS as cause:
-            raise ModelError(
-                self._where,
-                expected=f"answers for {len(x)} rows",
-                got=str(cause).splitlines()[0],
-                do="check the model that was exported, or accept the native form with `native=True`",
-            ) from cause
+            raise self._failed(len(x), cause) from cause
         if opened.task == "binary" and result.ndim == 2 and result.shape[1] == 2:
             result = result[:, 1]
         return answers(result, opened.task, opened.classes, len(x), self._where)

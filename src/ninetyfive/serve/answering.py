@@ -22,10 +22,10 @@ import xxhash
 from ninetyfive.errors import FeatureError, NinetyfiveError, StoreError
 from ninetyfive.serve.batching import Batching
 from ninetyfive.serve.counters import PLACES, Counters
-from ninetyfive.serve.loaded import Answer, Loaded
+from ninetyfive.serve.loaded import Answer, Cells, Loaded
 from ninetyfive.serve.log import Record, RequestLog
 from ninetyfive.serve.messages import Limits, Policy
-from ninetyfive.serve.rows import Fault, Outside, Row
+from ninetyfive.serve.rows import Fault, Outside
 
 _RECENT = 64
 """How many rows are remembered, to warm up what is loaded next."""
@@ -98,12 +98,13 @@ class Answered(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """A row as far as it is known without the model."""
+    """A row as far as it is known without the model: a struct of row scalars, and what is made of it."""
 
-    row: Row | None
+    row: Any
     key: bytes | None
-    fingerprint: int
+    cells: tuple[Any, ...]
     packed: bytes
+    fingerprint: int
     answer: Answer
     source: str
     stale: bool = False
@@ -118,8 +119,9 @@ class Answering:
         self.counters = counters
         self.log = log
         self.log_failed = False
+        self.durable = log is not None and log.durable
         self.batching = Batching(limits, counters)
-        self.recent: deque[Row] = deque(maxlen=_RECENT)
+        self.recent: deque[tuple[tuple[str, ...], Cells]] = deque(maxlen=_RECENT)
         self._cache: OrderedDict[bytes, Answer] = OrderedDict()
         self._prefix = prefix
         self._number = 0
@@ -129,86 +131,98 @@ class Answering:
         self.live = loaded
         self._cache = OrderedDict()
 
+    def warm(self) -> list[dict[str, Any]]:
+        """What was asked last, as rows (column → row scalar): to warm up what is loaded next."""
+        return [dict(zip(names, cells, strict=True)) for names, cells in self.recent]
+
     def too_old(self, loaded: Loaded) -> bool:
         """Whether the table is older than the policy lets it be."""
         age = loaded.policy.max_age
         return age is not None and loaded.table is not None and time.time() - loaded.as_of_seconds > age
 
+    def at_once(self, loaded: Loaded, rows: int) -> bool:
+        """Whether so many rows may be answered by `answer_now`: nothing is waited for, and nobody held up."""
+        return loaded.light and not self.durable and rows * loaded.seconds <= _INLINE_SECONDS
+
+    def answer_now(
+        self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], client_id: str | None = None
+    ) -> Answered:
+        """Answer the structs `given`, each at its path of `roots`; `Fault` says why not, and then nothing is logged."""
+        start = time.perf_counter()
+        looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
+        wanted = [place for place, look in enumerate(looks) if not look.source]
+        if wanted:
+            try:
+                if len(wanted) == 1:
+                    computed = [loaded.one(looks[wanted[0]].cells)]
+                else:
+                    computed = loaded.compute([looks[place].cells for place in wanted])
+            except NinetyfiveError as error:
+                raise self._not_computed(loaded, error, looks, roots) from error
+            self._fill(loaded, looks, wanted, computed)
+        return self._finish(loaded, looks, client_id, time.perf_counter() - start)
+
     async def answer(
         self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], deadline: float, client_id: str | None = None
     ) -> Answered:
-        """Answer the structs `given`, each at its path of `roots`; `Fault` says why not, and then nothing is logged."""
-        cpu = time.perf_counter()
+        """The same for any number of rows: the model runs in its thread, and a durable log is waited for."""
+        if self.at_once(loaded, len(given)):
+            return self.answer_now(loaded, given, roots, client_id)
+        start = time.perf_counter()
         looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
         wanted = [place for place, look in enumerate(looks) if not look.source]
-        computed: list[Answer] = []
+        spent = time.perf_counter() - start
         if wanted:
-            rows = [looks[place].row or {} for place in wanted]
-            if not loaded.dear and len(rows) * loaded.seconds <= _INLINE_SECONDS:
-                try:
-                    computed = loaded.compute(rows)
-                except NinetyfiveError as error:
-                    raise self._not_computed(loaded, error, rows, [roots[place] for place in wanted]) from error
-            else:
-                computed = await self._in_thread(loaded, rows, [roots[place] for place in wanted], deadline)
-        answers = [look.answer for look in looks]
-        sources = [look.source or "model" for look in looks]
-        for place, answer in zip(wanted, computed, strict=True):
-            answers[place] = answer
-            if loaded.policy.cache:
-                self._remember(loaded, looks[place].packed, answer)
-        self._number += 1
-        stale = sum(look.stale for look in looks)
-        answered = Answered(f"{self._prefix}{self._number:010x}", loaded, answers, sources, stale)
-        return await self._finish(answered, looks, client_id, time.perf_counter() - cpu)
+            try:
+                computed = await self.batching.submit(loaded, [looks[place].cells for place in wanted], deadline)
+            except NinetyfiveError as error:
+                raise self._not_computed(loaded, error, looks, roots) from error
+            spent += self.batching.row_seconds * len(wanted)
+            self._fill(loaded, looks, wanted, computed)
+        answered = self._finish(loaded, looks, client_id, spent)
+        await self._settle()
+        return answered
 
     async def entity(self, loaded: Loaded, key: bytes, client_id: str | None) -> Answered | None:
         """What the table says of an entity alone; None where it holds nothing of it, or is too old."""
-        cpu = time.perf_counter()
+        start = time.perf_counter()
         entry = None if loaded.table is None or self.too_old(loaded) else self._entry(loaded, key)
         if entry is None:
             return None
-        self._number += 1
-        answered = Answered(f"{self._prefix}{self._number:010x}", loaded, [entry.answer], ["table"], 0)
-        look = _Look(None, key, entry.fingerprint, b"", entry.answer, "table")
-        return await self._finish(answered, [look], client_id, time.perf_counter() - cpu)
-
-    async def _in_thread(
-        self, loaded: Loaded, rows: Sequence[Row], roots: Sequence[str], deadline: float
-    ) -> list[Answer]:
-        try:
-            return await self.batching.submit(loaded, rows, deadline)
-        except NinetyfiveError as error:
-            raise self._not_computed(loaded, error, rows, roots) from error
+        look = _Look(None, key, (), b"", entry.fingerprint, entry.answer, "table")
+        answered = self._finish(loaded, [look], client_id, time.perf_counter() - start)
+        await self._settle()
+        return answered
 
     def _look(self, loaded: Loaded, struct: Any, root: str) -> _Look:
         row = loaded.rows.check(struct, root)
         policy = loaded.policy
-        if isinstance(row, Outside):
+        if type(row) is Outside:
             self.counters.add(_OUTSIDE)
             if policy.on_outside == 422:
                 raise row.fault
-            return _Look(None, None, 0, b"", loaded.default(policy.on_outside), "default")
-        self.recent.append(row)
-        packed = _pack(loaded.inputs(row))
+            return _Look(None, None, (), b"", 0, loaded.default(policy.on_outside), "default")
+        cells = loaded.inputs(row)
+        self.recent.append((loaded.names, cells))
+        packed = _pack(cells)
         fingerprint, key = _hash(packed), loaded.key(row)
         if policy.paradigm == "dynamic":
-            return _Look(row, key, fingerprint, packed, None, "")
+            return _Look(row, key, cells, packed, fingerprint, None, "")
         entry = None if loaded.table is None or key is None else self._entry(loaded, key)
         act, stale = decide(policy, entry, fingerprint, old=self.too_old(loaded))
         if act == "table":
             if stale:
                 self.counters.add(_STALE)
             assert entry is not None
-            return _Look(row, key, fingerprint, packed, entry.answer, "table", stale)
+            return _Look(row, key, cells, packed, fingerprint, entry.answer, "table", stale)
         if act == "compute":
             if entry is None:
                 self.counters.add(_MISSING)
             if packed in self._cache:
                 self._cache.move_to_end(packed)
-                return _Look(row, key, fingerprint, packed, self._cache[packed], "cache")
-            return _Look(row, key, fingerprint, packed, None, "")
-        return self._without(loaded, act, root, _Look(row, key, fingerprint, packed, None, ""))
+                return _Look(row, key, cells, packed, fingerprint, self._cache[packed], "cache")
+            return _Look(row, key, cells, packed, fingerprint, None, "")
+        return self._without(loaded, act, root, _Look(row, key, cells, packed, fingerprint, None, ""))
 
     def _without(self, loaded: Loaded, act: str, root: str, look: _Look) -> _Look:
         """What a static service does where its table does not answer."""
@@ -240,59 +254,77 @@ class Answering:
         while len(self._cache) > loaded.policy.cache:
             self._cache.popitem(last=False)
 
-    async def _finish(self, answered: Answered, looks: Sequence[_Look], client_id: str | None, cpu: float) -> Answered:
-        """Log, count, and give it back."""
-        counters = self.counters
-        for source in answered.sources:
-            counters.add(_SOURCES[source])
-        if None in answered.answers:
-            counters.add(_UNANSWERED, answered.answers.count(None))
+    def _fill(self, loaded: Loaded, looks: list[_Look], wanted: Sequence[int], computed: Sequence[Answer]) -> None:
+        """Put what the model said where it was wanted, and remember it."""
+        for place, answer in zip(wanted, computed, strict=True):
+            look = looks[place] = looks[place]._replace(answer=answer, source="model")
+            if loaded.policy.cache and loaded is self.live:
+                self._cache[look.packed] = answer
+                while len(self._cache) > loaded.policy.cache:
+                    self._cache.popitem(last=False)
+
+    def _finish(self, loaded: Loaded, looks: Sequence[_Look], client_id: str | None, seconds: float) -> Answered:
+        """Name it, log it and count it."""
+        self._number += 1
+        name, counters = f"{self._prefix}{self._number:010x}", self.counters
+        answers, sources, stale = [], [], 0
+        for look in looks:
+            answers.append(look.answer)
+            sources.append(look.source)
+            stale += look.stale
+            counters.add(_SOURCES[look.source])
+            if look.answer is None:
+                counters.add(_UNANSWERED)
         if self.log is not None:
-            records = self._records(answered, looks, client_id, cpu)
+            records = self._records(loaded, looks, name, client_id, seconds)
             if records:
                 try:
                     self.log.append(records)
-                    await self.log.settle()
                 except StoreError as error:
-                    counters.add(_LOG_FAILED)
-                    self.log_failed = True
-                    words = "the request log cannot be written: come again later"
-                    raise Fault(HTTPStatus.SERVICE_UNAVAILABLE, "", words, retry=5) from error
+                    raise self._not_logged() from error
                 self.log_failed = False
                 counters.add(_LOGGED, len(records))
-        return answered
+        return Answered(name, loaded, answers, sources, stale)
 
-    def _records(self, answered: Answered, looks: Sequence[_Look], client_id: str | None, cpu: float) -> list[Record]:
-        loaded, now, rows = answered.loaded, time.time_ns() // 1000, len(looks)
+    def _records(
+        self, loaded: Loaded, looks: Sequence[_Look], name: str, client_id: str | None, seconds: float
+    ) -> list[Record]:
+        now, live, single = time.time_ns() // 1000, loaded.live, len(looks) == 1
         assert self.log is not None
-        nothing = (None,) * len(loaded.schema.columns)
-        records = []
-        for place, look in enumerate(looks):
-            if not self.log.keeps(look.key):
-                continue
-            records.append(
-                Record(
-                    answered.id if rows == 1 else f"{answered.id}-{place}",
-                    now,
-                    client_id,
-                    look.key,
-                    loaded.cells(look.row) if look.row is not None else nothing,
-                    look.fingerprint,
-                    answered.answers[place],
-                    loaded.live.release,
-                    loaded.live.table,
-                    answered.sources[place],
-                    cpu / rows,
+        each, keeps, records = seconds / len(looks), self.log.keeps, []
+        for place, (row, key, _, _, fingerprint, answer, source, _) in enumerate(looks):
+            if keeps(key):
+                cells = loaded.cells(row) if row is not None else loaded.nothing
+                named = name if single else f"{name}-{place}"
+                records.append(
+                    Record(
+                        named, now, client_id, key, cells, fingerprint, answer, live.release, live.table, source, each
+                    )
                 )
-            )
         return records
 
-    def _not_computed(self, loaded: Loaded, error: NinetyfiveError, rows: Sequence[Row], roots: Sequence[str]) -> Fault:
+    async def _settle(self) -> None:
+        if self.durable and self.log is not None:
+            try:
+                await self.log.settle()
+            except StoreError as error:
+                raise self._not_logged() from error
+
+    def _not_logged(self) -> Fault:
+        self.counters.add(_LOG_FAILED)
+        self.log_failed = True
+        words = "the request log cannot be written: come again later"
+        return Fault(HTTPStatus.SERVICE_UNAVAILABLE, "", words, retry=5)
+
+    def _not_computed(
+        self, loaded: Loaded, error: NinetyfiveError, looks: Sequence[_Look], roots: Sequence[str]
+    ) -> Fault:
         """The fault for rows that could not be computed: 422 names the row whose integer left 64 bits, else 500."""
         if isinstance(error, FeatureError):
-            for row, root in zip(rows, roots, strict=True):
+            for look, root in zip(looks, roots, strict=True):
                 try:
-                    loaded.model_inputs(row)
+                    if not look.source:
+                        loaded.model_inputs(look.cells)
                 except FeatureError as found:
                     words = f"{found.where}: expected {found.expected}, got {found.got}"
                     return Fault(HTTPStatus.UNPROCESSABLE_ENTITY, root, words)

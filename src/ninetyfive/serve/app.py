@@ -11,14 +11,16 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from ninetyfive.serve import access, entities, inference, tensorflow
 from ninetyfive.serve.answering import Answering
 from ninetyfive.serve.batching import full, late
+from ninetyfive.serve.connections import Lane
 from ninetyfive.serve.counters import CODES, PLACES
 from ninetyfive.serve.http import Gone, Reply, Request, check_type, encode, read_body, refusal, reply, unless_gone
 from ninetyfive.serve.http import Receive as ReceiveFunction
@@ -28,6 +30,7 @@ from ninetyfive.serve.loaded import Loaded
 from ninetyfive.serve.messages import Access, Scope, WorkerConfig
 from ninetyfive.serve.openapi import document
 from ninetyfive.serve.rows import Fault
+from ninetyfive.tables.keys import entity_key
 
 _SMOOTH = 0.05
 _ID_BYTES = 128
@@ -36,6 +39,8 @@ _ERRORS_A_SECOND = 20
 _SHORT = 6
 """From how many digits on a version may be named by its hash."""
 _CLOSE = (b"connection", b"close")
+_JSON = b"application/json"
+_UNUSUAL = frozenset({b"content-encoding", b"x-request-timeout", b"origin"})
 
 
 class Route(NamedTuple):
@@ -69,7 +74,10 @@ class App:
         self._exact = {(route.method, route.path): route for route in self.routes if "(" not in route.path}
         self._patterns = [(re.compile(route.path), route) for route in self.routes if "(" in route.path]
         self._places = {
-            (label, code): PLACES[f"requests.{label}.{code}"] for label in _labels(self.routes) for code in CODES
+            (label, status): PLACES[f"requests.{label}.{code}"]
+            for label in _labels(self.routes)
+            for code in CODES
+            for status in _statuses(code)
         }
         self._admitted: dict[tuple[Any, ...], access.Allow | access.Deny] = {}
         self._forms: tuple[Loaded, tensorflow.Predict] | None = None
@@ -98,7 +106,7 @@ class App:
         except Gone:
             return
         await self._send(answer, scope, headers, send)
-        self._count(route, scope, answer, time.perf_counter() - start)
+        self._count(route, scope, answer.status, answer.body, time.perf_counter() - start)
 
     async def _reply(
         self,
@@ -127,6 +135,44 @@ class App:
         name = client_id.decode("latin-1") if client_id is not None else None
         raw_path = scope["raw_path"]
         return await route.answer(Request(scope["path"], raw_path, headers, body, deadline, name, receive), match)
+
+    @property
+    def lane(self) -> Lane:
+        """What answers rows at once, where nothing has to be waited for."""
+        return Lane(f"/v1/models/{self.config.system}:predict".encode(), self._at_once)
+
+    def _at_once(self, scope: AsgiScope, told: list[tuple[bytes, bytes]], body: bytes) -> tuple[bytes, bool] | None:
+        """The response to rows; None for all that is out of the ordinary, which `__call__` answers."""
+        start = time.perf_counter()
+        headers, answering = dict(told), self.answering
+        if headers.keys() & _UNUSUAL or headers.get(b"content-type", _JSON) != _JSON:
+            return None
+        decision = self._admitted.get(("predict", headers.get(b"authorization"), headers.get(b"host")))
+        name = headers.get(b"x-request-id", b"")
+        if type(decision) is not access.Allow or len(name) > _ID_BYTES:
+            return None
+        loaded = answering.live
+        try:
+            structs, roots, columns = self._predict_form(loaded).read(body)
+            if not answering.at_once(loaded, len(structs)):
+                return None
+            answered = answering.answer_now(loaded, structs, roots, name.decode("latin-1") if name else None)
+            status, answer = _OK, encode(tensorflow.write(answered, columns))
+        except Fault as fault:
+            refused = refusal(fault)
+            more = b"".join(b"%b: %b\r\n" % header for header in refused.headers)
+            status, answer = _status_line(refused.status) + more, refused.body
+        echoed = b"x-request-id: %b\r\n" % name if name else b""
+        closing = b"connection: close\r\n" if self.draining else b""
+        data = b"%bcontent-length: %d\r\n%b%b\r\n%b" % (status, len(answer), echoed, closing, answer)
+        self._count(self.routes[0], scope, int(status[9:12]), answer, time.perf_counter() - start)
+        return data, self.draining
+
+    def _predict_form(self, loaded: Loaded) -> tensorflow.Predict:
+        forms = self._forms
+        if forms is None or forms[0] is not loaded:
+            forms = self._forms = (loaded, tensorflow.Predict(loaded.rows, self.config.limits.rows))
+        return forms[1]
 
     def _check_access(self, need: Scope, headers: Mapping[bytes, bytes]) -> None:
         said = (need, headers.get(b"authorization"), headers.get(b"host"))
@@ -186,19 +232,18 @@ class App:
         exact = (route for route in self.routes if route.path == path)
         return {route.method.encode() for route in (*matched, *exact)}
 
-    def _count(self, route: Route | None, scope: AsgiScope, answer: Reply, seconds: float) -> None:
+    def _count(self, route: Route | None, scope: AsgiScope, status: int, body: bytes, seconds: float) -> None:
         label = route.label if route is not None else "other"
-        code = "2xx" if answer.status < 300 else str(answer.status)
         counters = self.answering.counters
-        counters.add(self._places.get((label, code)) or self._places[label, "other"])
+        counters.add(self._places.get((label, status)) or self._places[label, 0])
         if label in ("predict", "infer"):
             counters.observe("request_seconds", seconds)
-            if not self.answering.live.dear:
+            if self.answering.live.light:
                 self._seconds += _SMOOTH * (seconds - self._seconds)
-        if self.config.access_log == "all" or (self.config.access_log == "errors" and answer.status >= 400):
-            self._tell(scope, answer, seconds)
+        if self.config.access_log == "all" or (status >= 400 and self.config.access_log == "errors"):
+            self._tell(scope, status, body, seconds)
 
-    def _tell(self, scope: AsgiScope, answer: Reply, seconds: float) -> None:
+    def _tell(self, scope: AsgiScope, status: int, body: bytes, seconds: float) -> None:
         """One line of the access log; of errors at most so many a second, so that a flood of them costs little."""
         second = int(time.monotonic())
         told = self._told[1] + 1 if self._told[0] == second else 1
@@ -210,14 +255,14 @@ class App:
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "worker": self.config.name,
             "client": client[0] if client else None,
-            "method": scope["method"],
-            "path": scope["path"],
-            "status": answer.status,
-            "bytes": len(answer.body),
+            "method": scope.get("method", "POST"),  # the lane takes no other, and one path
+            "path": scope.get("path", self.lane.url.decode()),
+            "status": status,
+            "bytes": len(body),
             "seconds": round(seconds, 6),
         }
-        if answer.status >= 400:
-            line["error"] = answer.body.decode("utf-8", "replace")[:500]
+        if status >= 400:
+            line["error"] = body.decode("utf-8", "replace")[:500]
         sys.stderr.buffer.write(encode(line) + b"\n")
         sys.stderr.buffer.flush()
 
@@ -268,12 +313,9 @@ class App:
 
     async def _predict(self, request: Request, match: re.Match[str] | None) -> Reply:
         loaded = self._named(match)
-        forms = self._forms
-        if forms is None or forms[0] is not loaded:
-            forms = self._forms = (loaded, tensorflow.Predict(loaded.rows, self.config.limits.rows))
-        structs, roots, columns = forms[1].read(request.body)
+        structs, roots, columns = self._predict_form(loaded).read(request.body)
         work = self.answering.answer(loaded, structs, roots, request.deadline, request.client_id)
-        answered = await (unless_gone(work, request.receive) if loaded.dear else work)
+        answered = await (unless_gone(work, request.receive) if not loaded.light else work)
         return Reply(200, encode(tensorflow.write(answered, columns)))
 
     async def _infer(self, request: Request, match: re.Match[str] | None) -> Reply:
@@ -281,13 +323,13 @@ class App:
         structs, roots, client_id = inference.read(loaded.rows, request.body, self.config.limits.rows)
         named = request.client_id if request.client_id is not None else client_id
         work = self.answering.answer(loaded, structs, roots, request.deadline, named)
-        answered = await (unless_gone(work, request.receive) if loaded.dear else work)
+        answered = await (unless_gone(work, request.receive) if not loaded.light else work)
         return reply(inference.write(answered, self.config.system, client_id))
 
     async def _entity(self, request: Request, _: re.Match[str] | None) -> Reply:
         loaded = self.answering.live
         row = entities.row_of(loaded, request.raw_path.rpartition(b"/entities/")[2])
-        key = loaded.key(row)
+        key = entity_key([row[name] for name in loaded.release.about.entity])
         assert key is not None
         told = entities.headers(loaded, key, self.access.required)
         held = loaded.table is not None and not self.answering.too_old(loaded)
@@ -331,6 +373,19 @@ class App:
 
     async def _not_spoken(self, _: Request, __: re.Match[str] | None) -> Reply:
         raise Fault(HTTPStatus.NOT_IMPLEMENTED, "", "classify and regress are not spoken here: use :predict")
+
+
+def _statuses(code: str) -> Iterable[int]:
+    """The statuses that are counted as `code`; 0 stands for all others."""
+    return range(200, 300) if code == "2xx" else (0,) if code == "other" else (int(code),)
+
+
+@cache
+def _status_line(status: int) -> bytes:
+    return b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\n" % (status, HTTPStatus(status).phrase.encode())
+
+
+_OK = _status_line(200)
 
 
 def _labels(routes: tuple[Route, ...]) -> set[str]:

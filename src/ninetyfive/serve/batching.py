@@ -20,9 +20,9 @@ from http import HTTPStatus
 
 from ninetyfive.errors import NinetyfiveError
 from ninetyfive.serve.counters import Counters
-from ninetyfive.serve.loaded import Answer, Loaded
+from ninetyfive.serve.loaded import Answer, Cells, Loaded
 from ninetyfive.serve.messages import Limits
-from ninetyfive.serve.rows import Fault, Row
+from ninetyfive.serve.rows import Fault
 
 _BATCH = 512
 """Rows of one call at most, so that a late request waits for little."""
@@ -43,7 +43,7 @@ class Work:
     """Rows of one request that wait for the model of `loaded`, worth nothing after `deadline` (monotonic seconds)."""
 
     loaded: Loaded
-    rows: Sequence[Row]
+    rows: Sequence[Cells]
     deadline: float
     done: asyncio.Future[list[Answer]]
 
@@ -91,7 +91,7 @@ class Sizes:
 
 
 class Batching:
-    """The queue before the model's thread; used from one event loop only."""
+    """The queue before the model's thread; used from one event loop only. `row_seconds` is a running mean."""
 
     def __init__(self, limits: Limits, counters: Counters) -> None:
         self.limits = limits
@@ -100,7 +100,7 @@ class Batching:
         self._queue: deque[Work] = deque()
         self._running: list[Work] = []
         self._since = 0.0
-        self._row_seconds = 0.0
+        self.row_seconds = 0.0
         self._sizes = Sizes()
         self._sizes_of: Loaded | None = None
         self._driver: asyncio.Task[None] | None = None
@@ -115,13 +115,13 @@ class Batching:
         """Seconds since the call that runs now began; 0.0 where none runs."""
         return time.monotonic() - self._since if self._running else 0.0
 
-    async def submit(self, loaded: Loaded, rows: Sequence[Row], deadline: float) -> list[Answer]:
+    async def submit(self, loaded: Loaded, rows: Sequence[Cells], deadline: float) -> list[Answer]:
         """The answers for `rows`; `Fault` 503 where the queue is full or too long, 504 where the deadline passes.
 
         What the model raises is raised here. One that is cancelled is not computed, if it has not begun.
         """
         before = sum(len(work.rows) for work in (*self._queue, *self._running))
-        expected = (before + len(rows)) * (self._row_seconds or loaded.seconds) if before else 0.0
+        expected = (before + len(rows)) * (self.row_seconds or loaded.seconds) if before else 0.0
         left = deadline - time.monotonic()
         if self.waiting >= self.limits.queue or expected > left * _CERTAIN:
             raise full()
@@ -159,7 +159,7 @@ class Batching:
                 else:
                     work.done.set_result(answer)
             rows = sum(len(work.rows) for work in batch)
-            self._row_seconds += (seconds / rows - self._row_seconds) * (_SMOOTH if self._row_seconds else 1.0)
+            self.row_seconds += (seconds / rows - self.row_seconds) * (_SMOOTH if self.row_seconds else 1.0)
             if batch[0].loaded is not self._sizes_of:
                 self._sizes, self._sizes_of = Sizes(), batch[0].loaded
             self._sizes.learn(rows, seconds)
@@ -200,7 +200,7 @@ def _compute(batch: Sequence[Work]) -> list[list[Answer] | BaseException]:
     made: list[list[list[float]] | NinetyfiveError] = []
     for work in batch:
         try:
-            made.append([loaded.model_inputs(row) for row in work.rows])
+            made.append([loaded.model_inputs(cells) for cells in work.rows])
         except NinetyfiveError as error:
             made.append(error)
     answers = iter(loaded.predict([row for one in made if isinstance(one, list) for row in one]))

@@ -1,19 +1,25 @@
 """Connections with limits: what uvicorn leaves open for ever is cut here.
 
-    made ─ headers (bytes, number, seconds) ─ body (seconds) ─ answer ─ kept alive (seconds) ─▶ closed
+    made ─ headers (bytes, number, seconds) ─ body (seconds) ─┬─ lane: answered here and now ──┬─ kept alive ─▶ closed
+                                                              └─ application: a task of its own ┘
 
 The rule: one sweep a half second looks at all connections, so a request costs no timer. A client that is slow to send
 or to read is cut, and told why where that is still possible. What a turn of the event loop answers is sent at its end,
-the head and the body of an answer in one call of the system, which costs as much as the answer itself.
+the head and the body of an answer in one call of the system, which costs as much as the answer itself. A request for
+which the `lane` waits for nothing is answered as soon as it is read: without a task, which costs as much again.
 What does not belong here: the size of a body, which the application counts (`app`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from typing import Any
+import traceback
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -23,6 +29,7 @@ from ninetyfive.serve.messages import Limits
 SWEEP = 0.5
 """Seconds between two looks at all connections."""
 _URL_BYTES = 8 * 2**10
+_DIGITS = 12
 _READING, _BODY, _ANSWERING, _IDLE = "headers", "body", "answering", "idle"
 
 
@@ -86,11 +93,23 @@ class Corked:
         return self.inner.get_write_buffer_size()
 
 
+class Lane(NamedTuple):
+    """Requests that may be answered at once: POST of exactly `url`, and what answers them.
+
+    `answer(scope, headers, body)` gives the bytes of a response and whether to close then, or None where the request
+    has to go the long way.
+    """
+
+    url: bytes
+    answer: Callable[[dict[str, Any], list[tuple[bytes, bytes]], bytes], tuple[bytes, bool] | None]
+
+
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, with `limits` on what a client may send and how slowly; `limits` is set by `limited`."""
+    """uvicorn's connection, with `limits` on what a client may send and how slowly, and a `lane`: see `limited`."""
 
     limits = Limits()
     outbox = Outbox()
+    lane: Lane | None = None
 
     def __init__(
         self,
@@ -104,6 +123,8 @@ class Connection(HttpToolsProtocol):
         self.since = time.monotonic()
         self._refusal = 400
         self._header_bytes = 0
+        self._quick: list[bytes] | None = None
+        self._quick_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or say 503 at once where there are too many."""
@@ -118,6 +139,7 @@ class Connection(HttpToolsProtocol):
             self.phase = _READING
             self.since = time.monotonic()
         self._header_bytes = 0
+        self._quick = None
 
     def on_url(self, url: bytes) -> None:
         """A part of the URL."""
@@ -139,12 +161,54 @@ class Connection(HttpToolsProtocol):
         self.phase = _BODY
         self.since = time.monotonic()
         self.scope["arrived"] = self.since  # type: ignore[typeddict-unknown-key]
-        super().on_headers_complete()
+        if self.lane is not None and self.url == self.lane.url and self._free():
+            self._quick, self._quick_bytes = [], 0
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body; one that grows too large for the lane goes the long way, where it is refused."""
+        if self._quick is None:
+            super().on_body(body)
+            return
+        self._quick.append(body)
+        self._quick_bytes += len(body)
+        if self._quick_bytes > self.limits.body:
+            self._go_the_long_way()
 
     def on_message_complete(self) -> None:
         """The whole request is there."""
         self.phase = _ANSWERING
+        if self._quick is not None and self.lane is not None:
+            answer = self.lane.answer(self.scope, self.headers, b"".join(self._quick))  # type: ignore[arg-type]
+            if answer is not None:
+                self._quick = None
+                data, close = answer
+                self.transport.write(data)
+                if close or not self.parser.should_keep_alive():
+                    self.transport.close()
+                self.phase = _IDLE
+                self.since = time.monotonic()
+                return
+            self._go_the_long_way()
         super().on_message_complete()
+
+    def _free(self) -> bool:
+        """Whether nothing of this connection is under way, and the request asks for nothing out of the ordinary."""
+        if (self.cycle is not None and not self.cycle.response_complete) or self.pipeline:
+            return False
+        for name, value in self.headers:
+            if name == b"content-length" and (len(value) > _DIGITS or int(value) > self.limits.body):
+                return False
+        parser = self.parser
+        plain = parser.get_method() == b"POST" and parser.get_http_version() == "1.1" and not parser.should_upgrade()
+        return plain and not self.expect_100_continue
+
+    def _go_the_long_way(self) -> None:
+        """Give what was read so far to the application."""
+        read, self._quick = b"".join(self._quick or ()), None
+        super().on_headers_complete()
+        super().on_body(read)
 
     def on_response_complete(self) -> None:
         """The answer is given to the transport; idle ends by the sweep, not by a timer each."""
@@ -162,6 +226,10 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What could not be parsed, or was too large."""
+        error = sys.exc_info()[1]
+        if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(error.__context__, _TooLarge):
+            self._refusal, msg = 500, "the request could not be answered"
+            traceback.print_exception(error)
         words = {414: "the URL is too long", 431: "the headers are too large"}.get(self._refusal, msg)
         self._refuse(self._refusal, words)
 
@@ -174,7 +242,7 @@ class Connection(HttpToolsProtocol):
         elif self.phase == _READING and spent > self.limits.receive_headers:
             self._refuse(408, "the head of the request took too long")
         elif self.phase == _BODY and spent > self.limits.receive_body:
-            if self.cycle is not None and self.cycle.response_started:
+            if self._quick is None and self.cycle is not None and self.cycle.response_started:
                 self.transport.abort()
             else:
                 self._refuse(408, "the body of the request took too long")
@@ -204,6 +272,6 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
 
 
-def limited(limits: Limits) -> type[Connection]:
-    """The connections of a server with these limits."""
-    return type("LimitedConnection", (Connection,), {"limits": limits, "outbox": Outbox()})
+def limited(limits: Limits, lane: Lane | None = None) -> type[Connection]:
+    """The connections of a server with these limits, and what it answers at once."""
+    return type("LimitedConnection", (Connection,), {"limits": limits, "outbox": Outbox(), "lane": lane})

@@ -11,7 +11,6 @@ What does not belong here: requests (`rows`), and when a release goes live (`wor
 from __future__ import annotations
 
 import math
-import operator
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -23,17 +22,20 @@ import numpy as np
 
 from ninetyfive.errors import FeatureError, IntegrityError, ModelError
 from ninetyfive.features.frames import frame_of
+from ninetyfive.models.onnx import OnnxPredictor
 from ninetyfive.models.predictor import Answers
 from ninetyfive.models.release import EVIDENCE, OpenRelease, open_release
 from ninetyfive.models.scoring import matrix
 from ninetyfive.serve.messages import Live, Policy
-from ninetyfive.serve.rows import Row, Rows
+from ninetyfive.serve.rows import Rows
 from ninetyfive.tables.keys import entity_key
 from ninetyfive.tables.reader import Table
 
 Answer = float | tuple[float, ...] | None
 """What one row is answered: a number, one probability a class, or None where the model refuses a missing input."""
 
+Cells = tuple[Any, ...]
+"""The row scalars of the columns that the features read, in the order of the transform's `inputs`."""
 _DEAR = 0.0005
 """Seconds of one row from which on the model runs in a thread of its own; the way there and back costs 0.1 ms."""
 _TRIES = 5
@@ -44,9 +46,10 @@ _ROUNDING = 1e-6
 class Loaded:
     """A release and its table, ready to answer; all attributes are fixed. Errors of either are passed on.
 
-    `key` makes the table's key of a row of scalars (None: no entity, or a null in it), `inputs` the tuple whose bytes
-    are fingerprinted. `seconds`: the measured time of one row by the row function and the model; `dear`: it is so long
-    that it would hold up others.
+    `key` makes the table's key of a struct of row scalars (None: no entity, or a null in it), `inputs` the tuple of
+    what the features read (`names`), whose bytes are fingerprinted, `cells` that of all columns. `seconds`: the
+    measured time of one row by the row function and the model; `dear`: it is so long that it would hold up others;
+    `light`: it is not, and no framework runs that may raise what it likes.
     """
 
     def __init__(self, live: Live, policy: Policy, system: str) -> None:
@@ -71,33 +74,45 @@ class Loaded:
         self.schema = self.release.request
         self.rows = Rows(self.schema)
         self.classes = about.classes
-        self.key = _keys(about.entity)
-        self.inputs = _tuples(list(self.release.transform.inputs))
-        self.cells = _tuples(list(self.schema.names))
-        self.by_row = self.release.transform.rows()
+        transform = self.release.transform
+        self.inputs = self.rows.cells(tuple(transform.inputs))
+        self.names = tuple(transform.inputs)
+        self.cells = self.rows.cells(self.schema.names)
+        self.nothing = (None,) * len(self.schema.columns)
+        entity = self.rows.cells(about.entity)
+        self.key: Callable[[Any], bytes | None] = (
+            (lambda row: entity_key(entity(row))) if about.entity else (lambda _: None)
+        )
+        self.model_inputs = transform.tuples()
         self.alone = about.tolerance > 0
         self.seconds = 0.0
-        self.dear = False
-
-    def model_inputs(self, row: Row) -> list[float]:
-        """The model's inputs of one row; `FeatureError` where an integer leaves 64 bits."""
-        return self.by_row(row)
+        self.dear = self.light = False
+        predictor = self.release.predictor
+        self._one = predictor.alone() if isinstance(predictor, OnnxPredictor) else self._by_batch
 
     def predict(self, inputs: Sequence[list[float]]) -> list[Answer]:
-        """The answers for rows of model inputs: the same bits, whatever else is in the batch."""
+        """The answers for rows of model inputs, from any thread: the same bits, whatever else is in the batch."""
         if self.alone and len(inputs) > 1:
-            return [answer for one in inputs for answer in self.predict([one])]
+            return [self._by_batch(one) for one in inputs]
         return self._told(self.release.predictor.predict(np.array(inputs, dtype=np.float32)))
 
-    def compute(self, rows: Sequence[Row]) -> list[Answer]:
-        """The answers for rows of scalars: by frames where that is quicker, else by the row function."""
+    def one(self, cells: Cells) -> Answer:
+        """The answer for one row, from the thread of the event loop only."""
+        return self._one(self.model_inputs(cells))
+
+    def compute(self, rows: Sequence[Cells]) -> list[Answer]:
+        """The answers for rows, from any thread: by frames where that is quicker, else by the row function."""
         if len(rows) < self.release.crossover:
-            return self.predict([self.by_row(row) for row in rows])
+            return self.predict([self.model_inputs(cells) for cells in rows])
         transform = self.release.transform
-        made = matrix(transform.frames()(frame_of(rows, transform.inputs)))
+        frame = frame_of([dict(zip(self.names, cells, strict=True)) for cells in rows], transform.inputs)
+        made = matrix(transform.frames()(frame))
         if self.alone:
             return self.predict(made.tolist())
         return self._told(self.release.predictor.predict(made))
+
+    def _by_batch(self, inputs: Sequence[float]) -> Answer:
+        return self.predict([list(inputs)])[0]
 
     def _told(self, answers: Answers) -> list[Answer]:
         values: list[Any] = answers.tolist()
@@ -115,30 +130,33 @@ class Loaded:
             return float(said)
         return tuple(float(name == said) for name in self.classes)
 
-    def prove(self, warm: Sequence[Row] = ()) -> None:
+    def prove(self, warm: Sequence[Mapping[str, Any]] = ()) -> None:
         """Answer the golden requests, and warm up on rows that were asked before; `ModelError` where one differs.
 
-        Also measures what a row costs. Rows of another schema are left out.
+        Also measures what a row costs. Rows of `warm` (column → row scalar) of another schema are left out.
         """
         allowed = self.release.about.tolerance
+        names = self.names
+        golden_rows: list[Cells] = []
         for number, golden in enumerate(self.release.golden, 1):
-            row = {name: tuple(cell) if isinstance(cell, list) else cell for name, cell in golden.row.items()}
+            cells = tuple(tuple(x) if isinstance(x := golden.row[name], list) else x for name in names)
+            golden_rows.append(cells)
             try:
-                [got] = self.compute([row])
+                got = self.shown(self.one(cells))
             except FeatureError as error:
                 raise _wrong(self.live.folder, number, golden.answer, str(error)) from None
-            if not _equal(self.shown(got), golden.answer, allowed):
-                raise _wrong(self.live.folder, number, golden.answer, str(self.shown(got)))
-        rows = [row for row in warm if row.keys() >= self.release.transform.inputs.keys()]
-        rows = rows or [dict(golden.row) for golden in self.release.golden]
-        for row in rows[: _TRIES * 20]:
-            self.compute([row])
-        self.seconds = min(self._timed(rows[place % len(rows)]) for place in range(_TRIES)) if rows else 0.0
+            if not _equal(got, golden.answer, allowed):
+                raise _wrong(self.live.folder, number, golden.answer, str(got))
+        rows = [tuple(row[name] for name in names) for row in warm if row.keys() >= set(names)] or golden_rows
+        for cells in rows:
+            self.one(cells)
+        self.seconds = min((self._timed(cells) for cells in rows[:_TRIES]), default=0.0)
         self.dear = self.seconds > _DEAR
+        self.light = not self.dear and isinstance(self.release.predictor, OnnxPredictor)
 
-    def _timed(self, row: Row) -> float:
+    def _timed(self, cells: Cells) -> float:
         start = time.perf_counter()
-        self.compute([row])
+        self.one(cells)
         return time.perf_counter() - start
 
 
@@ -169,18 +187,3 @@ def _wrong(folder: str, number: int, expected: Any, got: str) -> ModelError:
         got=got,
         do="serve another release; run ninetyfive doctor on the store, and install what requirements the release names",
     )
-
-
-def _tuples(names: list[str]) -> Callable[[Row], tuple[Any, ...]]:
-    """The function from a row to the tuple of its values of `names`."""
-    if len(names) == 1:
-        one = names[0]
-        return lambda row: (row[one],)
-    if not names:
-        return lambda _: ()
-    return operator.itemgetter(*names)
-
-
-def _keys(entity: tuple[str, ...]) -> Callable[[Row], bytes | None]:
-    values = _tuples(list(entity))
-    return (lambda row: entity_key(values(row))) if entity else (lambda _: None)

@@ -83,7 +83,7 @@ class RequestLog:
     def __init__(self, config: Log, worker: str, columns: Mapping[str, str]) -> None:
         self.bytes = 0
         self._off = config.mode == "off"
-        self._durable = config.mode == "durable"
+        self.durable = config.mode == "durable"
         self._config = config
         self._limit = int(min(max(config.sample, 0.0), 1.0) * 2.0**64)
         self._folder = Path(config.folder)
@@ -99,17 +99,16 @@ class RequestLog:
             raise SettingsError("worker", expected="letters, digits, - and _", got=repr(worker), do=do)
         _check(columns, config)
         self._worker = f"{worker}-{secrets.token_hex(4)}"
-        self._types = dict(columns)
-        self._policy: _Policy | None = None
-        if self._off:
-            return
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise _failed(self._folder, error) from error
-        if any(kept != "keep" for kept in config.columns.values()):
-            self._policy = _Policy(columns, config.columns, _key(Path(str(config.key_file))))
-            self._types = self._policy.types
+        self._key = b""
+        if not self._off:
+            try:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise _failed(self._folder, error) from error
+            if any(kept != "keep" for kept in config.columns.values()):
+                self._key = _key(Path(str(config.key_file)))
+        self._layout = _Layout(columns, config.columns, self._key)
+        self._layouts: dict[str, _Layout] = {}
 
     def keeps(self, entity: bytes | None) -> bool:
         """Whether requests of this entity are logged: always the same for one; drawn where there is no entity."""
@@ -120,15 +119,26 @@ class RequestLog:
         drawn = random.getrandbits(64) if entity is None else xxhash.xxh3_64_intdigest(entity, _SALT)
         return drawn < self._limit
 
+    def learn(self, release: str, columns: Mapping[str, str]) -> None:
+        """Say which columns the rows of a release have, where they may be others than those of the first one.
+
+        To be called before the release answers. A column called as one of the log raises `SettingsError`.
+        """
+        _check_free(columns)
+        layout = _Layout(columns, self._config.columns, self._key)
+        known = next((one for one in (self._layout, *self._layouts.values()) if one.columns == layout.columns), layout)
+        self._layouts[release] = known
+
     def append(self, records: list[Record]) -> None:
-        """Write records, all or none of them; `StoreError` where that cannot be: then they must not be answered."""
+        """Write the records of one request, all or none; `StoreError` where that cannot be: then it is not answered."""
         if self._off or not records:
             return
+        layout = self._layouts.get(records[0].release, self._layout)
         segment = self._segment
-        if segment is None or segment.ended(self._config):
+        if segment is None or segment.layout is not layout or segment.ended(self._config):
             self.rotate()
-            segment = self._segment = self._begin()
-        policy, salt, number = self._policy, segment.salt, segment.number
+            segment = self._segment = self._begin(layout)
+        policy, salt, number = layout if layout.hides else None, segment.salt, segment.number
         pieces: list[bytes] = []
         for record in records:
             number += 1
@@ -151,7 +161,7 @@ class RequestLog:
         To be awaited right after `append`, with nothing else awaited between them. One fdatasync, in a thread, serves
         all who wait for it. Fast: returns at once.
         """
-        if not self._durable or self._synced == self._appended:
+        if not self.durable or self._synced == self._appended:
             return
         loop = asyncio.get_running_loop()
         if self._waiting is None:
@@ -172,7 +182,7 @@ class RequestLog:
         self._off = True
         self.rotate()
         for segment in self._retired:
-            if self._durable:
+            if self.durable:
                 try:
                     segment.sync(segment.size)
                 except OSError:
@@ -180,13 +190,13 @@ class RequestLog:
             segment.finish()
         self._retired = []
 
-    def _begin(self) -> _Segment:
+    def _begin(self, layout: _Layout) -> _Segment:
         """A new segment: locked, so that its name says whether its worker lives, and with its header."""
         while True:
             self._number += 1
             path = self._folder / f"{self._worker}-{self._number:06}{OPEN}"
             header = Header(
-                columns=self._types,
+                columns=layout.types,
                 policy={name: kept for name, kept in self._config.columns.items() if kept != "keep"},
                 worker=self._worker,
                 number=self._number,
@@ -194,7 +204,7 @@ class RequestLog:
                 salt=secrets.randbits(64),
             )
             try:
-                segment = _Segment.make(path, header)
+                segment = _Segment.make(path, header, layout)
             except OSError as error:
                 raise _failed(path, error) from error
             if segment is not None:
@@ -203,7 +213,7 @@ class RequestLog:
     def _end(self, segment: _Segment) -> None:
         """Finish a segment; a durable one only once nobody waits for it to be synced."""
         busy = self._syncing is not None and not self._syncing.done()
-        if self._durable and (busy or segment.synced < segment.size):
+        if self.durable and (busy or segment.synced < segment.size):
             self._retired.append(segment)
         else:
             segment.finish()
@@ -246,8 +256,9 @@ class RequestLog:
 class _Segment:
     """An open segment: `size` bytes of whole frames, of which `synced` are known to be on the disk."""
 
-    def __init__(self, path: Path, descriptor: int, salt: int, size: int) -> None:
+    def __init__(self, path: Path, descriptor: int, layout: _Layout, salt: int, size: int) -> None:
         self.path = path
+        self.layout = layout
         self.salt = salt
         self.size = self.begins = size
         self.synced = 0
@@ -257,7 +268,7 @@ class _Segment:
         self._descriptor = descriptor
 
     @staticmethod
-    def make(path: Path, header: Header) -> _Segment | None:
+    def make(path: Path, header: Header, layout: _Layout) -> _Segment | None:
         """A new segment, or None where somebody who looks for abandoned ones took it first."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -265,7 +276,7 @@ class _Segment:
             if os.fstat(descriptor).st_nlink:
                 begin = opening(header)
                 _write(descriptor, begin)
-                return _Segment(path, descriptor, header.salt, len(begin))
+                return _Segment(path, descriptor, layout, header.salt, len(begin))
         except BlockingIOError:
             pass
         except OSError:
@@ -317,10 +328,16 @@ class _Segment:
         os.close(self._descriptor)
 
 
-class _Policy:
-    """What of a record is kept where columns are hashed or dropped: neither entity nor fingerprint tells them."""
+class _Layout:
+    """The columns of rows, and what of a record is kept of them.
+
+    Where some are hashed or dropped (`hides`), neither entity nor fingerprint tells them. `types` are those of what is
+    kept.
+    """
 
     def __init__(self, columns: Mapping[str, str], policy: Mapping[str, Kept], key: bytes) -> None:
+        self.columns = list(columns.items())
+        self.hides = any(how != "keep" for how in policy.values())
         kept = [(place, name, type, policy.get(name, "keep")) for place, (name, type) in enumerate(columns.items())]
         self._places = [(place, type, how == "hash") for place, _, type, how in kept if how != "drop"]
         self._key = key
@@ -335,7 +352,7 @@ class _Policy:
             record.client_id,
             None if record.entity is None else self._hash(record.entity).encode(),
             tuple(self._hidden(row[place], type) if hashed else row[place] for place, type, hashed in self._places),
-            int(self._hash(record.fingerprint.to_bytes(8, "little"))[:16], 16),
+            record.fingerprint and int(self._hash(record.fingerprint.to_bytes(8, "little"))[:16], 16),
             record.answer,
             record.release,
             record.table,
@@ -356,10 +373,7 @@ class _Policy:
 
 def _check(columns: Mapping[str, str], config: Log) -> None:
     where = "[serve.log] columns"
-    for name in columns:
-        if name in LOGGED:
-            got, do = f"a request column {name!r}", "rename the column: the log has one of that name"
-            raise SettingsError("request log", expected="request columns that it has not", got=got, do=do)
+    _check_free(columns)
     for name in config.columns:
         if name not in columns:
             do = f"correct the name ({near_names(name, columns)})"
@@ -367,6 +381,13 @@ def _check(columns: Mapping[str, str], config: Log) -> None:
     if config.key_file is None and any(kept != "keep" for kept in config.columns.values()):
         do = "name a file that the service may read, or make"
         raise SettingsError(where, expected="a key_file to hash with", got="none", do=do)
+
+
+def _check_free(columns: Mapping[str, str]) -> None:
+    for name in columns:
+        if name in LOGGED:
+            got, do = f"a request column {name!r}", "rename the column: the log has one of that name"
+            raise SettingsError("request log", expected="request columns that it has not", got=got, do=do)
 
 
 def _key(path: Path) -> bytes:

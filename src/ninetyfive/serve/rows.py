@@ -1,19 +1,20 @@
 """Rows of a request: from JSON to row scalars that keep the schema, or a fault that says where.
 
-    body ─ msgspec, a struct from the schema ─▶ fields ─ one compiled function ─▶ {column: row scalar}
-                └─ 400, the path of what is no such JSON   └─ 400 wrong type, 422 outside the schema
+    body ─ msgspec, a struct that only takes what is right ─▶ fields ─ times, lists, words ─▶ row scalars
+              └─ anything else: a struct that takes every JSON ─ the schema ─▶ row scalars, 400 wrong type, 422 outside
 
-The rule: what is accepted, and as what, is exactly what `Schema.row` says. The compiled function only knows how to say
-yes quickly; whatever it does not like is looked at again by the schema, which words the fault.
+The rule: what is accepted, and as what, is exactly what `Schema.row` says. The quick way only knows how to say yes;
+whatever it does not like is looked at again by the schema, which words the fault.
 What does not belong here: the form of a request round its rows (`tensorflow`, `inference`), and what answers it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -21,9 +22,7 @@ from ninetyfive import values
 from ninetyfive.errors import DataError
 from ninetyfive.schema import ColumnSchema, Schema
 
-Row = dict[str, Any]
-
-_KINDS: dict[str, Any] = {
+_LOOSE: dict[str, Any] = {
     "boolean": bool | None,
     "integer": int | float | None,
     "number": float | None,
@@ -35,6 +34,19 @@ _KINDS: dict[str, Any] = {
     "list[integer]": list[int | float | None] | None,
     "list[number]": list[float | None] | None,
     "list[string]": list[str | None] | None,
+}
+"""What JSON a column of each type may hold; of any other type everything."""
+_QUICK: dict[str, Any] = {
+    "boolean": bool,
+    "number": float,
+    "string": str,
+    "timestamp": str,
+    "timestamp[UTC]": str,
+    "date": str,
+    "list[boolean]": list[bool | None],
+    "list[integer]": list[Annotated[int, msgspec.Meta(ge=values.INTEGER_MIN, le=values.INTEGER_MAX)] | None],
+    "list[number]": list[float | None],
+    "list[string]": list[str | None],
 }
 
 
@@ -62,11 +74,14 @@ class Outside(NamedTuple):
 
 
 class Rows:
-    """The rows that a schema of requests takes: `type` is the struct to decode into, `check` makes row scalars of it.
+    """The rows that a schema of requests takes: structs whose fields `f0`, `f1` … are its columns, in order.
+
+    `quick` takes only what surely keeps the schema, but for what `check` still has to turn into row scalars; `loose`
+    takes all that JSON can say of the columns.
 
     >>> rows = Rows(Schema((ColumnSchema("hour", "integer", nullable=False, maximum=23),)))
-    >>> rows.check(rows.convert({"hour": 7.0}, "$.instances[0]"), "$.instances[0]")
-    {'hour': 7}
+    >>> rows.cells(["hour"])(rows.check(rows.convert({"hour": 7.0}, "$.instances[0]"), "$.instances[0]"))
+    (7,)
     >>> rows.check(rows.convert({"hour": 24}, "$.instances[0]"), "$.instances[0]").fault.status
     <HTTPStatus.UNPROCESSABLE_ENTITY: 422>
     >>> rows.check(rows.convert({"hour": 2.5}, "$.instances[0]"), "$.instances[0]")
@@ -76,28 +91,44 @@ class Rows:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        fields = [(f"f{place}", _KINDS.get(column.type, Any), None) for place, column in enumerate(schema.columns)]
-        self._fields = {f"f{place}": name for place, name in enumerate(schema.names)}
-        self.type = msgspec.defstruct("Row", fields, rename=dict(self._fields), forbid_unknown_fields=True)
-        self._quick = _compiled(schema)
+        self._fields = {name: f"f{place}" for place, name in enumerate(schema.names)}
+        names = {field: name for name, field in self._fields.items()}
+        quick = [_quick(column, f"f{place}") for place, column in enumerate(schema.columns)]
+        loose = [(f"f{place}", _LOOSE.get(column.type, Any), None) for place, column in enumerate(schema.columns)]
+        self.quick = msgspec.defstruct("Row", quick, rename=names, forbid_unknown_fields=True, kw_only=True)
+        self.loose = msgspec.defstruct("AnyRow", loose, rename=names, forbid_unknown_fields=True)
+        self._finish = _compiled(schema)
 
     def convert(self, given: Any, where: str) -> Any:
-        """A mapping of JSON values as the struct; `Fault` 400 at `where` for unknown columns and wrong types."""
+        """A mapping of JSON values as a loose struct; `Fault` 400 at `where` for unknown columns and wrong types."""
         try:
-            return msgspec.convert(given, self.type)
+            return msgspec.convert(given, self.loose)
         except msgspec.ValidationError as error:
             raise _refused(error, where) from None
 
-    def check(self, given: Any, where: str) -> Row | Outside:
-        """The row scalars of a struct; `Outside` where a value breaks a rule, `Fault` 400 where it has a wrong type."""
-        try:
-            row = self._quick(given)
-        except DataError:
-            row = None
-        return row if row is not None else self._slow(given, where)
+    def check(self, given: Any, where: str) -> Any:
+        """A struct of row scalars; `Outside` where a value breaks a rule, `Fault` 400 where it has a wrong type.
 
-    def _slow(self, given: Any, where: str) -> Row | Outside:
-        said = {name: getattr(given, field) for field, name in self._fields.items()}
+        A quick struct is changed in place.
+        """
+        if type(given) is self.quick:
+            try:
+                if self._finish is None or self._finish(given):
+                    return given
+            except DataError:
+                pass
+        return self._slow(given, where)
+
+    def cells(self, names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+        """The function from a struct of row scalars to the tuple of its values of these columns."""
+        fields = [self._fields[name] for name in names]
+        if len(fields) == 1:
+            one = operator.attrgetter(fields[0])
+            return lambda row: (one(row),)
+        return operator.attrgetter(*fields) if fields else lambda _: ()
+
+    def _slow(self, given: Any, where: str) -> Any:
+        said = {name: getattr(given, field) for name, field in self._fields.items()}
         for column in self.schema.columns:
             value = said[column.name]
             if column.type == "opaque":
@@ -106,14 +137,30 @@ class Rows:
                 values.scalar(value, column.type, f"{where}.{column.name}")
             except DataError as error:
                 raise Fault(HTTPStatus.BAD_REQUEST, error.where, _words(error)) from None
-        row: Row = {}
+        row: dict[str, Any] = {}
         for column in self.schema.columns:
             try:
                 row |= Schema((column,)).row({column.name: said[column.name]})
             except DataError as error:
                 place = f"{where}.{column.name}"
                 return Outside(Fault(HTTPStatus.UNPROCESSABLE_ENTITY, place, _words(error)))
-        return row
+        return self.quick(**{self._fields[name]: value for name, value in row.items()})
+
+
+def decoder(quick: Any, loose: Any) -> Callable[[bytes], Any]:
+    """What decodes a body as `quick`, or else as `loose`; `Fault` 400 says where it is neither."""
+    sure, careful = msgspec.json.Decoder(quick).decode, msgspec.json.Decoder(loose).decode
+
+    def decode(body: bytes) -> Any:
+        try:
+            return sure(body)
+        except msgspec.ValidationError:
+            return decoded(careful, body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            where, what = _place(body, error)
+            raise Fault(HTTPStatus.BAD_REQUEST, where, what) from None
+
+    return decode
 
 
 def decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
@@ -179,51 +226,62 @@ def _bytes(value: Any) -> Any:
     return value
 
 
-def _compiled(schema: Schema) -> Callable[[Any], Row | None]:
-    """The function from a struct to row scalars, None (or `DataError`) where the schema has to look at it."""
-    lines = ["def check(given):"]
-    scope: dict[str, Any] = {"__builtins__": {}, "type": type, "float": float, "int": int, "tuple": tuple}
-    cells = []
+def _quick(column: ColumnSchema, field: str) -> tuple[str, Any] | tuple[str, Any, None]:
+    """A field that takes no value that breaks a type, and none that breaks a rule which msgspec can hold."""
+    kind = _QUICK.get(column.type, Any)
+    if column.type in ("integer", "number"):
+        low, high = column.bound("minimum"), column.bound("maximum")
+        if column.type == "integer":
+            low = values.INTEGER_MIN if low is None else low
+            high = values.INTEGER_MAX if high is None else high
+            kind = int
+        bounds: dict[str, Any] = {word: bound for word, bound in (("ge", low), ("le", high)) if bound is not None}
+        if bounds:
+            kind = Annotated[kind, msgspec.Meta(**bounds)]
+    return (field, kind | None, None) if column.nullable else (field, kind)
+
+
+def _compiled(schema: Schema) -> Callable[[Any], bool] | None:
+    """The function that makes row scalars of the fields in place; false (or `DataError`) where it may not, and then
+    nothing is changed. None where there is nothing left to do.
+    """
+    lines: list[str] = []
+    changed: list[str] = []
+    scope: dict[str, Any] = {"__builtins__": {}, "tuple": tuple}
     for place, column in enumerate(schema.columns):
-        value = f"v{place}"
-        lines.append(f"    {value} = given.f{place}")
-        inner = list(_lines(column, value, place, scope))
-        refused = "" if column.nullable else "return None"
+        inner = list(_lines(column, place, scope))
         if inner:
-            lines.append(f"    if {value} is not None:")
+            value = f"v{place}"
+            lines += [f"    {value} = row.f{place}", f"    if {value} is not None:"]
             lines += [f"        {line}" for line in inner]
-            if refused:
-                lines.append(f"    else: {refused}")
-        elif refused:
-            lines.append(f"    if {value} is None: {refused}")
-        cells.append(f"{column.name!r}: {value}")
-    lines.append("    return {" + ", ".join(cells) + "}")
-    exec(compile("\n".join(lines), "<rows of a request>", "exec"), scope)
-    made: Callable[[Any], Row | None] = scope["check"]
+            if any(line.startswith(f"{value} = ") for line in inner):
+                changed.append(f"    row.f{place} = {value}")
+    if not lines:
+        return None
+    text = "\n".join(["def finish(row):", *lines, *changed, "    return True"])
+    exec(compile(text, "<rows of a request>", "exec"), scope)
+    made: Callable[[Any], bool] = scope["finish"]
     return made
 
 
-def _lines(column: ColumnSchema, value: str, place: int, scope: dict[str, Any]) -> Iterator[str]:
+def _lines(column: ColumnSchema, place: int, scope: dict[str, Any]) -> Iterator[str]:
     """What is done with one value that is not null."""
-    if column.type == "integer":
-        yield f"if type({value}) is float:"
-        yield f"    if {value} % 1.0 != 0.0: return None"
-        yield f"    {value} = int({value})"
-        yield f"if not {values.INTEGER_MIN} <= {value} <= {values.INTEGER_MAX}: return None"
-    elif column.type in ("list[boolean]", "list[number]", "list[string]"):
-        yield f"{value} = tuple({value})"
+    ordered, v = True, f"v{place}"
+    if column.type in values.ELEMENTS:
+        yield f"{v} = tuple({v})"
     elif column.type == "opaque":
         scope["opaque"] = lambda given: values.DECODERS["opaque"](_bytes(given), "")
-        yield f"{value} = opaque({value})"
-    elif column.type not in ("boolean", "number", "string"):
-        decode = values.DECODERS[column.type]
-        scope[f"decode{place}"] = decode
-        yield f'{value} = decode{place}({value}, "")'
-    for which, refused in (("minimum", "<"), ("maximum", ">")):
+        yield f"{v} = opaque({v})"
+    elif column.type in ("timestamp", "timestamp[UTC]", "date"):
+        scope[f"decode{place}"] = values.DECODERS[column.type]
+        yield f'{v} = decode{place}({v}, "")'
+    else:
+        ordered = column.type == "string"
+    for which, refused in (("minimum", "<"), ("maximum", ">")) if ordered else ():
         bound = column.bound(which)
         if bound is not None:
             scope[f"{which}{place}"] = bound
-            yield f"if {value} {refused} {which}{place}: return None"
+            yield f"if {v} {refused} {which}{place}: return False"
     if column.values:
         scope[f"values{place}"] = frozenset(column.allowed())
-        yield f"if {value} not in values{place}: return None"
+        yield f"if {v} not in values{place}: return False"

@@ -18,7 +18,7 @@ import msgspec
 
 from ninetyfive.serve.answering import Answered
 from ninetyfive.serve.loaded import Answer, Loaded
-from ninetyfive.serve.rows import Fault, Rows, decoded
+from ninetyfive.serve.rows import Fault, Rows, decoder
 
 SIGNATURE = "serving_default"
 _DTYPES = {"boolean": "DT_BOOL", "integer": "DT_INT64", "number": "DT_DOUBLE"}
@@ -55,21 +55,11 @@ class Predict:
     def __init__(self, rows: Rows, limit: int) -> None:
         self.rows = rows
         self.limit = limit
-        kind = msgspec.defstruct(
-            "PredictRequest",
-            [
-                ("instances", list[rows.type] | None, None),  # type: ignore[name-defined]
-                ("inputs", dict[str, Any] | None, None),
-                ("parameters", dict[str, Any] | None, None),
-                ("signature_name", str | None, None),
-            ],
-            forbid_unknown_fields=True,
-        )
-        self._decode = msgspec.json.Decoder(kind).decode
+        self._decode = decoder(_form(rows.quick), _form(rows.loose))
 
     def read(self, body: bytes) -> tuple[Sequence[Any], Sequence[str], bool]:
         """The rows as structs, their paths, and whether they came as columns; `Fault` for what cannot be one."""
-        asked = decoded(self._decode, body)
+        asked = self._decode(body)
         if asked.parameters:
             name = next(iter(asked.parameters))
             raise Fault(HTTPStatus.BAD_REQUEST, f"$.parameters.{name}", "no parameters are known")
@@ -86,6 +76,20 @@ class Predict:
             roots, columns = [f"$.inputs[{place}]" for place in range(len(given))], True
             structs = [self.rows.convert(row, root) for row, root in zip(given, roots, strict=True)]
         return structs, roots, columns
+
+
+def _form(row: type[Any]) -> Any:
+    """The struct of a request whose rows are decoded as `row`."""
+    return msgspec.defstruct(
+        "PredictRequest",
+        [
+            ("instances", list[row] | None, None),  # type: ignore[valid-type]
+            ("inputs", dict[str, Any] | None, None),
+            ("parameters", dict[str, Any] | None, None),
+            ("signature_name", str | None, None),
+        ],
+        forbid_unknown_fields=True,
+    )
 
 
 _ONE = ("$.instances[0]",)

@@ -29,7 +29,7 @@ from ninetyfive.errors import NinetyfiveError
 from ninetyfive.serve import messages
 from ninetyfive.serve.answering import Answering
 from ninetyfive.serve.app import App
-from ninetyfive.serve.connections import SWEEP, Connection, limited
+from ninetyfive.serve.connections import SWEEP, Connection, Lane, limited
 from ninetyfive.serve.counters import PLACES, Counters
 from ninetyfive.serve.loaded import Loaded
 from ninetyfive.serve.log import RequestLog
@@ -62,7 +62,7 @@ class Worker:
         """Serve until drained."""
         config = self.config
         sock = listening(config)
-        server = server_of(self.app, config)
+        server = server_of(self.app, config, self.app.lane)
         self.app.pressure = lambda: len(server.server_state.tasks)
         await server.startup(sockets=[sock])
         self.app.ready = True
@@ -118,9 +118,11 @@ class Worker:
     async def _load(self, live: Live) -> None:
         """Load and prove beside what answers; say `Loaded` or `Refused`."""
         start = time.monotonic()
-        warm = list(self.answering.recent)
+        warm = self.answering.warm()
         try:
             loaded = await asyncio.to_thread(load, self.config, live, warm)
+            if self.log is not None:
+                self.log.learn(live.release, loaded.schema.types)
         except NinetyfiveError as error:
             self.counters.add(PLACES["swaps.refused"])
             self._say(messages.Refused(live.epoch, error.as_dict()))
@@ -211,12 +213,12 @@ _QUIET = 2.0
 """Seconds of a drain for which a connection that says nothing is kept: its client may just be sending."""
 
 
-def server_of(app: Any, config: WorkerConfig) -> uvicorn.Server:
+def server_of(app: Any, config: WorkerConfig, lane: Lane | None = None) -> uvicorn.Server:
     """The HTTP server round an ASGI application, with the limits of `config`; its `startup` takes the socket."""
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            http=limited(config.limits),
+            http=limited(config.limits, lane),
             ws="none",
             lifespan="off",
             log_config=None,

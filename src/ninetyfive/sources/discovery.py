@@ -29,6 +29,7 @@ _MAGIC = "*?["
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip")
 _ENDINGS = {
     "parquet": (".parquet", ".pq"),
+    "request_log": (".parquet",),
     "csv": tuple(end + pack for end in (".csv", ".tsv", ".txt") for pack in _PACKED),
     "jsonl": tuple(end + pack for end in (".jsonl", ".ndjson", ".json") for pack in _PACKED),
 }
@@ -41,7 +42,7 @@ class FileFound:
     """One span as found: `url`, `size` in bytes, `sha256` of its content (the span's name).
 
     `mark` changes when the file does (path, size, and time or etag of the last write). `same` are the urls of other
-    files with the same content, which are not read again.
+    files with the same content, which are not read again. `labels`: the hash of what is joined to the rows, or empty.
     """
 
     url: str
@@ -49,11 +50,13 @@ class FileFound:
     sha256: str
     mark: str = ""
     same: tuple[str, ...] = ()
+    labels: str = ""
 
     @property
     def part(self) -> Part:
         """The span as a plan reads it; the reader refuses a file that has changed since."""
-        return Part(self.sha256, self.url, (("size", self.size), ("mark", self.mark)))
+        labels = (("labels", self.labels),) if self.labels else ()
+        return Part(self.sha256, self.url, (("size", self.size), ("mark", self.mark), *labels))
 
 
 def discover(source: Source, folder: str = "", known: Mapping[str, str] | None = None) -> tuple[FileFound, ...]:

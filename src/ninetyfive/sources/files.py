@@ -10,14 +10,17 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from ninetyfive.errors import DeclarationError, near_names
+from ninetyfive.errors import DeclarationError, UsageError, near_names
 from ninetyfive.schema import reserved
 from ninetyfive.values import ELEMENTS, TYPES
 
-Kind = Literal["parquet", "csv", "jsonl", "frame"]
+Kind = Literal["parquet", "csv", "jsonl", "frame", "request_log"]
+FORMATS = (".parquet", ".csv", ".jsonl")
+LOG_COLUMNS = ("request_id", "request_time")
+"""The columns of a request log that are not of the request, and that its rows have as a source."""
 Urls = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Names = str | Sequence[str] | None
 
@@ -29,7 +32,7 @@ class Source:
     `urls`: paths, globs, folders or fsspec URLs. `time`: the column that says when the request would have been made.
     `id`: the columns that name a row. `types`: (column, logical type) pairs that are given and not inferred.
     `optional`: columns that a file may lack. `separator`, `encoding` and `null_values` are those of CSV.
-    `frame`: the rows of an in-memory source.
+    `frame`: the rows of an in-memory source. `labels`: of a request log, what is known later of its rows, by their ids.
     """
 
     kind: Kind
@@ -42,6 +45,12 @@ class Source:
     encoding: str = "utf-8"
     null_values: tuple[str, ...] = ()
     frame: Any = field(default=None, compare=False, repr=False)
+    labels: Source | None = None
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The columns that the source itself adds to those of a request: no request holds them."""
+        return LOG_COLUMNS if self.kind == "request_log" else ()
 
     def __str__(self) -> str:
         return f"{self.kind}({', '.join(map(repr, self.urls)) or 'in memory'})"
@@ -134,6 +143,44 @@ def frame(
         do = "call .collect() on a lazy frame, or write pl.DataFrame(...)"
         raise _wrong("frame(...)", "a frame in memory", type(rows).__name__, do)
     return Source("frame", (), *_columns("frame", time, id, types, optional), frame=rows)
+
+
+def request_log(
+    url: Urls, *, labels: str | os.PathLike[str] | Source | None = None, types: Mapping[str, str] | None = None
+) -> Source:
+    """Rows of the requests that a service answered: the folder of its log, once `rotation` made spans of it.
+
+    A row has `request_id`, `request_time` and the columns of the request that the log keeps as they were. `labels`: a
+    file of `request_id` and what was known later (its ending says what it is), or a source of that; a row without a
+    label stays, unlabelled. `types` gives the logical types of label columns. Wrong arguments raise `DeclarationError`.
+
+    >>> request_log("serving/log", labels="labels.csv", types={"arr_delay": "number"}).id
+    ('request_id',)
+    """
+    if isinstance(labels, (str, os.PathLike)):
+        found = source_of(os.fspath(labels))
+        labels = replace(found, types=_columns(found.kind, None, None, types, None)[2])
+    if labels is not None and (not isinstance(labels, Source) or labels.kind == "request_log"):
+        do = "write it like 'labels.parquet' or nf.csv('labels.csv', separator=';')"
+        raise _wrong("request_log(labels=)", "a file of ids and labels", labels, do)
+    columns = _columns("request_log", LOG_COLUMNS[1], LOG_COLUMNS[0], types, None)
+    return Source("request_log", _urls("request_log", url), *columns, labels=labels)
+
+
+def source_of(url: str) -> Source:
+    """The source that a path, glob or URL means, by its ending (.parquet, .csv, .jsonl, or packed); `UsageError`."""
+    name = url.lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".xz").removesuffix(".zip")
+    for endings, make in (
+        ((".parquet", ".pq"), parquet),
+        ((".csv", ".txt"), csv),
+        ((".jsonl", ".ndjson", ".json"), jsonl),
+    ):
+        if name.endswith(endings):
+            return make(url)
+    if name.endswith(".tsv"):
+        return csv(url, separator="\t")
+    known = ", ".join(FORMATS)
+    raise UsageError(url, expected=f"a name that ends in {known}", got=url, do="rename or convert the file")
 
 
 _CSV_OPTIONS = ("time", "id", "types", "optional", "separator", "encoding", "null_values")

@@ -20,6 +20,7 @@ from ninetyfive.schema import logical_type
 from ninetyfive.sources import parquet_files, text_files
 from ninetyfive.sources.discovery import as_frame, frame_hash
 from ninetyfive.sources.files import Source
+from ninetyfive.sources.log_spans import RequestLogReader
 from ninetyfive.sources.text_files import CsvFormat
 from ninetyfive.values import Text
 
@@ -157,16 +158,18 @@ class FrameReader:
             raise SourceError("frame(...)", expected="the frame of this source", got="another one", do="run again")
 
 
-SourceReader = ParquetReader | CsvReader | JsonlReader | FrameReader
+SourceReader = ParquetReader | CsvReader | JsonlReader | FrameReader | RequestLogReader
 
 
 def reader_of(source: Source) -> SourceReader:
-    """The reader of a source's files (of an in-memory frame: of its rows)."""
+    """The reader of a source's files (of an in-memory frame: of its rows; of a request log: without labels)."""
     if source.kind == "parquet":
         return ParquetReader()
     if source.kind == "csv":
         return CsvReader(CsvFormat(source.separator, source.encoding, source.null_values))
     if source.kind == "jsonl":
         return JsonlReader()
+    if source.kind == "request_log":
+        return RequestLogReader()
     rows = as_frame(source.frame)
     return FrameReader(frame_hash(rows), rows)

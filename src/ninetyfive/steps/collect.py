@@ -14,7 +14,17 @@ from typing import Any
 import msgspec
 
 from ninetyfive import clock
-from ninetyfive.decisions.retention import Decision, Key, State, Thing, decide, judge_releases, judge_runs, runs_of
+from ninetyfive.decisions.retention import (
+    Decision,
+    Key,
+    State,
+    Thing,
+    decide,
+    judge_releases,
+    judge_runs,
+    judge_tables,
+    runs_of,
+)
 from ninetyfive.errors import BusyError, IntegrityError
 from ninetyfive.models.release import SAYS_WHY
 from ninetyfive.progress import Reporter
@@ -22,9 +32,9 @@ from ninetyfive.settings import KeepSettings
 from ninetyfive.steps.window import statistics_key, times_key
 from ninetyfive.store.collecting import Forgotten, Inventory, SpanRow, StepRow
 from ninetyfive.store.opening import Store
-from ninetyfive.store.records import Release
+from ninetyfive.store.records import Release, TableRecord
 
-GROUPS = ("releases", "steps", "spans", "states", "files", "orphans", "leftovers")
+GROUPS = ("releases", "tables", "steps", "spans", "states", "files", "orphans", "leftovers")
 LARGEST = 5
 """How many things that go are shown by name."""
 TRIES = 20
@@ -88,15 +98,21 @@ def judge(store: Store, rule: KeepSettings) -> Judged:
     for run in seen.runs:
         if run.release is not None and run.id in runs:
             roots.setdefault(("release", run.release), []).append(f"{runs[run.id]} made it")
-    return Judged(seen, decide(_things(seen, live, goes), _states(seen), roots), goes)
+    there = [table for table in seen.tables if not table.collected]
+    kept = [name for kind, name in roots if kind == "release"]
+    tables, old = judge_tables(there, seen.history, kept, rule)
+    roots |= {("table", name): reasons for name, reasons in tables.items()}
+    return Judged(seen, decide(_things(seen, live, there, goes | old), _states(seen), roots), goes | old)
 
 
-def _things(seen: Inventory, live: Sequence[Release], goes: Mapping[str, str]) -> list[Thing]:
-    """All but states, and what each reaches."""
-    folders = {release.folder: release.release for release in live}
+def _things(
+    seen: Inventory, live: Sequence[Release], tables: Sequence[TableRecord], goes: Mapping[str, str]
+) -> list[Thing]:
+    """All but states, and what each reaches; `live` and `tables` are those that are not collected."""
+    folders: dict[str | None, Key] = {release.folder: ("release", release.release) for release in live}
 
     def keys(artifacts: Iterable[str]) -> tuple[Key, ...]:
-        return tuple(("release", folders[name]) if name in folders else ("file", name) for name in artifacts)
+        return tuple(folders.get(name, ("file", name)) for name in artifacts)
 
     things = [
         Thing(
@@ -109,6 +125,18 @@ def _things(seen: Inventory, live: Sequence[Release], goes: Mapping[str, str]) -
         )
         for release in live
     ]
+    things += [
+        Thing(
+            kind="table",
+            name=table.id,
+            label=f"table {table.id[:12]} of release {table.release[:12]}",
+            bytes=_size(seen, table.folder or ""),
+            why=goes.get(table.id, "nothing that is kept needs it"),
+            reaches=(("release", table.release),),
+        )
+        for table in tables
+    ]
+    folders |= {table.folder: ("table", table.id) for table in tables}
     things += [_step_thing(step, keys(step.artifacts)) for step in seen.steps]
     things += [
         Thing(
@@ -196,6 +224,7 @@ def _forgotten(judged: Judged) -> Forgotten:
         by_kind[thing.kind].append(thing.name)
     return Forgotten(
         releases={name: judged.goes[name] for name in by_kind["release"]},
+        tables={name: judged.goes[name] for name in by_kind["table"]},
         steps=tuple(by_kind["step"]),
         spans=tuple(_pair(name) for name in by_kind["span"]),
         states=tuple(_pair(name) for name in by_kind["state"]),

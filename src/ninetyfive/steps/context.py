@@ -10,6 +10,7 @@ from ninetyfive.progress import Reporter
 from ninetyfive.schema import Schema
 from ninetyfive.settings import Settings
 from ninetyfive.sources.discovery import FileFound
+from ninetyfive.sources.labels import LabelCounts
 from ninetyfive.sources.readers import SourceReader
 from ninetyfive.store.opening import Store
 from ninetyfive.system import Declaration, Model
@@ -34,10 +35,15 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared(Context):
-    """A run whose source was looked at: the files found, how they are read, the schema in force, the model."""
+    """A run whose source was looked at: the files found, how they are read, the schema in force, the model.
+
+    Of a request log: what became of its labels, and how many of its records have no row.
+    """
 
     files: tuple[FileFound, ...]
     reader: SourceReader
     schema: Schema
     model: Model
     champion: str | None = None
+    labels: LabelCounts | None = None
+    rowless: int = 0

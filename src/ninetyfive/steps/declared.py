@@ -10,6 +10,7 @@ from ninetyfive.features.fitting import Fitting
 from ninetyfive.features.program import program
 from ninetyfive.features.tree import BOOLEAN, DATE, INTEGER, LISTS, NUMBER, OPAQUE, STRING, TIMES
 from ninetyfive.metrics import DEFAULT_METRICS, Task
+from ninetyfive.paradigms import check_fixed_answers
 from ninetyfive.schema import Schema
 from ninetyfive.steps.release import paradigms
 from ninetyfive.system import Declaration, check_metrics_of_task
@@ -64,6 +65,26 @@ def check_declared(system: Declaration, schema: Schema) -> None:
                 do="rename the column, or name others in id=",
             )
     check_metrics_of_task(where, metrics_of(system, task), task)
+    check_fixed_answers(f"{where}, serving=", system.effective_serving, task)
+
+
+def check_labels(system: Declaration, labels: Iterable[str], hashed: Iterable[str]) -> None:
+    """Raise `DeclarationError` where `system` takes one of `labels` for a request column, or uses a `hashed` one."""
+    where = f"system {system.name!r}"
+    for name in labels:
+        if name not in system.hindsight:
+            got, do = (
+                f"{name!r} of the labels, which the system does not name",
+                f"add it to later=, such as later=[{name!r}]",
+            )
+            raise DeclarationError(f"{where}, source", expected="columns known only later", got=got, do=do)
+    for name in hashed:
+        used = next((key for key, feature in system.features.items() if name in feature.columns()), None)
+        if used is not None or name in (*system.entity, *system.slices):
+            place = f"{where}, feature {used!r}" if used is not None else f"{where}, entity= or slices="
+            do = "keep it in the log, by [serve.log] columns, or leave it out of the declaration"
+            got = f"{name!r}, of which the log holds hashes"
+            raise DeclarationError(place, expected="columns that are logged as they were sent", got=got, do=do)
 
 
 def task_of(system: Declaration, schema: Schema) -> Task:

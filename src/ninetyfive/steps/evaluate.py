@@ -62,7 +62,8 @@ def evaluate(
     system = context.declaration
     request = tuple(name for name in given.schema.names if name not in system.hindsight)
     champion_inputs = judge.champion.transform.inputs if judge.champion else {}
-    test = labelled(context, given, borders, (*request, *champion_inputs, *system.slices), "test", fold=True)
+    columns = (*request, *system.source.id, *champion_inputs, *system.slices)
+    test = labelled(context, given, borders, columns, "test", fold=True)
     keep = tuple(dict.fromkeys((*system.slices, LABEL, FOLD)))
     score = Score(judge.scorers, keep, judge.task, judge.classes)
     scored = Map(test, score, score.output(test.output))

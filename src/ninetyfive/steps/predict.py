@@ -24,7 +24,7 @@ from ninetyfive.parsing import parse
 from ninetyfive.plan import Engine, Map, Plan, Read, Write, WrittenFile
 from ninetyfive.schema import Schema
 from ninetyfive.sources.discovery import discover
-from ninetyfive.sources.files import Source, csv, jsonl, parquet
+from ninetyfive.sources.files import FORMATS, Source
 from ninetyfive.sources.readers import reader_of
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.span_checks import check_columns
@@ -32,7 +32,6 @@ from ninetyfive.store.failures import disk_errors
 from ninetyfive.values import plain
 
 PREDICTION = "prediction"
-FORMATS = (".parquet", ".csv", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +62,6 @@ class Answered:
     notices: tuple[str, ...]
 
 
-def source_of(url: str) -> Source:
-    """The source that a path, glob or URL means, by its ending (.parquet, .csv, .jsonl, or packed); `UsageError`."""
-    name = url.lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".xz").removesuffix(".zip")
-    for endings, make in (
-        ((".parquet", ".pq"), parquet),
-        ((".csv", ".txt"), csv),
-        ((".jsonl", ".ndjson", ".json"), jsonl),
-    ):
-        if name.endswith(endings):
-            return make(url)
-    if name.endswith(".tsv"):
-        return csv(url, separator="\t")
-    raise UsageError(
-        url, expected="a name that ends in " + ", ".join(FORMATS), got=url, do="rename or convert the file"
-    )
-
-
 def predict(release: OpenRelease, source: Source, engine: Engine, folder: Path) -> Answered:
     """Answer every row of `source` into files under `folder`; rows that break the request's schema are written beside.
 
@@ -89,7 +71,7 @@ def predict(release: OpenRelease, source: Source, engine: Engine, folder: Path) 
     parts = tuple(file.part for file in discover(source))
     notices: dict[str, None] = {}
     for part in parts:
-        notices |= dict.fromkeys(_left_out(release, reader.names(part), part.url))
+        notices |= dict.fromkeys(left_out(release, reader.names(part), part.url))
     conform = Conform(request, reader.text)
     raw = Read(parts, reader, position=True)
     rows = Map(raw, conform, conform.accepted)
@@ -115,7 +97,7 @@ def predict_few(release: OpenRelease, source: Source) -> tuple[pl.DataFrame, pl.
     accepted: list[pl.DataFrame] = []
     rejected: list[pl.DataFrame] = []
     for file in discover(source):
-        _left_out(release, reader.names(file.part), file.part.url)
+        left_out(release, reader.names(file.part), file.part.url)
         for raw in reader.read(file.part):
             good, bad = Conform(request, reader.text)(raw)
             accepted.append(good)
@@ -127,7 +109,7 @@ def predict_few(release: OpenRelease, source: Source) -> tuple[pl.DataFrame, pl.
     return rows.select(*keep, *answer_columns(answers, PREDICTION, about.task, about.classes)), pl.concat(rejected)
 
 
-def _left_out(release: OpenRelease, names: Mapping[str, str | None] | None, url: str) -> list[str]:
+def left_out(release: OpenRelease, names: Mapping[str, str | None] | None, url: str) -> list[str]:
     """What is to be told of columns that no request holds; `SchemaError` where one that it needs is missing."""
     told = []
     for finding in check_columns(release.request, names, url) if names is not None else ():

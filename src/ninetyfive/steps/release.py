@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 from ninetyfive import clock
 from ninetyfive.features.costs import Costs, measure
 from ninetyfive.models.release import EVIDENCE, About, Golden, release_hash
+from ninetyfive.paradigms import check_fixed_answers
 from ninetyfive.steps.apply import read_transform
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.lineage import code_hashes, git_commit, lock_hash
@@ -37,6 +39,9 @@ def release(context: Prepared, *needed: Outputs) -> Outputs:
     """
     spans, analyzed, fitted, trained, evaluated, gated = needed
     given, store, model = ingested(spans), context.store, context.model
+    system = context.declaration
+    classes = tuple(trained["classes"])
+    check_fixed_answers(f"system {system.name!r}, serving=", system.effective_serving, trained["task"], classes)
     outputs = {"trained": trained, "evaluated": evaluated, "gated": gated}
     with store.attempt() as attempt:
         folder = attempt / "release"
@@ -72,14 +77,18 @@ def release(context: Prepared, *needed: Outputs) -> Outputs:
 
 
 def paradigms(system: Declaration) -> dict[str, dict[str, Any]]:
-    """How it is trained and served: the word, whether it was declared or awaits measuring, arguments, a text."""
+    """How it is trained and served: the word, whether it was declared or awaits measuring, arguments, a text.
+
+    The text leaves out what is as usual.
+    """
     found = {}
     for kind, declared, force in (
         ("training", system.training, system.effective_training),
         ("serving", system.serving, system.effective_serving),
     ):
         arguments = {key: value for key, value in msgspec.to_builtins(force).items() if value is not None}
-        shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        usual = {field.name: field.default for field in fields(force)}
+        shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items() if value != usual[key])
         measured = isinstance(declared, str)
         text = f"{type(force).__name__}({shown})" + (", not yet measured" if measured else "")
         found[kind] = {
@@ -111,7 +120,7 @@ def _about(context: Prepared, fitted: Outputs, trained: Outputs) -> About:
         features=fitted["features"],
         code=bool(fitted["code"]),
         label=str(system.label),
-        id=system.source.id,
+        id=tuple(name for name in system.source.id if name not in system.source.own),
         entity=system.entity,
         time=system.source.time,
         hindsight=tuple(sorted(system.hindsight)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ninetyfive import clock
 from ninetyfive.decisions.retention import rollbacks
 from ninetyfive.schema_toml import from_toml
 from ninetyfive.steps.release import paradigms
@@ -36,10 +38,12 @@ def status(system: Declaration, store: Store | None, url: str, folder: Path) -> 
 def releases(store: Store) -> list[dict[str, Any]]:
     """Every release, newest first: its metrics, and its place.
 
-    It is the champion, or how many rollbacks in a row return to it, or collected; `pinned` is the reason, else null.
+    It is the champion, with its live table if it has one, or how many rollbacks in a row return to it, or collected;
+    `pinned` is the reason, else null.
     """
     history, pins = store.history(), store.pins()
-    chain = rollbacks(history)
+    live = next((table for table in tables(store) if table["live"]), None)
+    chain = [pointer.release for pointer in rollbacks(history)]
     return [
         {
             "release": one.release,
@@ -48,6 +52,7 @@ def releases(store: Store) -> list[dict[str, Any]]:
             "by": one.actor,
             "run": one.run,
             "champion": bool(history) and history[0].release == one.release,
+            "table": live if history and history[0].release == one.release else None,
             "rollback": chain.index(one.release) + 1 if one.release in chain else None,
             "pinned": pins[one.release].reason if one.release in pins else None,
             "collected": one.collected,
@@ -57,6 +62,29 @@ def releases(store: Store) -> list[dict[str, Any]]:
             "serving": one.document["serving"],
         }
         for one in store.releases()
+    ]
+
+
+def tables(store: Store) -> list[dict[str, Any]]:
+    """Every table, newest first, with its age in seconds: how long ago it was as of."""
+    pointer, now = store.champion(), clock.now()
+    return [
+        {
+            "table": one.id,
+            "number": one.number,
+            "release": one.release,
+            "as_of": one.as_of,
+            "age": (now - datetime.fromisoformat(one.as_of)).total_seconds(),
+            "entities": one.rows,
+            "created": one.created,
+            "by": one.actor,
+            "live": pointer is not None and pointer.table == one.id,
+            "passed": one.document["passed"],
+            "collected": one.collected,
+            "size": one.document["size"],
+            "population": one.document["about"]["population"],
+        }
+        for one in store.tables()
     ]
 
 
@@ -70,6 +98,7 @@ def _champion(store: Store | None, made: list[dict[str, Any]]) -> dict[str, Any]
         "epoch": pointer.epoch,
         "since": pointer.since,
         "reason": pointer.reason,
+        "table": release["table"],
         "metrics": release["metrics"],
         "training": release["training"],
         "serving": release["serving"],

@@ -15,8 +15,8 @@ from ninetyfive.features.tree import DATE, TIMES
 from ninetyfive.models.release import OpenRelease
 from ninetyfive.schema import Schema
 from ninetyfive.sources.discovery import discover
+from ninetyfive.sources.files import source_of
 from ninetyfive.sources.readers import reader_of
-from ninetyfive.steps.predict import source_of
 from ninetyfive.values import plain
 
 

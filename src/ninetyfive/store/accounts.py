@@ -31,22 +31,28 @@ def row_hash(row: Mapping[str, Any], table: Table) -> str:
 
 
 def unaccounted(connection: Connection) -> Iterator[Finding]:
-    """Releases, pointers and pins without the record of their making, and records whose row is gone or another."""
+    """Releases, tables, pointers and pins without the record of their making; records whose row is gone or another."""
     releases: dict[str, str] = {}
-    set_: dict[int, tuple[str, str, str, str]] = {}
+    tables: dict[str, tuple[str, str | None]] = {}
+    set_: dict[int, tuple[str, str, str, str, str | None]] = {}
     pinned: dict[str, tuple[str, str]] = {}
     for row, details in _records(connection):
         match row["action"]:
             case "release.add" | "release.collect" | "release.restore":
                 releases[row["subject"]] = details.get("folder", "")
             case "promote" | "rollback":
-                said = row["action"], row["subject"], row["actor"], details.get("reason", "")
+                said = row["action"], row["subject"], row["actor"], details.get("reason", ""), details.get("table")
                 set_[details.get("epoch", 0)] = said
+            case "table.add":
+                tables[row["subject"]] = details.get("release", ""), details.get("folder")
+            case "table.collect" | "table.restore" if row["subject"] in tables:
+                tables[row["subject"]] = tables[row["subject"]][0], details.get("folder")
             case "release.pin":
                 pinned[row["subject"]] = row["actor"], details.get("reason", "")
             case "release.unpin":
                 pinned.pop(row["subject"], None)
     yield from _releases(connection, releases)
+    yield from _tables(connection, tables)
     yield from _pointers(connection, set_)
     table = catalog.pins
     there = {row.release: (row.actor, row.reason) for row in connection.execute(select(table))}
@@ -62,6 +68,7 @@ def altered(connection: Connection) -> Iterator[Finding]:
     for table, key, column in (
         (catalog.steps, "key", "output"),
         (catalog.releases, "release", "document"),
+        (catalog.tables, "id", "document"),
         (catalog.runs, "number", "document"),
         (catalog.spans, "sequence", "details"),
     ):
@@ -84,6 +91,8 @@ def _told(connection: Connection) -> dict[tuple[str, str], str]:
                 told["steps", details["key"]] = details["output"]
             case "release.add" if "document" in details:
                 told["releases", row["subject"]] = details["document"]
+            case "table.add" if "document" in details:
+                told["tables", row["subject"]] = details["document"]
             case "run.finish" if "document" in details:
                 told["runs", row["subject"].removeprefix("run-")] = details["document"]
             case "spans.add" if "rows" in details:
@@ -112,6 +121,8 @@ def _subject(table: str, row: Mapping[str, Any]) -> tuple[str, str]:
         return f"step {row['name']} of run-{row['run']}", f"ninetyfive run --from {row['name']}: it is done again"
     if table == "spans":
         return f"span {row['span'][:12]} of {row['url']}", DO
+    if table == "tables":
+        return f"table {row['id']}", f"build another one: ninetyfive table build --release {row['release'][:12]}"
     return (f"release {row['release']}" if table == "releases" else f"run-{row['number']}"), DO
 
 
@@ -129,17 +140,32 @@ def _releases(connection: Connection, folders: Mapping[str, str]) -> Iterator[Fi
         yield Finding("audit", f"release {release}", problem, DO)
 
 
-def _pointers(connection: Connection, told: Mapping[int, tuple[str, str, str, str]]) -> Iterator[Finding]:
+def _tables(connection: Connection, told: Mapping[str, tuple[str, str | None]]) -> Iterator[Finding]:
+    there = {row.id: (row.release, row.folder) for row in connection.execute(select(catalog.tables))}
+    for table in sorted(there.keys() | told.keys()):
+        if table not in told:
+            problem = "the catalog holds it, but no audit record says it was added"
+        elif table not in there:
+            problem = "an audit record says it was added, but the catalog does not hold it"
+        elif there[table] != told[table]:
+            problem = f"release and folder are {there[table]}, but the audit says {told[table]}"
+        else:
+            continue
+        yield Finding("audit", f"table {table}", problem, DO)
+
+
+def _pointers(connection: Connection, told: Mapping[int, tuple[str, str, str, str, str | None]]) -> Iterator[Finding]:
     table = catalog.pointers
     rows = {row.epoch: row for row in connection.execute(select(table).order_by(table.c.epoch))}
     for epoch in sorted(rows.keys() | told.keys()):
         row, subject = rows.get(epoch), f"champion epoch {epoch}"
         if row is None:
-            action, release, actor, _ = told[epoch]
+            action, release, actor, _, _ = told[epoch]
             yield Finding("audit", subject, f"the audit says {actor} did {action} {release}, but it is gone", DO)
             continue
-        if (row.action, row.release, row.actor, row.reason) != told.get(epoch):
-            problem = f"no audit record says it was set to {row.release}, by {row.actor}, because: {row.reason}"
+        if (row.action, row.release, row.actor, row.reason, row.table) != told.get(epoch):
+            live = f"{row.release}, table {row.table}" if row.table else row.release
+            problem = f"no audit record says it was set to {live}, by {row.actor}, because: {row.reason}"
             yield Finding("audit", subject, problem, DO)
         elif row.below != _below(rows, epoch):
             problem = f"a rollback from it returns to epoch {row.below}, where it should be {_below(rows, epoch)}"

@@ -40,7 +40,7 @@ from sqlalchemy.exc import DBAPIError
 from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.store.crashing import crash_point
 
-VERSION = 2
+VERSION = 3
 BUSY_SECONDS = 20.0
 
 METADATA = MetaData()
@@ -118,6 +118,20 @@ releases = Table(
     Column("created", String(40), nullable=False),
     Column("document", Text, nullable=False),  # JSON
 )
+tables = Table(
+    "tables",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("release", ForeignKey("releases.release"), nullable=False),
+    Column("folder", ForeignKey("artifacts.id")),  # null: gc has removed it
+    Column("as_of", String(40), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("created", String(40), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("document", Text, nullable=False),  # JSON
+)
 pointers = Table(
     "pointers",  # never changed, only appended: the row of the highest epoch is in force, so the key is the swap
     METADATA,
@@ -129,6 +143,7 @@ pointers = Table(
     Column("reason", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("since", String(40), nullable=False),
+    Column("table", ForeignKey("tables.id")),
     PrimaryKeyConstraint("name", "epoch"),
 )
 audit = Table(

@@ -4,7 +4,8 @@
 
 The audit has a record of every change, so its last number says whether anything changed since the inventory. Killed
 after the transaction, the files are orphans, which the next one removes. Of a release the row stays, with a folder of
-what says what it was (`collected-…`): pointers, runs and the audit name it, and history does not change.
+what says what it was (`collected-…`), and of a table the row: pointers, runs and the audit name them, and history does
+not change.
 
 What does not belong here: what may go (`decisions.retention`), and what a release or a step reads (`steps`).
 """
@@ -24,7 +25,7 @@ from ninetyfive.store import catalog
 from ninetyfive.store.artifacts import is_folder
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.manifests import MANIFEST
-from ninetyfive.store.records import Artifact, Pin, Pointer, Release, Run, collected_folder
+from ninetyfive.store.records import Artifact, Pin, Pointer, Release, Run, TableRecord, collected_folder
 from ninetyfive.store.releases import Releases
 from ninetyfive.store.runs import Runs, run_id
 from ninetyfive.store.shelf import all_artifacts
@@ -66,6 +67,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
     record: int
     releases: tuple[Release, ...]
+    tables: tuple[TableRecord, ...]
     history: tuple[Pointer, ...]
     pins: dict[str, Pin]
     runs: tuple[Run, ...]
@@ -76,9 +78,13 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """What the catalog shall name no more: releases with the reason, keys of steps, (ingest key, span), (key, span)."""
+    """What the catalog shall name no more.
+
+    Releases and tables with the reason, keys of steps, (ingest key, span), (key, span).
+    """
 
     releases: dict[str, str]
+    tables: dict[str, str]
     steps: tuple[str, ...]
     spans: tuple[tuple[str, str], ...]
     states: tuple[tuple[str, str], ...]
@@ -95,6 +101,7 @@ class Collecting(Runs, Releases):
             return Inventory(
                 record=_last_record(connection),
                 releases=tuple(self._releases(connection)),
+                tables=tuple(self._tables(connection)),
                 history=tuple(self._history(connection)),
                 pins=self._pins(connection),
                 runs=runs,
@@ -121,12 +128,14 @@ class Collecting(Runs, Releases):
                 return False
             for release, why in what.releases.items():
                 self._collect(connection, release, why)
+            for table, why in what.tables.items():
+                self._collect_table(connection, table, why)
             _delete(connection, catalog.states, ("key", "span"), what.states)
             _delete(connection, catalog.spans, ("ingest_key", "span"), what.spans)
             _delete(connection, catalog.steps, ("key",), [(key,) for key in what.steps])
             _delete(connection, catalog.artifacts, ("id",), [(name,) for name in what.artifacts])
             told = msgspec.to_builtins(what)
-            del told["releases"]
+            del told["releases"], told["tables"]
             if any(told.values()):
                 rows = sum(len(names) for names in told.values())
                 self._audit(
@@ -196,6 +205,14 @@ class Collecting(Runs, Releases):
         connection.execute(update(catalog.releases).where(here).values(folder=evidence))
         connection.execute(delete(catalog.artifacts).where(catalog.artifacts.c.id == folder))
         self._audit(connection, "release.collect", release, {"folder": evidence, "was": folder, "reason": why})
+
+    def _collect_table(self, connection: Connection, table: str, why: str) -> None:
+        """Leave of a table what its row says; its folder is named no more."""
+        here = catalog.tables.c.id == table
+        folder = connection.scalar(select(catalog.tables.c.folder).where(here))
+        connection.execute(update(catalog.tables).where(here).values(folder=None))
+        connection.execute(delete(catalog.artifacts).where(catalog.artifacts.c.id == folder))
+        self._audit(connection, "table.collect", table, {"folder": None, "was": folder, "reason": why})
 
 
 def _last_record(connection: Connection) -> int:

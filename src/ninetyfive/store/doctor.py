@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import select
 
 from ninetyfive.errors import IntegrityError, StoreError
@@ -33,12 +34,16 @@ from ninetyfive.store.sqlite import Sqlite
 _LEAST_FREE = 1 << 30
 _THREADS = 4
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_OWN = ("artifacts", "folders", "tmp", "cache", "lost+found")
+_OWN = ("artifacts", "folders", "tmp", "cache", "lost+found", "serving", "requests", "tokens.json", "tokens.json.lock")
 _BACKUP = "keep the file, and restore the catalog from a backup"
 _ANEW = "delete it and run again: it is computed anew, or let gc --yes forget it where no run needs it any more"
 _RELEASE = (
     "restore it from a backup, or delete its folder and run with the same data, code and lock: that makes the same"
     " release; until then promote another one: ninetyfive promote RELEASE"
+)
+_TABLE = (
+    "delete its folder and build it again: ninetyfive table build --release {}; until then go back to the table before"
+    " it: ninetyfive rollback"
 )
 
 
@@ -56,6 +61,7 @@ def examine(store: Collecting, scratch: Scratch, progress: RowProgress | None = 
         lambda: _states(store),
         lambda: _steps(store),
         lambda: _artifacts(store, progress),
+        lambda: _tables(store),
         lambda: _unnamed(store),
         lambda: _places(store, home),
         lambda: _runs(store),
@@ -145,6 +151,7 @@ def _artifacts(store: Collecting, progress: RowProgress | None) -> Iterator[Find
     with store.catalog.read() as connection:
         named = all_artifacts(connection)
         releases = set(connection.scalars(select(catalog.releases.c.folder)))
+        tables = {row.folder: row.release for row in connection.execute(select(catalog.tables))}
         table = catalog.spans
         urls = {
             name: row.url
@@ -155,6 +162,8 @@ def _artifacts(store: Collecting, progress: RowProgress | None) -> Iterator[Find
 
     def faults(artifact: Artifact) -> tuple[Artifact, list[Finding]]:
         do = _RELEASE if artifact.id in releases else _ANEW
+        if artifact.id in tables:
+            do = _TABLE.format(tables[artifact.id][:12])
         if artifact.id in urls:
             do = f"delete it and run again: it is read anew from {urls[artifact.id]}; is that gone, restore a backup"
         return artifact, list(_faults(store, artifact, do))
@@ -174,7 +183,7 @@ def _faults(store: Collecting, artifact: Artifact, do: str) -> Iterator[Finding]
             whole = False
             kind = _kind(error)
             if kind == "foreign file":
-                do = "move it elsewhere: the release is whole without it, and refused as long as it is there"
+                do = "move it elsewhere: the folder is whole without it, and refused as long as it is there"
             problem = f"expected {error.expected}, got {error.got}"
             yield Finding(kind, error.where, problem, do.removeprefix("delete it and ") if kind == _MISSING else do)
     except StoreError as error:
@@ -191,6 +200,41 @@ def _miscounted(store: Collecting, artifact: Artifact) -> str:
         return f"the catalog says {artifact.size} bytes, there are {size}"
     listed = store.artifacts.manifest(artifact.id).files if is_folder(artifact.id) else None
     return "" if listed == artifact.files else "the files that the catalog lists of it are not those of its manifest"
+
+
+class _TableSays(msgspec.Struct, frozen=True):
+    """What is read of the table.json of a table."""
+
+    release: str
+    rows: int
+    as_of: str
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        return f"of release {self.release}, {self.rows} entities as of {self.as_of}"
+
+
+def _tables(store: Collecting) -> Iterator[Finding]:
+    """Tables that are those of another release than the catalog says, and epochs with a table of another release."""
+    tables = {table.id: table for table in store.tables()}
+    for table in tables.values():
+        if table.folder is None or not store.present(table.folder):
+            continue  # gc removed it, or `_artifacts` tells
+        path = store.path(table.folder) / "table.json"
+        try:
+            about = msgspec.json.decode(path.read_bytes(), type=_TableSays)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            continue  # a file that is not whole is told by `_artifacts`
+        listed = _TableSays(table.release, table.rows, table.as_of)
+        if about != listed:
+            problem = f"it says that it is {about.told}, but the catalog says {listed.told}"
+            yield Finding("foreign table", f"table {table.id}", problem, _TABLE.format(table.release[:12]))
+    for pointer in store.history():
+        live = None if pointer.table is None else tables.get(pointer.table)
+        if live is not None and live.release != pointer.release:
+            problem = f"its table {live.id} is of release {live.release}, not of {pointer.release}"
+            yield Finding("foreign table", f"champion epoch {pointer.epoch}", problem, accounts.DO)
 
 
 _MISSING = "missing file"

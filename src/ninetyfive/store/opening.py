@@ -109,6 +109,12 @@ def open_store(
     return store
 
 
+def work_folder(url: str, catalog: str | None = None) -> Path:
+    """The local folder of a store, which may not be made yet: the store's own, or that beside one in a bucket."""
+    root = _local_path(url)
+    return root if root is not None else _work(url, _database(url, root, catalog))
+
+
 def store_exists(url: str, catalog: str | None = None) -> bool:
     """Whether `open_store` of these urls finds a store that was made before; `SettingsError` where they cannot be."""
     return versions.made(Catalog(_database(url, _local_path(url), catalog)))

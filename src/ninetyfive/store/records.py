@@ -97,6 +97,35 @@ def collected_folder(release: str) -> str:
     return f"collected-{release}"
 
 
+class TableRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One prediction table: its id, the release it is of, its folder artifact (None: gc has removed it), as of when.
+
+    `rows` is how many entities it holds, `words` what was asked, `document` what the step wrote about it: under
+    `passed` whether its gates were. `number`, `created` and `actor` are given by the store.
+    """
+
+    id: str
+    release: str
+    folder: str | None
+    as_of: str
+    rows: int
+    words: str
+    document: dict[str, Any]
+    number: int = 0
+    created: str = ""
+    actor: str = ""
+
+    @property
+    def collected(self) -> bool:
+        """Whether gc removed its files."""
+        return self.folder is None
+
+    @property
+    def good(self) -> bool:
+        """Whether it is there, and its gates passed."""
+        return not self.collected and bool(self.document.get("passed"))
+
+
 class Pin(msgspec.Struct, frozen=True, kw_only=True):
     """A release that gc must keep, until it is unpinned: why, who said so, since when."""
 
@@ -107,9 +136,10 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):
-    """Which release is champion since when; `epoch` grows by one with each change and starts at 1.
+    """Which release, and which table of it, is live since when; `epoch` grows by one with each change, from 1.
 
-    `below` is the epoch that a rollback returns to, None where there is nothing to return to.
+    `table` is the id of a table, None where none is live. `below` is the epoch that a rollback returns to, None where
+    there is nothing to return to.
     """
 
     release: str
@@ -119,6 +149,7 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     actor: str
     since: str
+    table: str | None = None
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):

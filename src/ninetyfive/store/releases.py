@@ -1,11 +1,11 @@
-"""Releases and the champion: which there are, which one is live, and every change of it.
+"""Releases and the champion: which there are, which one is live with which table, and every change of it.
 
     epoch 1 promote A ◀─ below ─ epoch 2 promote B ◀─ below ─ epoch 3 promote C
                        ◀─────────────── below ───────────────  epoch 4 rollback to B's place; again: to A's
 
-The champion is the pointer of the highest epoch. To change it is to append a row with the next epoch, and only if the
-epoch seen is still the last one: of two at once one wins, and the other is told who did. Nothing is overwritten, so
-the history is the table.
+The champion is the pointer of the highest epoch: a release and, where it has one, a table of it; they change together.
+To change it is to append a row with the next epoch, and only if the epoch seen is still the last one: of two at once
+one wins, and the other is told who did. Nothing is overwritten, so the history is the table.
 What does not belong here: whether a release is good enough (`decisions`).
 """
 
@@ -26,15 +26,14 @@ from ninetyfive.hashing import bytes_hash
 from ninetyfive.store import catalog
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.failures import disk_errors
-from ninetyfive.store.manifests import check_folder, missing_file
-from ninetyfive.store.records import Pin, Pointer, Release
+from ninetyfive.store.records import Pin, Pointer, Release, TableRecord
 from ninetyfive.store.runs import run_number, unknown_run
-from ninetyfive.store.shelf import Shelf
+from ninetyfive.store.tables import Tables, table_gone
 
 _CHAMPION = "champion"
 
 
-class Releases(Shelf):
+class Releases(Tables):
     """The verbs on releases and the champion."""
 
     def add_release(self, release: str, folder: str, document: Mapping[str, Any], run: str) -> Release:
@@ -169,33 +168,42 @@ class Releases(Shelf):
         with self.catalog.read() as connection:
             return self._history(connection)
 
-    def promote(self, release: str, expected_epoch: int, reason: str) -> Pointer:
+    def promote(self, release: str, expected_epoch: int, reason: str, table: str | None = None) -> Pointer:
         """Make a release champion, if the epoch is still `expected_epoch` (0: there is none yet); its files are read.
 
-        `BusyError` where somebody else changed the champion since; nothing happens where it is champion already.
+        With it goes live the `table` of it that is named by its id, else its newest good one, else none. `BusyError`
+        where somebody else changed the champion since; nothing happens where both are live already. The champion keeps
+        the table that it has where there is no better one.
         """
         self._verify_release(release)
+        chosen = self.newest_table(release) if table is None else self._table_of(table, release)
+        if chosen is not None:
+            self.verify_table(chosen)
         with self.catalog.write() as connection:
             top = _top(connection)
-            if top is not None and top.release == release:
+            live = (release, None if chosen is None else chosen.id)
+            if top is not None and top.release == release and live[1] in (None, top.table):
                 return top
             _check_epoch(top, expected_epoch)
-            _check_whole(self._find(connection, release), release)
-            return self._append(connection, release, "promote", top, (reason, top.epoch if top else None))
+            self._check_live(connection, live)
+            return self._append(connection, live, "promote", top, (reason, top.epoch if top else None))
 
     def rollback(self, expected_epoch: int, reason: str) -> Pointer:
-        """Return to the release before the champion, if the epoch is still `expected_epoch`; its files are read.
+        """Return to the release and table before these, if the epoch is still `expected_epoch`; their files are read.
 
         Again it returns to the one before that. `BusyError` where somebody else changed the champion since,
         `StoreError` where there is nothing to return to.
         """
         target = self._below(self.champion(), expected_epoch)
         self._verify_release(target.release)
+        if target.table is not None:
+            self.verify_table(self._table_of(target.table, target.release))
         with self.catalog.write() as connection:
             top = _top(connection)
             _check_epoch(top, expected_epoch)
-            _check_whole(self._find(connection, target.release), target.release)
-            return self._append(connection, target.release, "rollback", top, (reason, target.below))
+            live = (target.release, target.table)
+            self._check_live(connection, live)
+            return self._append(connection, live, "rollback", top, (reason, target.below))
 
     def _pins(self, connection: Connection) -> dict[str, Pin]:
         return {row["release"]: _pin(row) for row in connection.execute(select(catalog.pins)).mappings()}
@@ -234,14 +242,16 @@ class Releases(Shelf):
     def _append(
         self,
         connection: Connection,
-        release: str,
+        live: tuple[str, str | None],
         action: Literal["promote", "rollback"],
         top: Pointer | None,
         why: tuple[str, int | None],
     ) -> Pointer:
         reason, below = why
+        release, table = live
         pointer = Pointer(
             release=release,
+            table=table,
             epoch=top.epoch + 1 if top else 1,
             below=below,
             action=action,
@@ -251,27 +261,34 @@ class Releases(Shelf):
         )
         values = {name: getattr(pointer, name) for name in Pointer.__struct_fields__}
         connection.execute(insert(catalog.pointers).values(name=_CHAMPION, **values))
-        details = {"epoch": pointer.epoch, "was": top.release if top else None, "reason": reason}
+        details = {"epoch": pointer.epoch, "was": top.release if top else None, "table": table, "reason": reason}
         self._audit(connection, action, release, details)
         return pointer
+
+    def _table_of(self, table: str, release: str) -> TableRecord:
+        """The table with this id; `UsageError` where it is of another release than `release`."""
+        found = self.table(table)
+        if found.release != release:
+            raise UsageError(
+                f"table {table[:12]}",
+                expected=f"a table of release {release[:12]}",
+                got=f"one of release {found.release[:12]}",
+                do=f"ninetyfive promote {found.release[:12]} --table {table[:12]}, or name another table",
+            )
+        return found
+
+    def _check_live(self, connection: Connection, live: tuple[str, str | None]) -> None:
+        """Release and table are still there, inside the transaction that makes them live."""
+        release, table = live
+        _check_whole(self._find(connection, release), release)
+        found = None if table is None else self._find_table(connection, table)
+        if found is not None and found.collected:
+            raise table_gone(found)
 
     def _verify_release(self, release: str) -> None:
         """Every byte of a release is what was stored, before anybody serves it."""
         with self.open_folder(self.release(release)):
             self.verify(self.release(release).folder)  # of a bucket, which held a copy before: its own bytes
-
-    def _checked(self, folder: str) -> Path:
-        named = self.artifact(folder)
-        if named is None:
-            raise missing_file(self.artifacts.where(folder), folder)
-        path = self.path(folder)
-        try:
-            check_folder(path, named.sha256)
-        except IntegrityError:
-            self.artifacts.verify(folder, named.sha256)  # of a bucket: what differs is a copy, which this throws away
-            path = self.path(folder)
-            check_folder(path, named.sha256)
-        return path
 
     def _find(self, connection: Connection, release: str) -> Release | None:
         query = select(catalog.releases).where(catalog.releases.c.release == release)

@@ -20,7 +20,7 @@ from ninetyfive.store import audit, catalog
 from ninetyfive.store.artifacts import Artifacts, is_folder, open_file
 from ninetyfive.store.catalog import Catalog, to_json
 from ninetyfive.store.leases import Lease
-from ninetyfive.store.manifests import Manifest, missing_file
+from ninetyfive.store.manifests import Manifest, check_folder, missing_file
 from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
 
@@ -121,6 +121,20 @@ class Shelf:
         except IntegrityError:
             return False
         return True
+
+    def _checked(self, folder: str) -> Path:
+        """The path of a named folder, every byte of which is as the catalog says."""
+        named = self.artifact(folder)
+        if named is None:
+            raise missing_file(self.artifacts.where(folder), folder)
+        path = self.path(folder)
+        try:
+            check_folder(path, named.sha256)
+        except IntegrityError:
+            self.artifacts.verify(folder, named.sha256)  # of a bucket: what differs is a copy, which this throws away
+            path = self.path(folder)
+            check_folder(path, named.sha256)
+        return path
 
     def _present(self, ids: Iterable[str]) -> set[str]:
         wanted = sorted(set(ids))
