@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 from bench.load.processes import ROOT, environment
 
-from ninetyfive.serve.loaded import Loaded
-from ninetyfive.serve.messages import Live, Policy
-from ninetyfive.serve.rows import Outside
+from ninetyfive.models.release import OpenRelease, open_release
+from ninetyfive.serve.messages import Live
 from ninetyfive.store.manifests import MANIFEST, describe_folder
 from ninetyfive.store.opening import open_store
 from ninetyfive.tables.about import Population, TableAbout
-from ninetyfive.tables.keys import fingerprint
+from ninetyfive.tables.keys import entity_key, fingerprint
 from ninetyfive.tables.layout import packer
 from ninetyfive.tables.writer import write_table
 
@@ -40,7 +40,7 @@ class Served:
 
     live: Live
     system: str
-    loaded: Loaded
+    release: OpenRelease
     rows: Sequence[dict[str, Any]]
 
     @property
@@ -49,14 +49,17 @@ class Served:
         return f"/v1/models/{self.system}:predict"
 
     def scalars(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A row of JSON as the worker reads it."""
-        found = self.loaded.rows.check(self.loaded.rows.convert(row, "$"), "$")
-        assert not isinstance(found, Outside), found
-        return found
+        """A row of JSON as row scalars."""
+        return self.release.request.row(row)
 
     def answers(self, rows: Sequence[dict[str, Any]]) -> list[Any]:
         """What the release answers in process, each row alone."""
-        return [self.loaded.shown(self.loaded.compute([self.scalars(row)])[0]) for row in rows]
+        return [self.release.answer(self.scalars(row)) for row in rows]
+
+    def compute(self, rows: Sequence[dict[str, Any]]) -> Any:
+        """Transform and model of rows of scalars, all at once and nothing else: what no service can do without."""
+        features = self.release.transform.rows()
+        return self.release.predictor.predict(np.array([features(row) for row in rows], dtype=np.float32))
 
 
 def flights(count: int) -> Served:
@@ -67,14 +70,14 @@ def flights(count: int) -> Served:
         shutil.copy(ROOT / "examples" / "flights" / name, project / name)
     subprocess.run([sys.executable, "prepare.py"], cwd=project, check=True, stdout=subprocess.DEVNULL)
     live = released(project)
-    loaded = Loaded(live, Policy(), "flight-delays")
-    names = loaded.schema.names
+    release = open_release(Path(live.folder), live.release)
+    names = release.request.names
     frame = pl.read_parquet(project / "data" / "flights-2013-12.parquet", columns=list(names))
     some = frame.drop_nulls("distance").unique(["carrier", "origin", "dest"], keep="first", maintain_order=True)
     if some.height < count:
         sys.exit(f"expected {count} entities in the flights of December, got {some.height}")
     rows = [{name: plain(value) for name, value in row.items()} for row in some.head(count).to_dicts()]
-    return Served(live, "flight-delays", loaded, rows)
+    return Served(live, "flight-delays", release, rows)
 
 
 def dear(count: int) -> tuple[Served, Served]:
@@ -92,7 +95,7 @@ def dear(count: int) -> tuple[Served, Served]:
     for seed in (1, 2):
         (project / "system.py").write_text(text.replace('"seed": 1', f'"seed": {seed}'))
         live = released(project)
-        made.append(Served(live, "dear", Loaded(live, Policy(), "dear"), rows[:count]))
+        made.append(Served(live, "dear", open_release(Path(live.folder), live.release), rows[:count]))
     return made[0], made[1]
 
 
@@ -123,16 +126,16 @@ def body(rows: Sequence[dict[str, Any]]) -> bytes:
 
 def table(served: Served, rows: Sequence[dict[str, Any]], folder: Path) -> Live:
     """What is live with a table of the answers for `rows`, written into the new `folder`."""
-    loaded, about = served.loaded, served.loaded.release.about
+    release, about = served.release, served.release.about
     pack = packer(len(about.classes))
     entries = []
     for row in rows:
         scalars = served.scalars(row)
-        key = loaded.key(scalars)
-        [answer] = loaded.compute([scalars])
+        key = entity_key([scalars[name] for name in about.entity])
+        answer = release.answer(scalars)
         assert key is not None
         assert isinstance(answer, float)
-        entries.append((key, pack(fingerprint(loaded.inputs(scalars)), answer)))
+        entries.append((key, pack(fingerprint(tuple(scalars[name] for name in release.transform.inputs)), answer)))
     now = datetime.now(UTC).isoformat()
     told = TableAbout(
         release=served.live.release,

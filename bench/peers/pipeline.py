@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
@@ -32,8 +31,8 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return made.astype(dict.fromkeys(NUMBERS, "float64"))
 
 
-def derived(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the columns that are made of several, or of a time."""
+def derived(rows: pd.DataFrame, means: Mapping[str, float]) -> pd.DataFrame:
+    """The rows with their gaps filled where the model wants it, and the columns that are made of several."""
     return rows.assign(
         hour=rows["scheduled_at"].dt.hour,
         weekday=rows["scheduled_at"].dt.dayofweek + 1,
@@ -43,74 +42,54 @@ def derived(rows: pd.DataFrame) -> pd.DataFrame:
         dew=rows["temp"] - rows["dewp"],
         seats=rows["seats"].where(rows["seats"] > 0),
         visib=rows["visib"].clip(0.0, 10.0),
-    )
+    ).fillna({**means, "wind_gust": 0.0})
 
 
-def plus_one(codes: np.ndarray) -> np.ndarray:
-    """Codes from 1 on; 0 is what was never seen."""
-    return codes + 1
-
-
-def bins(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+def bins(values: Any, edges: Sequence[float]) -> np.ndarray:
     """The number of the bin of each value."""
     return np.searchsorted(edges, np.asarray(values), side="left")
 
 
-def single(values: Any) -> np.ndarray:
-    """As float32, which the model was trained on."""
-    return np.asarray(values, dtype=np.float32)
+def ordered(values: np.ndarray) -> np.ndarray:
+    """In the order and the type that the model was trained on; codes count from 1, 0 is what was never seen."""
+    values[:, CODES] += 1
+    return values[:, ORDER].astype(np.float32)
+
+
+PLAIN = ("hour", "weekday", "arrival", "wind_gust", "humid", "visib", "rain", "temp", "dew", "seats")
+CODED = ("carrier", "dest", "route")
+CODES = [11, 12, 13]
+ORDER = [0, 1, 10, 2, 11, 14, 15, 16, 12, 13, 17, 3, 4, 5, 6, 7, 8, 9]
 
 
 def pipeline(learned: Mapping[str, Any], model: Any, some: pd.DataFrame) -> Pipeline:
     """The pipeline with these learned constants; `some` rows are enough to fit what learns nothing else."""
-
-    def vocabulary(name: str) -> Pipeline:
-        encoder = OrdinalEncoder(
-            categories=[learned[name]],
-            handle_unknown="use_encoded_value",
-            unknown_value=-1,
-            encoded_missing_value=-1,
-            dtype=np.float64,
-        )
-        return make_pipeline(encoder, FunctionTransformer(plus_one))
-
-    def filled(value: float) -> SimpleImputer:
-        return SimpleImputer(strategy="constant", fill_value=value, keep_empty_features=True)
-
-    wind = make_pipeline(filled(learned["wind_speed"]), FunctionTransformer(bins, kw_args={"edges": learned["edges"]}))
-    scaled = make_pipeline(FunctionTransformer(np.log1p), StandardScaler())
-    origins = OneHotEncoder(categories=[learned["origin"]], handle_unknown="ignore", sparse_output=False)
+    means = {name: learned[name] for name in ("humid", "temp", "wind_speed")}
+    encoder = OrdinalEncoder(
+        categories=[learned[name] for name in CODED],
+        handle_unknown="use_encoded_value",
+        unknown_value=-1,
+        encoded_missing_value=-1,
+    )
     columns = ColumnTransformer(
         [
-            ("clock", "passthrough", ["hour", "weekday"]),
-            ("distance", scaled, ["distance"]),
-            ("arrival", "passthrough", ["arrival"]),
-            ("carrier", vocabulary("carrier"), ["carrier"]),
-            ("origin", origins, ["origin"]),
-            ("dest", vocabulary("dest"), ["dest"]),
-            ("route", vocabulary("route"), ["route"]),
-            ("wind", wind, ["wind_speed"]),
-            ("gust", filled(0.0), ["wind_gust"]),
-            ("humidity", filled(learned["humid"]), ["humid"]),
-            ("sight", "passthrough", ["visib", "rain"]),
-            ("temperature", filled(learned["temp"]), ["temp"]),
-            ("rest", "passthrough", ["dew", "seats"]),
+            ("plain", "passthrough", list(PLAIN)),
+            ("distance", make_pipeline(FunctionTransformer(np.log1p), StandardScaler()), ["distance"]),
+            ("codes", encoder, list(CODED)),
+            ("origin", OneHotEncoder(categories=[learned["origin"]], sparse_output=False), ["origin"]),
+            ("wind", FunctionTransformer(bins, kw_args={"edges": learned["edges"]}), ["wind_speed"]),
         ]
     )
-    columns.fit(derived(some))
-    if hasattr(model, "feature_names_in_"):
-        del model.feature_names_in_  # it is given an array, and need not look for names in it
+    first = FunctionTransformer(derived, kw_args={"means": means})
+    columns.fit(first.transform(some))
     scaler = columns.named_transformers_["distance"][-1]
     scaler.mean_ = np.array([learned["distance"][0]])
     scaler.scale_ = np.array([learned["distance"][1]])
     scaler.var_ = scaler.scale_**2
+    if hasattr(model, "feature_names_in_"):
+        del model.feature_names_in_  # it is given an array, and need not look for names in it
     return Pipeline(
-        [
-            ("derived", FunctionTransformer(derived)),
-            ("columns", columns),
-            ("single", FunctionTransformer(single)),
-            ("model", model),
-        ]
+        [("derived", first), ("columns", columns), ("ordered", FunctionTransformer(ordered)), ("model", model)]
     )
 
 
