@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ninetyfive import __version__
-from ninetyfive.cli import printing, reporting
+from ninetyfive.cli import keeping, printing, reporting
 from ninetyfive.cli.project import load_system
 from ninetyfive.cli.serving import deploy_app, print_services, print_waited, serve, token_app
 
@@ -170,7 +170,7 @@ def pin(
     json: Json = False,
 ) -> None:
     """Keep a release from gc, whatever the rule says."""
-    printing.pin(load_system(system).pin(release, reason=reason), json)
+    keeping.pin(load_system(system).pin(release, reason=reason), json)
 
 
 @app.command()
@@ -181,7 +181,7 @@ def unpin(
     json: Json = False,
 ) -> None:
     """Let gc judge a pinned release by the rule again."""
-    printing.unpin(load_system(system).unpin(release, reason=reason), json)
+    keeping.unpin(load_system(system).unpin(release, reason=reason), json)
 
 
 @app.command()
@@ -296,7 +296,7 @@ def doctor(system: SystemFile = DEFAULT, json: Json = False) -> None:
     with reporting.progress(json) as reporter:
         reporter.started("reading every file")
         document = load_system(system).doctor(reporter=reporter)
-    printing.findings(document, json)
+    keeping.findings(document, json)
     if not document["healthy"]:
         raise typer.Exit(3)
 
@@ -314,7 +314,7 @@ def gc(
     """
     with reporting.progress(json) as reporter:
         document = load_system(system).gc(remove=yes, reporter=reporter)
-    printing.gc(document, json)
+    keeping.gc(document, json)
 
 
 @table_app.command("build")
@@ -359,6 +359,6 @@ def audit_verify(system: SystemFile = DEFAULT, json: Json = False) -> None:
     No record of it was altered, removed or put elsewhere; exit code 3 if one was.
     """
     document = load_system(system).audit_verify()
-    printing.audit(document, json)
+    keeping.audit(document, json)
     if not document["whole"]:
         raise typer.Exit(3)

@@ -25,13 +25,15 @@ def emit(document: Any) -> None:
     sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
 
 
-def _console() -> Console:
+def console_of() -> Console:
+    """Where people read: folded on terminals only."""
     console = Console(highlight=False, soft_wrap=False)
     # What is piped is read by programs and pagers: it is not to be folded at 80 columns.
     return console if console.is_terminal else Console(highlight=False, width=120)
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def grid(*columns: str, title: str | None = None) -> Table:
+    """A table with these columns; one whose name starts with ">" stands to the right."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
     table.min_width = len(title or "")
     for name in columns:
@@ -62,7 +64,8 @@ def _ordered(metrics: Document, primary: str | None = None) -> list[str]:
     return sorted(metrics, key=lambda name: (name != primary, list(METRICS).index(name)))
 
 
-def _count(count: int, word: str) -> str:
+def count_of(count: int, word: str) -> str:
+    """A number of things in words."""
     return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
@@ -71,7 +74,7 @@ def run(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    console = _console()
+    console = console_of()
     if document["release"] is None:
         console.print(f"not due: {document['reason']}")
         return
@@ -106,14 +109,14 @@ def run(document: Document, as_json: bool) -> None:
             f"[bold]table[/]    {document['table']['table'][:12]}, {_entities(document['table']['entities'])}"
         )
     unchanged = f"{skipped} of {len(document['steps'])} steps unchanged"
-    console.print(f"[bold]run[/]      {_count(document['jobs'], 'job')}, {seconds:.1f} s, {unchanged}")
+    console.print(f"[bold]run[/]      {count_of(document['jobs'], 'job')}, {seconds:.1f} s, {unchanged}")
 
 
 def _metrics_table(document: Document) -> Table:
     others = [("constant", document["baselines"]["constant"]), ("linear", document["baselines"]["linear"])]
     if document["champion"]:
         others.append(("champion", document["champion"]["metrics"]))
-    table = _table("metric", ">model ±95 %", *(f">{name}" for name, _ in others), ">gain over constant", ">over linear")
+    table = grid("metric", ">model ±95 %", *(f">{name}" for name, _ in others), ">gain over constant", ">over linear")
     for name in _ordered(document["metrics"], document["primary"]):
         metric = document["metrics"][name]
         gains = [_interval(document["gains"][base][name]) for base in ("constant", "linear")]
@@ -123,7 +126,7 @@ def _metrics_table(document: Document) -> Table:
 
 def _slice_table(column: str, groups: Sequence[Document], document: Document) -> Table:
     names = _ordered(document["metrics"], document["primary"])
-    table = _table(column, ">rows", *(f">{name}" for name in names), f">gain in {document['primary']}")
+    table = grid(column, ">rows", *(f">{name}" for name in names), f">gain in {document['primary']}")
     for group in groups:
         cells = [_interval(group["metrics"][name]) if group["metrics"] else "too few" for name in names]
         gain = _interval(group["gain"]) if group["gain"] else ""
@@ -132,7 +135,7 @@ def _slice_table(column: str, groups: Sequence[Document], document: Document) ->
 
 
 def _gates_table(gates: Sequence[Document]) -> Table:
-    table = _table("gate", "verdict", "expected", "got")
+    table = grid("gate", "verdict", "expected", "got")
     for gate in gates:
         verdict = ("[green]yes[/]" if gate["passed"] else "[red]NO[/]") if gate["blocking"] else "[dim]advice[/]"
         table.add_row(escape(gate["name"]), verdict, escape(gate["expected"]), escape(gate["got"]))
@@ -144,7 +147,7 @@ def status(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    console = _console()
+    console = console_of()
     champion, last = document["champion"], document["last_run"]
     console.print(f"[bold]{escape(document['system'])}[/]")
     if champion is None:
@@ -153,7 +156,7 @@ def status(document: Document, as_json: bool) -> None:
         measured = champion["metrics"]
         metrics = ", ".join(f"{name} {_interval(measured[name])}" for name in _ordered(measured))
         console.print(
-            f"champion  {champion['release'][:12]}, epoch {champion['epoch']}, since {_when(champion['since'])}"
+            f"champion  {champion['release'][:12]}, epoch {champion['epoch']}, since {when_of(champion['since'])}"
         )
         console.print(f"          {metrics}")
         if champion["table"] is not None:
@@ -165,10 +168,10 @@ def status(document: Document, as_json: bool) -> None:
     if schema is not None:
         review = "reviewed" if schema["reviewed"] else "inferred, not reviewed"
         console.print(f"schema    version {schema['version']}, {schema['columns']} columns, {review}")
-    held = f"{_count(document['spans'], 'span')}, {_count(document['releases'], 'release')}"
+    held = f"{count_of(document['spans'], 'span')}, {count_of(document['releases'], 'release')}"
     console.print(f"store     {escape(document['store'])}: {held}")
     if last is not None:
-        console.print(f"last run  {last['id']}, {last['status']}, {_when(last['started'])}")
+        console.print(f"last run  {last['id']}, {last['status']}, {when_of(last['started'])}")
 
 
 def releases(found: Sequence[Document], as_json: bool) -> None:
@@ -177,7 +180,7 @@ def releases(found: Sequence[Document], as_json: bool) -> None:
         emit({"releases": found})
         return
     with_table = any(release["table"] for release in found)
-    table = _table(">#", "release", "made", "place", "metrics", *["table"] * with_table)
+    table = grid(">#", "release", "made", "place", "metrics", *["table"] * with_table)
     for release in found:
         measured = release["metrics"]
         metrics = ", ".join(f"{name} {number(measured[name]['value'])}" for name in _ordered(measured))
@@ -188,9 +191,9 @@ def releases(found: Sequence[Document], as_json: bool) -> None:
         places = ", ".join(word for word in (place, pinned) if word)
         live = [_live_table(release["table"]) if release["table"] else ""] * with_table
         table.add_row(
-            str(release["number"]), release["release"][:12], _when(release["created"]), places, metrics, *live
+            str(release["number"]), release["release"][:12], when_of(release["created"]), places, metrics, *live
         )
-    _console().print(table if found else "no releases yet: `ninetyfive run` makes one")
+    console_of().print(table if found else "no releases yet: `ninetyfive run` makes one")
 
 
 def _live_table(table: Document) -> str:
@@ -206,7 +209,7 @@ def table(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    console, rows = _console(), document["rows"]
+    console, rows = console_of(), document["rows"]
     names = ("entities", "repeated", "rejected", "nameless", "later")
     parts = " + ".join(f"{name} {rows[name]:,}" for name in names if rows[name] or name == "entities")
     console.print(f"[bold]rows[/]     read {rows['read']:,} = {parts}")
@@ -214,7 +217,7 @@ def table(document: Document, as_json: bool) -> None:
         console.print(f"note: {escape(text)}")
     console.print()
     console.print(_gates_table(document["gates"]))
-    held = f"{_entities(document['entities'])}, {size(document['size'])}, as of {_when(document['as_of'])}"
+    held = f"{_entities(document['entities'])}, {size(document['size'])}, as of {when_of(document['as_of'])}"
     live = "live" if document["promoted"] else "not live"
     console.print(f"\n[bold]table[/]    {document['table'][:12]} {live}: {escape(document['reason'])}")
     console.print(f"         {held}, of release {document['release'][:12]}")
@@ -225,12 +228,12 @@ def tables(found: Sequence[Document], as_json: bool) -> None:
     if as_json:
         emit({"tables": found})
         return
-    grid = _table(">#", "table", "release", "as of", ">age", ">entities", ">size", "place")
+    shown = grid(">#", "table", "release", "as of", ">age", ">entities", ">size", "place")
     for one in found:
         place = "live" if one["live"] else "removed" if one["collected"] else "" if one["passed"] else "a gate said no"
-        told = (str(one["number"]), one["table"][:12], one["release"][:12], _when(one["as_of"]))
-        grid.add_row(*told, duration_text(one["age"]), f"{one['entities']:,}", size(one["size"]), place)
-    _console().print(grid if found else "no tables yet: `ninetyfive table build` makes one")
+        told = (str(one["number"]), one["table"][:12], one["release"][:12], when_of(one["as_of"]))
+        shown.add_row(*told, duration_text(one["age"]), f"{one['entities']:,}", size(one["size"]), place)
+    console_of().print(grid if found else "no tables yet: `ninetyfive table build` makes one")
 
 
 def pointer(document: Document, as_json: bool) -> None:
@@ -239,23 +242,7 @@ def pointer(document: Document, as_json: bool) -> None:
         emit(document)
         return
     table = f", table {document['table'][:12]}" if document["table"] else ""
-    _console().print(f"champion is {document['release'][:12]}{table}, epoch {document['epoch']}")
-
-
-def pin(document: Document, as_json: bool) -> None:
-    """The outcome of `pin`."""
-    if as_json:
-        emit(document)
-        return
-    _console().print(f"{document['release'][:12]} is pinned: {escape(document['reason'])}")
-
-
-def unpin(document: Document, as_json: bool) -> None:
-    """The outcome of `unpin`."""
-    if as_json:
-        emit(document)
-        return
-    _console().print(f"{document['release'][:12]} is not pinned any more")
+    console_of().print(f"champion is {document['release'][:12]}{table}, epoch {document['epoch']}")
 
 
 def size(count: int | None) -> str:
@@ -274,69 +261,15 @@ def size(count: int | None) -> str:
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
 
 
-def gc(document: Document, as_json: bool) -> None:
-    """The outcome of `gc`."""
-    if as_json:
-        emit(document)
-        return
-    console, done = _console(), document["removed"]
-    table = _table(">#", "release", "made", ">size", "verdict", "why")
-    for release in document["releases"]:
-        verdict = "keep" if release["keep"] else "[red]removed[/]" if done else "[red]remove[/]"
-        why = escape("; ".join(release["reasons"]))
-        when = _when(release["created"])
-        table.add_row(str(release["number"]), release["release"][:12], when, size(release["bytes"]), verdict, why)
-    console.print(table if document["releases"] else "no releases yet: `ninetyfive run` makes one")
-    if document["collected_before"]:
-        console.print(f"and {_count(document['collected_before'], 'release')} removed before")
-    table = _table("what", ">kept", ">removed" if done else ">to remove", ">size")
-    for name, group in document["groups"].items():
-        if group["count"] or group["kept"]:
-            table.add_row(name, f"{group['kept']:,}", f"{group['count']:,}", size(group["bytes"]))
-    console.print()
-    console.print(table)
-    every = [thing for group in document["groups"].values() for thing in group["largest"]]
-    largest = sorted(every, key=lambda thing: -(thing["bytes"] or 0))[:8]
-    if largest:
-        table = _table(
-            ">size", "name", "why", title="the largest that were removed" if done else "the largest to remove"
-        )
-        for thing in largest:
-            table.add_row(size(thing["bytes"]), escape(thing["name"]), escape(thing["why"]))
-        console.print()
-        console.print(table)
-    _gc_end(console, document)
-
-
-def _gc_end(console: Console, document: Document) -> None:
-    """What is beside the tables of `gc`, and what it comes to."""
-    rule = document["rule"]
-    words = f"releases = {rule['releases']}, age = {duration_text(rule['age'])}"
-    words += f", rollbacks = {rule['rollbacks']}, runs = {rule['runs']}"
-    console.print(f"\n[bold]rule[/]     {words} ({escape('[keep]')} in ninetyfive.toml)")
-    for name in document["foreign"]:
-        console.print(f"note: {escape(name)} is not the store's own: it is left where it is")
-    if document["held_by"]:
-        console.print(f"note: {escape(document['held_by'])} holds the store: orphans are looked for when it has ended")
-    count = sum(group["count"] for group in document["groups"].values())
-    told = f"{_count(count, 'thing')}, {size(document['bytes'])}"
-    if document["removed"]:
-        console.print(f"[bold]removed[/]  {told}")
-    elif count:
-        console.print(f"nothing is removed yet: `ninetyfive gc --yes` removes {told}")
-    else:
-        console.print("there is nothing to remove")
-
-
 def predicted(document: Document, as_json: bool) -> None:
     """The outcome of `predict`."""
     if as_json:
         emit(document)
         return
-    rows, console = document["rows"], _console()
-    console.print(f"{_count(rows['answered'], 'row')} answered by {document['release'][:12]} → {document['output']}")
+    rows, console = document["rows"], console_of()
+    console.print(f"{count_of(rows['answered'], 'row')} answered by {document['release'][:12]} → {document['output']}")
     if rows["rejected"]:
-        console.print(f"{_count(rows['rejected'], 'row')} refused by the schema → {document['rejected']}")
+        console.print(f"{count_of(rows['rejected'], 'row')} refused by the schema → {document['rejected']}")
     for text in document["notices"]:
         console.print(f"note: {escape(text)}")
 
@@ -348,7 +281,7 @@ def replayed(report: Any, as_json: bool) -> None:
         emit(document)
         return
     statuses = ", ".join(f"{count:,} × {status}" for status, count in document["statuses"].items()) or "nothing"
-    table = _table("what", ">value", title=f"{_count(document['sent'], 'row')} asked again: {statuses}")
+    table = grid("what", ">value", title=f"{count_of(document['sent'], 'row')} asked again: {statuses}")
     for name, words in (
         ("equal", "answers as they were logged"),
         ("different", "other answers of the same release"),
@@ -368,7 +301,7 @@ def replayed(report: Any, as_json: bool) -> None:
         value = document[name]
         table.add_row(words, "–" if value is None else f"{value * 1000:,.2f} ms")
     table.add_row("requests a second", number(float(document["rate"])))
-    _console().print(table)
+    console_of().print(table)
 
 
 def trace(document: Document, as_json: bool) -> None:
@@ -376,11 +309,11 @@ def trace(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    console = _console()
-    raw = _table("column", "value", title="what came in")
+    console = console_of()
+    raw = grid("column", "value", title="what came in")
     for name, value in document["row"].items():
         raw.add_row(escape(name), escape(_shown(value)))
-    steps = _table("feature", "operation", ">value", title="step by step")
+    steps = grid("feature", "operation", ">value", title="step by step")
     last = None
     for step in document["steps"]:
         steps.add_row(
@@ -389,7 +322,7 @@ def trace(document: Document, as_json: bool) -> None:
             escape(_shown(step["value"])),
         )
         last = step["feature"]
-    inputs = _table("input", ">float32", title="what the model saw")
+    inputs = grid("input", ">float32", title="what the model saw")
     for name, value in document["inputs"].items():
         inputs.add_row(escape(name), number(value))
     for table in (raw, steps, inputs):
@@ -403,13 +336,13 @@ def schema(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    table = _table("column", "type", "null", "rules", title=f"version {document['version']}, {document['review']}")
+    table = grid("column", "type", "null", "rules", title=f"version {document['version']}, {document['review']}")
     for column in document["columns"]:
         rules = {key: value for key, value in column.items() if key not in ("name", "type", "nullable")}
         allowed = "yes" if column.get("nullable", True) else "no"
         told = ", ".join(f"{key} {_rule(value)}" for key, value in rules.items())
         table.add_row(escape(column["name"]), escape(column["type"]), allowed, escape(told))
-    _console().print(table)
+    console_of().print(table)
 
 
 def features(document: Document, as_json: bool) -> None:
@@ -417,16 +350,16 @@ def features(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    console = _console()
+    console = console_of()
     if document["release"] is None:
-        table = _table("feature", "tree", title="declared, not fitted yet: `ninetyfive run`")
+        table = grid("feature", "tree", title="declared, not fitted yet: `ninetyfive run`")
         for one in document["features"]:
             table.add_row(escape(one["feature"]), escape(one["tree"]))
         console.print(table)
         return
-    title = f"release {document['release'][:12]}, on {_count(document['rows'], 'row')} it was made from"
-    table = _table("feature", ">ns a row", ">missing", "the model sees", "tree", title=title)
-    learned = _table("feature", "operation", "learned")
+    title = f"release {document['release'][:12]}, on {count_of(document['rows'], 'row')} it was made from"
+    table = grid("feature", ">ns a row", ">missing", "the model sees", "tree", title=title)
+    learned = grid("feature", "operation", "learned")
     for one in document["features"]:
         cells = (one["feature"], f"{one['nanoseconds']:,}", _percent(one["null_rate"]), one["sees"], one["tree"])
         table.add_row(*map(escape, cells))
@@ -440,7 +373,7 @@ def features(document: Document, as_json: bool) -> None:
     costs = document["costs"]
     console.print(
         f"all together {costs['row'] * 1e6:.1f} µs a row alone; frames {costs['frame'] * 1e6:.0f} µs and "
-        f"{costs['frame_row'] * 1e6:.2f} µs a row, quicker from {_count(costs['crossover'], 'row')} on"
+        f"{costs['frame_row'] * 1e6:.2f} µs a row, quicker from {count_of(costs['crossover'], 'row')} on"
     )
     if document["code"]:
         console.print("[bold]this release holds code[/]: functions of your own run where it is opened, and need Polars")
@@ -471,38 +404,13 @@ def schema_diff(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    console = _console()
+    console = console_of()
     if not document["champion"]:
         console.print("there is no champion yet to compare schema.toml with: `ninetyfive run` makes one")
         return
-    console.print(f"schema.toml against the champion's schema: {_count(len(document['changes']), 'difference')}")
+    console.print(f"schema.toml against the champion's schema: {count_of(len(document['changes']), 'difference')}")
     for text in document["changes"]:
         console.print(f"  {escape(text)}")
-
-
-def findings(document: Document, as_json: bool) -> None:
-    """The outcome of `doctor`."""
-    if as_json:
-        emit(document)
-        return
-    console = _console()
-    for finding in document["findings"]:
-        told = ": ".join(escape(finding[part]) for part in ("kind", "subject", "problem"))
-        console.print(f"[bold]{finding['level']}[/] {told}", soft_wrap=True)
-        console.print(f"    to do: {escape(finding['do'])}", soft_wrap=True)
-    if not document["findings"]:
-        console.print("nothing is wrong")
-
-
-def audit(document: Document, as_json: bool) -> None:
-    """The outcome of `audit verify`."""
-    if as_json:
-        emit(document)
-        return
-    if document["whole"]:
-        _console().print(f"{_count(document['records'], 'record')}, the chain is whole")
-        return
-    findings(document, as_json)
 
 
 def created(document: Document, as_json: bool) -> None:
@@ -510,7 +418,7 @@ def created(document: Document, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    console = _console()
+    console = console_of()
     for path in document["files"]:
         console.print(f"  wrote {escape(path)}")
     if document["token"] is not None:
@@ -518,7 +426,8 @@ def created(document: Document, as_json: bool) -> None:
     console.print(f"next: {escape(document['next'])}")
 
 
-def _when(text: str) -> str:
+def when_of(text: str) -> str:
+    """An ISO 8601 time as people read it."""
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
