@@ -149,8 +149,8 @@ class Bench:
         """What came of it, from the `after`th second on."""
         if process.wait():
             sys.exit((self.folder / "noise").read_text())
-        outcomes = msgspec.msgpack.decode(Path(plan.out).read_bytes(), type=list[Outcome])
-        return Phase(name, [one for one in outcomes if one.intended >= after], plan.seconds - after)
+        outcomes = [one for one in outcomes_of(plan) if one.intended >= after]
+        return Phase(name, outcomes, plan.seconds - after)
 
     def phase(self, name: str, who: Contestant, rate: float, seconds: float, after: float = 0.0) -> Phase:
         """Load at a rate, all through."""
@@ -158,6 +158,11 @@ class Bench:
         found = self.end_load(name, *self.begin_load(who, rate, seconds), after)
         self.machine.look(who.cpu_seconds())
         return found
+
+
+def outcomes_of(plan: Plan) -> list[Outcome]:
+    """What the generator wrote."""
+    return msgspec.msgpack.decode(Path(plan.out).read_bytes(), type=list[Outcome])
 
 
 def probe(who: Contestant) -> float:

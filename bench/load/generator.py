@@ -1,6 +1,7 @@
 """Open-loop load: requests at times drawn beforehand, whether or not the ones before are answered.
 
     python -m bench.load.generator PLAN.json      writes the outcome of each request to the plan's `out`
+                                                  SIGTERM: no more requests, but the answers of those that were sent
 
     Poisson arrivals ─▶ a connection that is idle, else a new one ─▶ status, release, right or wrong, latency
 
@@ -18,6 +19,7 @@ import ctypes
 import gc
 import os
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -177,11 +179,17 @@ class Load:
         gc.freeze()
         gc.disable()
         loop.add_reader(self._timer.fd, self._due)
+        loop.add_signal_handler(signal.SIGTERM, self._end)
         self._timer.set(self.begin + self._times[0])
         await self._over.wait()
         end = time.monotonic() + _GRACE
         while time.monotonic() < end and any(outcome.status == -1 for outcome in self.outcomes):
             await asyncio.sleep(0.05)
+
+    def _end(self) -> None:
+        """Send no more."""
+        asyncio.get_running_loop().remove_reader(self._timer.fd)
+        self._over.set()
 
     def _due(self) -> None:
         """Send all that is due."""
