@@ -242,6 +242,15 @@ def test_types_of_bodies(service: Any) -> None:
         assert service.ask("POST", PREDICT, body, {"Content-Type": kind, **more}).status == status, kind
 
 
+def test_metrics_are_on_the_serving_port_where_that_is_asked(start: Start) -> None:
+    assert start().ask("GET", "/metrics").status == 404
+    service = start(metrics=True)
+    service.predict(ROW)
+    answer = service.ask("GET", "/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert b'ninetyfive_requests_total{code="2xx",route="predict"} 1.0' in answer.body
+
+
 def test_deadlines_are_the_clients_too(service: Any) -> None:
     assert service.ask("POST", PREDICT, {"instances": [ROW]}, {"X-Request-Timeout": "soon"}).status == 400
     assert service.ask("POST", PREDICT, {"instances": [ROW]}, {"X-Request-Timeout": "5"}).status == 200

@@ -19,7 +19,9 @@ from tests.serve.conftest import PREDICT, ROW, Made, Service, Start
 
 from ninetyfive.models.release import open_release
 from ninetyfive.serve import messages
+from ninetyfive.serve.counters import Snapshot
 from ninetyfive.serve.messages import Live, Log
+from ninetyfive.serve.segments import Segment
 from ninetyfive.supervise.rotation import rotate
 
 pytestmark = pytest.mark.slow
@@ -96,7 +98,12 @@ def test_after_a_swap_the_columns_are_those_of_the_other_release(
     service.hear(messages.Drained)
     service.process.wait()
     assert service.config.log is not None
+    assert service.config.counters is not None
+    counted = Snapshot(Path(service.config.counters)).values()
+    assert counted["log.records"] == 2.0
     log = Path(service.config.log.folder)
+    sizes = [Segment(path.read_bytes()) for path in log.iterdir()]
+    assert counted["log.bytes"] == sum(20 + len(payload) for segment in sizes for payload in segment.payloads())
     _, errors = rotate(log)
     assert not errors
     first, second = sorted((pl.read_parquet(path) for path in log.glob("*.parquet")), key=lambda frame: frame.width)

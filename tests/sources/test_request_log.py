@@ -140,6 +140,17 @@ class TestLabels:
         assert counts == LabelCounts(read=3, joined=1, waiting=0, repeated=0, replaced=0, quarantined=2)
         assert found["tip"].head(2).to_list() == [1.5, None]
 
+    def test_labels_of_a_frame_and_columns_that_only_some_have(self, log: Path, trips: Trips, tmp_path: Path) -> None:
+        found, _, _ = joined(nf.request_log(log, labels=nf.frame(labels_of(trips(3)))))
+        assert found["tip"].is_not_null().sum() == 3
+        labels_of(trips(3)).write_parquet(tmp_path / "labels-1.parquet")
+        labels_of(trips(2, 3), "fare").write_parquet(tmp_path / "labels-2.parquet")
+        labels = nf.parquet(tmp_path / "labels-*.parquet", optional=["fare"])
+        found, _, counts = joined(nf.request_log(log, labels=labels))
+        assert found["fare"].head(6).is_null().to_list() == [True, True, True, False, False, True]
+        assert counts is not None
+        assert (counts.joined, counts.quarantined) == (5, 0)
+
     def test_later_files_by_name_win(self, log: Path, tmp_path: Path) -> None:
         for name, tip in (("b", 2.0), ("a", 1.0), ("c", 2.0)):
             rows = pl.DataFrame({"request_id": [request_id(0), request_id(ord(name))], "tip": [tip, 0.0]})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,6 +95,55 @@ def test_what_is_being_written_is_left_alone_and_what_a_dead_worker_left_is_not(
     log.close()
     rotate(tmp_path / "log")
     assert sorted(ids(tmp_path)) == [record(number).id for number in (1, 2, 5, 6)]
+
+
+def test_a_segment_that_has_just_been_made_is_not_taken_for_a_dead_one(tmp_path: Path) -> None:
+    log = RequestLog(config(tmp_path, segment_bytes=1), "w1", COLUMNS)
+    done = threading.Event()
+
+    def rotating() -> None:
+        while not done.is_set():
+            _, errors = rotate(tmp_path / "log")
+            assert not errors
+
+    other = threading.Thread(target=rotating)
+    other.start()
+    for number in range(150):
+        log.append([record(number)])
+    log.close()
+    done.set()
+    other.join()
+    rotate(tmp_path / "log")
+    assert sorted(ids(tmp_path)) == [record(number).id for number in range(150)]
+    assert {path.suffix for path in (tmp_path / "log").iterdir()} == {".parquet"}
+
+
+@pytest.mark.parametrize("how", ["taken", "held"])
+def test_a_worker_whose_new_segment_was_taken_makes_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Rotation looks at a file between its making and its locking, and has removed it by then, or still holds it."""
+    held = []
+    real = fcntl.flock
+
+    def quick(descriptor: int, operation: int) -> None:
+        if not held:
+            (path,) = segments(tmp_path)
+            held.append(path.open("rb"))
+            if how == "taken":
+                turn(path)
+            else:
+                real(held[0], fcntl.LOCK_EX)
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", quick)
+    log = RequestLog(config(tmp_path), "w1", COLUMNS)
+    log.append([record(1)])
+    log.close()
+    held[0].close()
+    rotate(tmp_path / "log")
+    assert ids(tmp_path) == [record(1).id]
+    assert [one.stem[-6:] for one in (tmp_path / "log").iterdir()] == ["000002"]
 
 
 def test_answers_of_every_shape_and_many_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

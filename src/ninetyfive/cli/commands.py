@@ -224,6 +224,7 @@ def replay(  # noqa: PLR0913  its arguments are the flags of the command
     """
     import os
 
+    from ninetyfive.cli.replaying import replayed
     from ninetyfive.errors import UsageError
     from ninetyfive.supervise.replay import Asked
     from ninetyfive.supervise.replay import replay as ask_again
@@ -234,7 +235,7 @@ def replay(  # noqa: PLR0913  its arguments are the flags of the command
         raise UsageError("--token-env", expected="a variable with a token", got=f"{token_env}, which is empty", do=do)
     with reporting.progress(json):
         report = ask_again(log, to, Asked(rate, speed, limit, connections, model, token))
-    printing.replayed(report, json)
+    replayed(report, json)
 
 
 @app.command()

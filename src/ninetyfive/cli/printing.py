@@ -233,7 +233,7 @@ def tables(found: Sequence[Document], as_json: bool) -> None:
         place = "live" if one["live"] else "removed" if one["collected"] else "" if one["passed"] else "a gate said no"
         told = (str(one["number"]), one["table"][:12], one["release"][:12], when_of(one["as_of"]))
         shown.add_row(*told, duration_text(one["age"]), f"{one['entities']:,}", size(one["size"]), place)
-    console_of().print(grid if found else "no tables yet: `ninetyfive table build` makes one")
+    console_of().print(shown if found else "no tables yet: `ninetyfive table build` makes one")
 
 
 def pointer(document: Document, as_json: bool) -> None:
@@ -272,36 +272,6 @@ def predicted(document: Document, as_json: bool) -> None:
         console.print(f"{count_of(rows['rejected'], 'row')} refused by the schema → {document['rejected']}")
     for text in document["notices"]:
         console.print(f"note: {escape(text)}")
-
-
-def replayed(report: Any, as_json: bool) -> None:
-    """The outcome of `replay`."""
-    document = msgspec.to_builtins(report)
-    if as_json:
-        emit(document)
-        return
-    statuses = ", ".join(f"{count:,} × {status}" for status, count in document["statuses"].items()) or "nothing"
-    table = grid("what", ">value", title=f"{count_of(document['sent'], 'row')} asked again: {statuses}")
-    for name, words in (
-        ("equal", "answers as they were logged"),
-        ("different", "other answers of the same release"),
-        ("other_release", "answers of another release"),
-        ("hidden", "answers to rows of which the log hides columns"),
-        ("skipped", "records without a row, not asked"),
-    ):
-        if document[name] or name in ("equal", "different"):
-            table.add_row(words, number(document[name]))
-    if document["different"]:
-        table.add_row("largest difference", number(document["largest"]))
-    for name, words in (
-        ("p50", "half answered within"),
-        ("p99", "99 % answered within"),
-        ("late", "sent late by"),
-    ):
-        value = document[name]
-        table.add_row(words, "–" if value is None else f"{value * 1000:,.2f} ms")
-    table.add_row("requests a second", number(float(document["rate"])))
-    console_of().print(table)
 
 
 def trace(document: Document, as_json: bool) -> None:

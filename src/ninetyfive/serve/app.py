@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ninetyfive.serve import access, entities, inference, tensorflow
@@ -22,6 +23,7 @@ from ninetyfive.serve.answering import Answering
 from ninetyfive.serve.batching import full, late
 from ninetyfive.serve.connections import Lane
 from ninetyfive.serve.counters import CODES, PLACES
+from ninetyfive.serve.exposition import CONTENT_TYPE, exposition
 from ninetyfive.serve.http import Gone, Reply, Request, check_type, encode, read_body, refusal, reply, unless_gone
 from ninetyfive.serve.http import Receive as ReceiveFunction
 from ninetyfive.serve.http import Scope as AsgiScope
@@ -290,6 +292,8 @@ class App:
             Route("GET", f"{v2}(?:/versions/([^/]+))?/ready", None, "health", self._ready),
             Route("GET", "/openapi.json", "predict", "status", self._openapi),
         ]
+        if self.config.metrics:
+            table.append(Route("GET", "/metrics", "read", "metrics", self._metrics))
         if self.config.health_route is not None:
             table.append(Route("GET", self.config.health_route, None, "health", self._ready))
         if self.config.predict_route is not None:
@@ -370,6 +374,11 @@ class App:
 
     async def _openapi(self, _: Request, __: re.Match[str] | None) -> Reply:
         return reply(document(self.config, self.answering.live))
+
+    async def _metrics(self, _: Request, __: re.Match[str] | None) -> Reply:
+        """The sums of all workers, from their files, so that any of them may be asked."""
+        assert self.config.counters is not None
+        return Reply(200, exposition(Path(self.config.counters).parent, time.time()), type=CONTENT_TYPE.encode())
 
     async def _not_spoken(self, _: Request, __: re.Match[str] | None) -> Reply:
         raise Fault(HTTPStatus.NOT_IMPLEMENTED, "", "classify and regress are not spoken here: use :predict")

@@ -55,6 +55,7 @@ class Worker:
         self._control: asyncio.StreamWriter | None = None
         self._drain: asyncio.Event = asyncio.Event()
         self._settle = 0.0
+        self._log_bytes = 0
         self._state = messages.State()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -79,6 +80,7 @@ class Worker:
         sweeping.cancel()
         self.answering.batching.close()
         if self.log is not None:
+            self._count_log(self.log)
             self.log.close()
         self._say(messages.Drained())
         if self._control is not None:
@@ -140,6 +142,8 @@ class Worker:
                 if isinstance(connection, Connection):
                     connection.sweep(now)
             counters = self.counters
+            if self.log is not None:
+                self._count_log(self.log)
             counters.set(PLACES["in_flight"], len(server.server_state.tasks))
             counters.set(PLACES["connections"], len(server.server_state.connections))
             counters.set(PLACES["queue"], self.answering.batching.waiting)
@@ -148,6 +152,12 @@ class Worker:
                 counters.set(PLACES["resident_bytes"], _resident())
             turn += 1
             self._judge()
+
+    def _count_log(self, log: RequestLog) -> None:
+        """Count the bytes that were logged since the last time."""
+        written = log.bytes
+        self.counters.add(PLACES["log.bytes"], written - self._log_bytes)
+        self._log_bytes = written
 
     def _judge(self) -> None:
         """Say what is not as it should be, where that has changed."""

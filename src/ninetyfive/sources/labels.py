@@ -135,7 +135,7 @@ def _typed(raw: pl.DataFrame, columns: Sequence[Guess], reader: SourceReader) ->
     """The rows of which every value is of its column's type, and how many are not, or have no id."""
     made, good = [], pl.repeat(value=True, n=raw.height, eager=True)
     for column in columns:
-        series = raw[column.name] if column.name in raw.columns else pl.Series([None] * raw.height, dtype=pl.String)
+        series = raw[column.name] if column.name in raw.columns else pl.Series([None] * raw.height, dtype=pl.Null)
         value, faults = parse(series, column.type or "opaque", reader.text)
         made.append(value.alias(column.name))
         for _, mask in faults:

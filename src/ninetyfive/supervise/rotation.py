@@ -169,9 +169,8 @@ def _stream(segment: Segment, digest: str, stream: Any, where: str) -> SpanAbout
                 first = min([*times, *([first] if count else [])])
                 last = max([*times, last])
                 count += len(records)
-                rowless += sum(all(cell is None for cell in record.row) for record in records)
-                frame = _frame(records, dtypes, where)
-                writer.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+                rowless += sum(record.row.count(None) == len(columns) for record in records)
+                writer.write_table(_table(records, schema, where))
         damage: Damage = segment.damage
         known = SpanAbout(digest, count, first, last, damage.records + unread, damage.bytes, policy, rowless)
         writer.add_key_value_metadata({ABOUT: msgspec.json.encode(known)})
@@ -198,41 +197,33 @@ def _batches(segment: Segment, width: int) -> Iterator[tuple[list[Record], int]]
     yield records, strange
 
 
-def _frame(records: Sequence[Record], dtypes: Mapping[str, pl.DataType], where: str) -> pl.DataFrame:
+def _table(records: Sequence[Record], schema: pa.Schema, where: str) -> pa.Table:
     """Records as rows: first what the log adds, then the columns of the request."""
-    own = [
-        (
-            record.id,
-            record.at,
-            record.client_id,
-            record.entity,
-            record.fingerprint,
-            _answer(record.answer),
-            record.release,
-            record.table,
-            record.source,
-            record.cpu,
-            *record.row,
-        )
-        for record in records
+    values: list[Sequence[Any]] = [
+        [record.id for record in records],
+        [record.at for record in records],
+        [record.client_id for record in records],
+        [record.entity for record in records],
+        [record.fingerprint for record in records],
+        [_answer(record.answer) for record in records],
+        [record.release for record in records],
+        [record.table for record in records],
+        [record.source for record in records],
+        [record.cpu for record in records],
+        *zip(*(record.row for record in records), strict=True),
     ]
     try:
-        return pl.DataFrame(
-            [
-                _series(name, values, kind)
-                for (name, kind), values in zip(dtypes.items(), zip(*own, strict=True), strict=True)
-            ]
-        )
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        columns = [_array(column, field.type) for field, column in zip(schema, values, strict=True)]
+    except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
         do = "report it: a worker wrote what its columns cannot hold; the segment is kept"
         raise StoreError(where, expected="values of the columns' types", got=str(error), do=do) from None
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _series(name: str, values: Sequence[Any], kind: pl.DataType) -> pl.Series:
+def _array(values: Sequence[Any], type: pa.DataType) -> pa.Array:
     """Row scalars as a column: times and days come as numbers."""
-    if isinstance(kind, (pl.Datetime, pl.Date)):
-        return pl.Series(name, values, dtype=pl.Int32 if isinstance(kind, pl.Date) else pl.Int64).cast(kind)
-    return pl.Series(name, values, dtype=kind)
+    number = pa.int64() if pa.types.is_timestamp(type) else pa.int32() if pa.types.is_date(type) else None
+    return pa.array(values, type) if number is None else pa.array(values, number).cast(type)
 
 
 def _answer(answer: Any) -> list[float] | None:
