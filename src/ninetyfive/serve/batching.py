@@ -102,7 +102,7 @@ class Batching:
         self._since = 0.0
         self.row_seconds = 0.0
         self._sizes = Sizes()
-        self._sizes_of: Loaded | None = None
+        self._sizes_of = ""
         self._driver: asyncio.Task[None] | None = None
 
     @property
@@ -160,8 +160,8 @@ class Batching:
                     work.done.set_result(answer)
             rows = sum(len(work.rows) for work in batch)
             self.row_seconds += (seconds / rows - self.row_seconds) * (_SMOOTH if self.row_seconds else 1.0)
-            if batch[0].loaded is not self._sizes_of:
-                self._sizes, self._sizes_of = Sizes(), batch[0].loaded
+            if batch[0].loaded.live.release != self._sizes_of:
+                self._sizes, self._sizes_of = Sizes(), batch[0].loaded.live.release
             self._sizes.learn(rows, seconds)
             self.counters.observe("model_seconds", seconds)
             self.counters.observe("batch_rows", float(rows))
