@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ Cells = tuple[Any, ...]
 """The row scalars of the columns that the features read, in the order of the transform's `inputs`."""
 _DEAR = 0.0005
 """Seconds of one row from which on the model runs in a thread of its own; the way there and back costs 0.1 ms."""
+_WARM_SECONDS = 0.05
+"""How long a release is warmed up at most: a dear one is warm after few rows, and what answers meanwhile pays."""
 _TRIES = 5
 _ROUNDING = 1e-6
 """How far, relative to 1 or the answer, a golden answer may differ: another processor may round a float32 otherwise."""
@@ -49,10 +51,12 @@ class Loaded:
     `key` makes the table's key of a struct of row scalars (None: no entity, or a null in it), `inputs` the tuple of
     what the features read (`names`), whose bytes are fingerprinted, `cells` that of all columns. `seconds`: the
     measured time of one row by the row function and the model; `dear`: it is so long that it would hold up others;
-    `light`: it is not, and no framework runs that may raise what it likes.
+    `light`: it is not, and no framework runs that may raise what it likes. `tables` are those that are open, by folder.
     """
 
-    def __init__(self, live: Live, policy: Policy, system: str) -> None:
+    def __init__(
+        self, live: Live, policy: Policy, system: str, tables: MutableMapping[str, Table] | None = None
+    ) -> None:
         self.live = live
         self.policy = policy
         self.release: OpenRelease = open_release(Path(live.folder), live.release)
@@ -64,10 +68,7 @@ class Loaded:
                 got=f"one of {about.system!r}",
                 do="start a service of its own for each system",
             )
-        self.table = None
-        if live.table_folder is not None:
-            folder = Path(live.table_folder)
-            self.table = Table(folder, release=live.release, checked=live.table_checked, entity=about.entity)
+        self.table = _table(live, about.entity, tables if tables is not None else {})
         self.as_of = self.table.about.as_of if self.table is not None else None
         self.as_of_seconds = datetime.fromisoformat(self.as_of).timestamp() if self.as_of else 0.0
         self.created = _made(Path(live.folder))
@@ -148,8 +149,11 @@ class Loaded:
             if not _equal(got, golden.answer, allowed):
                 raise _wrong(self.live.folder, number, golden.answer, str(got))
         rows = [tuple(row[name] for name in names) for row in warm if row.keys() >= set(names)] or golden_rows
+        end = time.monotonic() + _WARM_SECONDS
         for cells in rows:
             self.one(cells)
+            if time.monotonic() > end:
+                break
         self.seconds = min((self._timed(cells) for cells in rows[:_TRIES]), default=0.0)
         self.dear = self.seconds > _DEAR
         self.light = not self.dear and isinstance(self.release.predictor, OnnxPredictor)
@@ -158,6 +162,21 @@ class Loaded:
         start = time.perf_counter()
         self.one(cells)
         return time.perf_counter() - start
+
+
+def _table(live: Live, entity: Sequence[str], tables: MutableMapping[str, Table]) -> Table | None:
+    """The table that is to be live: the one of `tables`, where its folder is open already, as none can be opened twice.
+
+    A table that is opened is put into `tables`.
+    """
+    if live.table_folder is None:
+        return None
+    known = tables.get(live.table_folder)
+    if known is not None and known.about.release == live.release and known.about.entity == tuple(entity):
+        return known
+    table = Table(Path(live.table_folder), release=live.release, checked=live.table_checked, entity=entity)
+    tables[live.table_folder] = table
+    return table
 
 
 class _Evidence(msgspec.Struct):

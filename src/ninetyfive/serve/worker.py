@@ -17,10 +17,13 @@ import secrets
 import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
+from weakref import WeakValueDictionary
 
 import msgspec
 import uvicorn
@@ -34,6 +37,7 @@ from ninetyfive.serve.counters import PLACES, Counters
 from ninetyfive.serve.loaded import Loaded
 from ninetyfive.serve.log import RequestLog
 from ninetyfive.serve.messages import Live, Order, Report, WorkerConfig
+from ninetyfive.tables.reader import Table
 
 _BACKLOG = 1024
 _FILES = 65_536
@@ -52,6 +56,9 @@ class Worker:
         self.answering = Answering(loaded, config.limits, self.counters, self.log, prefix)
         self.app = App(config, self.answering)
         self._beside: dict[int, Loaded] = {}
+        self._tables: WeakValueDictionary[str, Table] = WeakValueDictionary()
+        if loaded.table is not None and loaded.live.table_folder is not None:
+            self._tables[loaded.live.table_folder] = loaded.table
         self._control: asyncio.StreamWriter | None = None
         self._drain: asyncio.Event = asyncio.Event()
         self._settle = 0.0
@@ -122,7 +129,7 @@ class Worker:
         start = time.monotonic()
         warm = self.answering.warm()
         try:
-            loaded = await asyncio.to_thread(load, self.config, live, warm)
+            loaded = await _beside(lambda: load(self.config, live, warm, self._tables))
             if self.log is not None:
                 self.log.learn(live.release, loaded.schema.types)
         except NinetyfiveError as error:
@@ -219,6 +226,8 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
 
+_COURTESY = 10
+"""The niceness of loading beside what answers."""
 _QUIET = 2.0
 """Seconds of a drain for which a connection that says nothing is kept: its client may just be sending."""
 
@@ -246,9 +255,29 @@ def server_of(app: Any, config: WorkerConfig, lane: Lane | None = None) -> uvico
     return server
 
 
-def load(config: WorkerConfig, live: Live, warm: Sequence[dict[str, object]] = ()) -> Loaded:
+async def _beside(work: Callable[[], Loaded]) -> Loaded:
+    """The result of `work`, done in a thread of its own that takes what time of the processors nobody else wants."""
+
+    def courteous() -> Loaded:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _COURTESY)
+        return work()
+
+    executor = ThreadPoolExecutor(1, thread_name_prefix="load")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, courteous)
+    finally:
+        executor.shutdown(wait=False)
+
+
+def load(
+    config: WorkerConfig,
+    live: Live,
+    warm: Sequence[dict[str, object]] = (),
+    tables: MutableMapping[str, Table] | None = None,
+) -> Loaded:
     """Open what shall be live, and hold it to its golden requests; what is wrong with it is raised."""
-    loaded = Loaded(live, config.policy, config.system)
+    loaded = Loaded(live, config.policy, config.system, tables)
     loaded.prove(warm)
     return loaded
 
