@@ -231,6 +231,18 @@ def test_every_task_has_tables(static: Project, trips: Trips, task: str) -> None
     held.close()
 
 
+def test_an_entity_of_any_length_text_or_null_features_has_its_entry(static: Project, trips: Trips) -> None:
+    zones = ["x" * 700, "x" * 699 + "y", "Ω" * 200, "", "a\x00b"]
+    rows = trips(5).with_columns(zone=pl.Series(zones), distance=pl.Series([None, -0.0, 0.0, 1e300, 5e-324]))
+    people(static, rows)
+    made = static.run()["table"]
+    assert made["rows"]["rejected"] == 0
+    equal_to_rows(static, made["table"], rows.drop("tip", "fare"))
+    held, _ = opened(static, made["table"])
+    assert sorted(len(key) > 500 for key in held.keys()) == [False, False, False, True, True]  # noqa: SIM118
+    held.close()
+
+
 @pytest.mark.slow
 def test_rows_are_scored_alone_where_a_batch_gives_other_bits(static: Project, trips: Trips) -> None:
     """Logistic regression in ONNX differs in bits between a row alone and the same row in a batch."""

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import Project
-from tests.supervise.conftest import QUIET, ROW, Service, Start, gone, releases, states, until
+from tests.supervise.conftest import QUIET, ROW, Service, Start, ask, gone, releases, states, until
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +109,16 @@ def test_a_worker_that_stands_still_is_replaced(two: Project, start: Start) -> N
     until(lambda: gone(pids[0]))
     assert [one["worker"] for one in service.events("worker.stuck")] == ["w1"]
     assert pids[1] in service.pids()
+
+
+def test_the_serving_port_tells_the_metrics_of_all_workers_where_that_is_wanted(two: Project, start: Start) -> None:
+    service = start(two, "--metrics-on-serving")
+    for _ in range(10):
+        assert service.predict().status == 200
+    answered = until(lambda: ask(service.port, "GET", "/metrics"))
+    assert answered.headers["content-type"].startswith("text/plain")
+    assert b'ninetyfive_rows_total{source="model"} 10.0' in answered.body
+    assert ask(start(two).port, "GET", "/metrics").status == 404
 
 
 def test_when_the_supervisor_is_killed_its_workers_end_and_another_can_start(two: Project, start: Start) -> None:
@@ -352,8 +362,6 @@ def test_on_vertex_it_listens_where_the_platform_says(two: Project, start: Start
         two, "--port", str(port), AIP_HTTP_PORT=str(port), AIP_HEALTH_ROUTE="/alive", AIP_PREDICT_ROUTE="/ask"
     )
     assert service.opening["url"] == f"http://0.0.0.0:{port}"
-    from tests.supervise.conftest import ask
-
     assert ask(port, "GET", "/alive", host="whatever.example").status == 200
     answered = ask(port, "POST", "/ask", {"instances": [ROW]}, host="whatever.example")
     assert (answered.status, len(answered.json["predictions"])) == (200, 1)

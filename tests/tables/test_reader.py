@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -218,3 +220,31 @@ def test_the_name_of_a_table_is_what_it_says_and_holds(tmp_path: Path) -> None:
 def describe_folder_entry(path: Path) -> Any:
     (path / MANIFEST).unlink()
     return describe_folder(path).files[ENTRIES]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from tests.tables.test_reader import ABOUT_IT
+from ninetyfive.errors import StoreError
+from ninetyfive.tables.layout import packer
+from ninetyfive.tables.writer import write_table
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+table, runs = (Path(sys.argv[1]) / name for name in ("table", "runs"))
+table.mkdir(), runs.mkdir()
+entries = ((b"%08d" % number, packer(0)(number, 0.5)) for number in range(20_000))
+try:
+    write_table(table, ABOUT_IT, entries, runs, int(sys.argv[2]))
+except StoreError as error:
+    print(error.do)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run_bytes", [1 << 30, 2_000_000])
+def test_a_full_disk_is_told(tmp_path: Path, run_bytes: int) -> None:
+    """Under the table, and under its runs."""
+    words = [sys.executable, "-c", FULL, str(tmp_path), str(run_bytes)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.startswith("free space there")

@@ -145,9 +145,12 @@ class Answering:
         return loaded.light and not self.durable and rows * loaded.seconds <= _INLINE_SECONDS
 
     def answer_now(
-        self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], client_id: str | None = None
+        self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], client_id: str | None = None, *, hold: bool
     ) -> Answered:
-        """Answer the structs `given`, each at its path of `roots`; `Fault` says why not, and then nothing is logged."""
+        """Answer the structs `given`, each at its path of `roots`; `Fault` says why not, and then nothing is logged.
+
+        With `hold` the answer must not be sent before the log's `confirm`.
+        """
         start = time.perf_counter()
         looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
         wanted = [place for place, look in enumerate(looks) if not look.source]
@@ -160,14 +163,14 @@ class Answering:
             except NinetyfiveError as error:
                 raise self._not_computed(loaded, error, looks, roots) from error
             self._fill(loaded, looks, wanted, computed)
-        return self._finish(loaded, looks, client_id, time.perf_counter() - start)
+        return self._finish(loaded, looks, client_id, time.perf_counter() - start, hold)
 
     async def answer(
         self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], deadline: float, client_id: str | None = None
     ) -> Answered:
         """The same for any number of rows: the model runs in its thread, and a durable log is waited for."""
         if self.at_once(loaded, len(given)):
-            return self.answer_now(loaded, given, roots, client_id)
+            return self.answer_now(loaded, given, roots, client_id, hold=False)
         start = time.perf_counter()
         looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
         wanted = [place for place, look in enumerate(looks) if not look.source]
@@ -263,7 +266,9 @@ class Answering:
                 while len(self._cache) > loaded.policy.cache:
                     self._cache.popitem(last=False)
 
-    def _finish(self, loaded: Loaded, looks: Sequence[_Look], client_id: str | None, seconds: float) -> Answered:
+    def _finish(
+        self, loaded: Loaded, looks: Sequence[_Look], client_id: str | None, seconds: float, hold: bool = False
+    ) -> Answered:
         """Name it, log it and count it."""
         self._number += 1
         name, counters = f"{self._prefix}{self._number:010x}", self.counters
@@ -279,10 +284,10 @@ class Answering:
             records = self._records(loaded, looks, name, client_id, seconds)
             if records:
                 try:
-                    self.log.append(records)
+                    (self.log.hold if hold else self.log.append)(records)
                 except StoreError as error:
                     raise self._not_logged() from error
-                self.log_failed = False
+                self.log_failed &= hold
                 counters.add(_LOGGED, len(records))
         return Answered(name, loaded, answers, sources, stale)
 
@@ -302,6 +307,17 @@ class Answering:
                     )
                 )
         return records
+
+    def confirm(self) -> Fault | None:
+        """Write what the log holds; the fault of all requests whose records it held, where it cannot."""
+        if self.log is None:
+            return None
+        try:
+            self.log.confirm()
+        except StoreError:
+            return self._not_logged()
+        self.log_failed = False
+        return None
 
     async def _settle(self) -> None:
         if self.durable and self.log is not None:

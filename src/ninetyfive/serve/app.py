@@ -8,6 +8,7 @@ What does not belong here: what the bodies look like (`tensorflow`, `inference`)
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import time
@@ -141,7 +142,7 @@ class App:
     @property
     def lane(self) -> Lane:
         """What answers rows at once, where nothing has to be waited for."""
-        return Lane(f"/v1/models/{self.config.system}:predict".encode(), self._at_once)
+        return Lane(f"/v1/models/{self.config.system}:predict".encode(), self._at_once, self._confirm)
 
     def _at_once(self, scope: AsgiScope, told: list[tuple[bytes, bytes]], body: bytes) -> tuple[bytes, bool] | None:
         """The response to rows; None for all that is out of the ordinary, which `__call__` answers."""
@@ -156,19 +157,26 @@ class App:
         loaded = answering.live
         try:
             structs, roots, columns = self._predict_form(loaded).read(body)
+            client_id = name.decode("latin-1") if name else None
             if not answering.at_once(loaded, len(structs)):
                 return None
-            answered = answering.answer_now(loaded, structs, roots, name.decode("latin-1") if name else None)
+            answered = answering.answer_now(loaded, structs, roots, client_id, hold=True)
             status, answer = _OK, encode(tensorflow.write(answered, columns))
         except Fault as fault:
-            refused = refusal(fault)
-            more = b"".join(b"%b: %b\r\n" % header for header in refused.headers)
-            status, answer = _status_line(refused.status) + more, refused.body
+            status, answer = _refused(fault)
         echoed = b"x-request-id: %b\r\n" % name if name else b""
         closing = b"connection: close\r\n" if self.draining else b""
         data = b"%bcontent-length: %d\r\n%b%b\r\n%b" % (status, len(answer), echoed, closing, answer)
         self._count(self.routes[0], scope, int(status[9:12]), answer, time.perf_counter() - start)
         return data, self.draining
+
+    def _confirm(self) -> bytes | None:
+        """Log what was answered at once; the response that all of it gets instead, where it could not be logged."""
+        fault = self.answering.confirm()
+        if fault is None:
+            return None
+        status, answer = _refused(fault)
+        return b"%bcontent-length: %d\r\n\r\n%b" % (status, len(answer), answer)
 
     def _predict_form(self, loaded: Loaded) -> tensorflow.Predict:
         forms = self._forms
@@ -298,6 +306,8 @@ class App:
             table.append(Route("GET", self.config.health_route, None, "health", self._ready))
         if self.config.predict_route is not None:
             table.append(Route("POST", self.config.predict_route, "predict", "predict", self._predict))
+        if self.config.metrics and self.config.counters is not None:
+            table.append(Route("GET", "/metrics", "read", "metrics", self._metrics))
         return tuple(table)
 
     def _named(self, match: re.Match[str] | None) -> Loaded:
@@ -376,9 +386,11 @@ class App:
         return reply(document(self.config, self.answering.live))
 
     async def _metrics(self, _: Request, __: re.Match[str] | None) -> Reply:
-        """The sums of all workers, from their files, so that any of them may be asked."""
+        """The sums of all workers whose counters lie beside this one's; in a thread, as it takes milliseconds."""
         assert self.config.counters is not None
-        return Reply(200, exposition(Path(self.config.counters).parent, time.time()), type=CONTENT_TYPE.encode())
+        folder = Path(self.config.counters).parent
+        text = await asyncio.to_thread(exposition, folder, time.time())
+        return Reply(200, text, (), CONTENT_TYPE.encode())
 
     async def _not_spoken(self, _: Request, __: re.Match[str] | None) -> Reply:
         raise Fault(HTTPStatus.NOT_IMPLEMENTED, "", "classify and regress are not spoken here: use :predict")
@@ -392,6 +404,13 @@ def _statuses(code: str) -> Iterable[int]:
 @cache
 def _status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\n" % (status, HTTPStatus(status).phrase.encode())
+
+
+def _refused(fault: Fault) -> tuple[bytes, bytes]:
+    """A fault as the beginning of the head, and the body, of a response."""
+    refused = refusal(fault)
+    more = b"".join(b"%b: %b\r\n" % header for header in refused.headers)
+    return _status_line(refused.status) + more, refused.body
 
 
 _OK = _status_line(200)

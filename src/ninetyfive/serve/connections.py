@@ -38,10 +38,14 @@ class _TooLarge(Exception):
 
 
 class Outbox:
-    """What the connections of a loop have to send, until the end of its turn."""
+    """What the connections of a loop have to send, until the end of its turn.
 
-    def __init__(self) -> None:
+    Then `confirm` is called first. Where that gives bytes, they are sent instead of each answer that waits for it.
+    """
+
+    def __init__(self, confirm: Callable[[], bytes | None] | None = None) -> None:
         self._full: list[Corked] = []
+        self._confirm = confirm
 
     def add(self, corked: Corked, loop: asyncio.AbstractEventLoop) -> None:
         """Send what `corked` holds when the turn ends."""
@@ -51,8 +55,15 @@ class Outbox:
 
     def _send(self) -> None:
         full, self._full = self._full, []
+        instead = self._confirm() if self._confirm is not None else None
         for corked in full:
+            if instead is not None:
+                corked.replace(instead)
             corked.flush()
+
+    def now(self) -> None:
+        """Send what there is before the turn ends."""
+        self._send()
 
 
 class Corked:
@@ -63,6 +74,7 @@ class Corked:
         self._outbox = outbox
         self._loop = loop
         self._parts: list[bytes] = []
+        self._waiting: list[int] = []
         self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
@@ -75,16 +87,28 @@ class Corked:
             self._outbox.add(self, self._loop)
         self._parts.append(data)
 
+    def write_confirmed(self, data: bytes) -> None:
+        """Send `data`, an answer of its own, once the outbox has confirmed it."""
+        self.write(data)
+        self._waiting.append(len(self._parts) - 1)
+
+    def replace(self, data: bytes) -> None:
+        """Say `data` instead of each answer that waits to be confirmed."""
+        for place in self._waiting:
+            self._parts[place] = data
+
     def flush(self) -> None:
-        """Send what there is now."""
+        """Send what there is now, confirmed or replaced."""
         if self._parts:
             data = b"".join(self._parts)
-            self._parts = []
+            self._parts, self._waiting = [], []
             if not self.inner.is_closing():
                 self.inner.write(data)
 
     def close(self) -> None:
         """Close once all that was written is sent."""
+        if self._waiting:
+            self._outbox.now()
         self.flush()
         self.inner.close()
 
@@ -97,11 +121,13 @@ class Lane(NamedTuple):
     """Requests that may be answered at once: POST of exactly `url`, and what answers them.
 
     `answer(scope, headers, body)` gives the bytes of a response and whether to close then, or None where the request
-    has to go the long way.
+    has to go the long way. `confirm` is called before the responses of a turn are sent: what it gives, if anything, is
+    sent in their place.
     """
 
     url: bytes
     answer: Callable[[dict[str, Any], list[tuple[bytes, bytes]], bytes], tuple[bytes, bool] | None]
+    confirm: Callable[[], bytes | None]
 
 
 class Connection(HttpToolsProtocol):
@@ -184,7 +210,7 @@ class Connection(HttpToolsProtocol):
             if answer is not None:
                 self._quick = None
                 data, close = answer
-                self.transport.write(data)
+                self.transport.write_confirmed(data)  # type: ignore[attr-defined]
                 if close or not self.parser.should_keep_alive():
                     self.transport.close()
                 self.phase = _IDLE
@@ -274,4 +300,5 @@ class Connection(HttpToolsProtocol):
 
 def limited(limits: Limits, lane: Lane | None = None) -> type[Connection]:
     """The connections of a server with these limits, and what it answers at once."""
-    return type("LimitedConnection", (Connection,), {"limits": limits, "outbox": Outbox(), "lane": lane})
+    outbox = Outbox(lane.confirm if lane is not None else None)
+    return type("LimitedConnection", (Connection,), {"limits": limits, "outbox": outbox, "lane": lane})

@@ -51,11 +51,12 @@ class Loaded:
     `key` makes the table's key of a struct of row scalars (None: no entity, or a null in it), `inputs` the tuple of
     what the features read (`names`), whose bytes are fingerprinted, `cells` that of all columns. `seconds`: the
     measured time of one row by the row function and the model; `dear`: it is so long that it would hold up others;
-    `light`: it is not, and no framework runs that may raise what it likes. `tables` are those that are open, by folder.
+    `light`: it is not, and no framework runs that may raise what it likes. `opened` holds the tables that this process
+    has open, by id: LMDB opens no file twice in a process, and that of another epoch may be one that is answered from.
     """
 
     def __init__(
-        self, live: Live, policy: Policy, system: str, tables: MutableMapping[str, Table] | None = None
+        self, live: Live, policy: Policy, system: str, opened: MutableMapping[str, Table] | None = None
     ) -> None:
         self.live = live
         self.policy = policy
@@ -68,7 +69,7 @@ class Loaded:
                 got=f"one of {about.system!r}",
                 do="start a service of its own for each system",
             )
-        self.table = _table(live, about.entity, tables if tables is not None else {})
+        self.table = _table(live, about.entity, {} if opened is None else opened)
         self.as_of = self.table.about.as_of if self.table is not None else None
         self.as_of_seconds = datetime.fromisoformat(self.as_of).timestamp() if self.as_of else 0.0
         self.created = _made(Path(live.folder))
@@ -164,25 +165,22 @@ class Loaded:
         return time.perf_counter() - start
 
 
-def _table(live: Live, entity: Sequence[str], tables: MutableMapping[str, Table]) -> Table | None:
-    """The table that is to be live: the one of `tables`, where its folder is open already, as none can be opened twice.
-
-    A table that is opened is put into `tables`.
-    """
-    if live.table_folder is None:
-        return None
-    known = tables.get(live.table_folder)
-    if known is not None and known.about.release == live.release and known.about.entity == tuple(entity):
-        return known
-    table = Table(Path(live.table_folder), release=live.release, checked=live.table_checked, entity=entity)
-    tables[live.table_folder] = table
-    return table
-
-
 class _Evidence(msgspec.Struct):
     """What is read of evidence.json."""
 
     made: datetime | None = None
+
+
+def _table(live: Live, entity: Sequence[str], opened: MutableMapping[str, Table]) -> Table | None:
+    """The table of `live`, opened once."""
+    if live.table is None or live.table_folder is None:
+        return None
+    table = opened.get(live.table)
+    if table is None or table.about.release != live.release:
+        folder = Path(live.table_folder)
+        table = Table(folder, release=live.release, checked=live.table_checked, entity=entity)
+        opened[live.table] = table
+    return table
 
 
 def _made(folder: Path) -> float:

@@ -3,9 +3,10 @@
     records ── policy: keep, hash, drop ──▶ frames ── one write ──▶ w1-5be1c0de-000001.open ── ended ──▶ ….closed
                                                           └── settle: one fdatasync for all who wait (durable)
 
-The rule: `append` returns once the kernel holds the records, so that they outlive kill -9 of any process; what it could
-not write whole it cuts off again, and the answer is not given. After an error a new segment is begun, so that the log
-goes on by itself once there is room. An fsync that failed is not asked again: its requests are not answered.
+The rule: `append` (and `confirm`, for all that was held) returns once the kernel holds the records, so that they
+outlive kill -9 of any process; what it could not write whole it cuts off again, and the answer is not given. After an
+error a new segment is begun, so that the log goes on by itself once there is room. An fsync that failed is not asked
+again: its requests are not answered.
 What does not belong here: reading segments (`segments`) and what is made of them (`supervise.rotation`).
 """
 
@@ -88,6 +89,8 @@ class RequestLog:
         self._limit = int(min(max(config.sample, 0.0), 1.0) * 2.0**64)
         self._folder = Path(config.folder)
         self._segment: _Segment | None = None
+        self._held: list[bytes] = []
+        self._lost: StoreError | None = None
         self._retired: list[_Segment] = []
         self._number = 0
         self._appended = self._synced = 0
@@ -131,6 +134,16 @@ class RequestLog:
 
     def append(self, records: list[Record]) -> None:
         """Write the records of one request, all or none; `StoreError` where that cannot be: then it is not answered."""
+        alone = not self._held
+        self.hold(records)
+        self._write()
+        lost = self._lost
+        if lost is not None:
+            self._lost = None if alone else lost  # those that were held before are told by `confirm`
+            raise lost
+
+    def hold(self, records: list[Record]) -> None:
+        """Take the records of one request that is answered after `confirm`: what comes in one turn is one write."""
         if self._off or not records:
             return
         layout = self._layouts.get(records[0].release, self._layout)
@@ -138,20 +151,31 @@ class RequestLog:
         if segment is None or segment.layout is not layout or segment.ended(self._config):
             self.rotate()
             segment = self._segment = self._begin(layout)
-        policy, salt, number = layout if layout.hides else None, segment.salt, segment.number
-        pieces: list[bytes] = []
+        policy, salt = layout if layout.hides else None, segment.salt
         for record in records:
-            number += 1
+            segment.number += 1
             payload = _encode(record if policy is None else policy.applied(record))
-            pieces += (frame(payload, number, salt), payload)
-        data = b"".join(pieces)
+            self._held += (frame(payload, segment.number, salt), payload)
+
+    def confirm(self) -> None:
+        """Write what is held; `StoreError` where any of it cannot be: then nothing that was held is answered."""
+        self._write()
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            raise lost
+
+    def _write(self) -> None:
+        segment = self._segment
+        if not self._held or segment is None:
+            return
+        data, self._held = b"".join(self._held), []
         try:
             segment.write(data)
         except OSError as error:
             self._segment = None
             self._end(segment)
-            raise _failed(segment.path, error) from error
-        segment.number = number
+            self._lost = _failed(segment.path, error)
+            return
         self._appended += 1
         self.bytes += len(data)
 
@@ -171,7 +195,8 @@ class RequestLog:
         await asyncio.shield(self._waiting)
 
     def rotate(self) -> None:
-        """End the open segment, if there is one; the next `append` begins another."""
+        """End the open segment, if there is one; the next record begins another."""
+        self._write()
         segment, self._segment = self._segment, None
         if segment is not None:
             self._end(segment)

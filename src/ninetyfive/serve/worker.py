@@ -57,8 +57,8 @@ class Worker:
         self.app = App(config, self.answering)
         self._beside: dict[int, Loaded] = {}
         self._tables: WeakValueDictionary[str, Table] = WeakValueDictionary()
-        if loaded.table is not None and loaded.live.table_folder is not None:
-            self._tables[loaded.live.table_folder] = loaded.table
+        if loaded.table is not None and loaded.live.table is not None:
+            self._tables[loaded.live.table] = loaded.table
         self._control: asyncio.StreamWriter | None = None
         self._drain: asyncio.Event = asyncio.Event()
         self._settle = 0.0
@@ -274,10 +274,10 @@ def load(
     config: WorkerConfig,
     live: Live,
     warm: Sequence[dict[str, object]] = (),
-    tables: MutableMapping[str, Table] | None = None,
+    opened: MutableMapping[str, Table] | None = None,
 ) -> Loaded:
     """Open what shall be live, and hold it to its golden requests; what is wrong with it is raised."""
-    loaded = Loaded(live, config.policy, config.system, tables)
+    loaded = Loaded(live, config.policy, config.system, opened)
     loaded.prove(warm)
     return loaded
 

@@ -127,7 +127,10 @@ def _append(path: Path, entries: Iterator[Entry], size: int) -> int:
         raise full(str(path), str(error)) from error
     except lmdb.Error as error:
         raise StoreError(
-            str(path), expected="a disk that writes", got=str(error), do="check the disk, then build the table again"
+            str(path),
+            expected="a disk that writes, with room",  # a write that was cut short is an input/output error to LMDB
+            got=str(error),
+            do="free space there and check the disk, then build the table again",
         ) from error
 
 
