@@ -31,7 +31,8 @@ def application(config: WorkerConfig) -> Callable[..., Awaitable[None]]:
     """The ASGI application."""
     live = config.live
     rows = Rows(open_release(Path(live.folder), live.release).request)
-    request = msgspec.defstruct("PredictRequest", [("instances", list[rows.type])], forbid_unknown_fields=True)  # type: ignore[name-defined]
+    fields = [("instances", list[rows.quick])]  # type: ignore[name-defined]
+    request = msgspec.defstruct("PredictRequest", fields, forbid_unknown_fields=True)
     decode = msgspec.json.Decoder(request).decode
 
     async def answer(_: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:

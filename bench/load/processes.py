@@ -70,6 +70,9 @@ class Contestant:
             connection.request("POST", self.path, body, dict(self.headers))
             answer = connection.getresponse()
             data = answer.read()
+        except OSError as error:
+            error.add_note(f"{self.name} said:\n{self.said()}")
+            raise
         finally:
             connection.close()
         if answer.status != 200:

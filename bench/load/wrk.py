@@ -81,7 +81,10 @@ def _wrk(who: Contestant, bodies: Path, connections: int, seconds: float) -> dic
     url = f"http://127.0.0.1:{who.port}{who.path}"
     duration = max(1, round(seconds))
     words = ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "--timeout", "30s", "-s", str(_SCRIPT), url, "--"]
-    out = subprocess.run([*words, str(bodies)], check=True, capture_output=True, text=True).stdout
-    line = next(line for line in out.splitlines() if line.startswith("JSON "))
+    ran = subprocess.run([*words, str(bodies)], check=False, capture_output=True, text=True)
+    if ran.returncode:
+        ended = who.process.poll()
+        sys.exit(f"wrk on {who.name} (ended: {ended}): {ran.stderr}{ran.stdout}\n{who.said()}")
+    line = next(line for line in ran.stdout.splitlines() if line.startswith("JSON "))
     found: dict[str, float] = json.loads(line[5:])
     return found
