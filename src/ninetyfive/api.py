@@ -196,14 +196,16 @@ class System(Declaration):
         """Answer a population beforehand into a table, and make it live if its gates pass and its release is live.
 
         `release` is a hash or its beginning; default: the champion. The population is the declared one, or a file of
-        rows; `HybridServing(top=)` takes it from the request log in the folder `log`. `as_of` is an ISO 8601 time;
-        default: now. Returns the document of the table (docs/tables.md).
+        rows; `HybridServing(top=)` takes it from the request log in the folder `log` (default: the service's own).
+        `as_of` is an ISO 8601 time; default: now. Returns the document of the table (docs/tables.md).
         """
         from ninetyfive.steps.population import named
         from ninetyfive.steps.table import LEASE_SECONDS, Asked, as_of_moment, refresh
+        from ninetyfive.supervise.starting import log_folder
 
         told, settings = reporter or Silent(), self.settings
-        asked = Asked(named(self.effective_serving, self.folder, population, log), as_of_moment(as_of), "table build")
+        population_of = named(self.effective_serving, self.folder, population, log or log_folder(settings))
+        asked = Asked(population_of, as_of_moment(as_of), "table build")
         with self._store(settings, migrate=True) as store, store.lease("ninetyfive table build", wait=LEASE_SECONDS):
             store.check_system(self.name)
             opened = self._open(store, release)

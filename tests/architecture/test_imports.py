@@ -27,3 +27,15 @@ def test_import_loads_nothing_heavy() -> None:
 def test_public_names_load_nothing_heavy() -> None:
     code = "import ninetyfive\nfor name in getattr(ninetyfive, '__all__', ()): getattr(ninetyfive, name)"
     assert not loaded_by(code) & HEAVY
+
+
+HOMES = """
+import ninetyfive
+from ninetyfive import *
+assert set(ninetyfive.__all__) == {"__version__", *sum(ninetyfive._HOMES.values(), ())}
+assert col and System and not hasattr(ninetyfive, "nothing")
+"""
+
+
+def test_every_public_name_has_a_home() -> None:
+    assert "ninetyfive" in loaded_by(HOMES)

@@ -325,7 +325,10 @@ def table_build(  # noqa: PLR0913  its arguments are the flags of the command
         str | None, typer.Option("--population", help="A file of rows (path, glob or URL) instead of the declared one.")
     ] = None,
     log: Annotated[
-        str | None, typer.Option("--log", help="The folder of the request log that HybridServing(top=) is taken from.")
+        str | None,
+        typer.Option(
+            "--log", help="The request log that HybridServing(top=) is taken from; default: the one that serve keeps."
+        ),
     ] = None,
     no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the table, leave what is live.")] = False,
     as_of: Annotated[

@@ -260,9 +260,10 @@ class Answering:
     def _fill(self, loaded: Loaded, looks: list[_Look], wanted: Sequence[int], computed: Sequence[Answer]) -> None:
         """Put what the model said where it was wanted, and remember it."""
         for place, answer in zip(wanted, computed, strict=True):
-            look = looks[place] = looks[place]._replace(answer=answer, source="model")
+            row, key, cells, packed, fingerprint, *_ = looks[place]
+            looks[place] = _Look(row, key, cells, packed, fingerprint, answer, "model")
             if loaded.policy.cache and loaded is self.live:
-                self._cache[look.packed] = answer
+                self._cache[packed] = answer
                 while len(self._cache) > loaded.policy.cache:
                     self._cache.popitem(last=False)
 

@@ -148,7 +148,7 @@ class App:
         """The response to rows; None for all that is out of the ordinary, which `__call__` answers."""
         start = time.perf_counter()
         headers, answering = dict(told), self.answering
-        if headers.keys() & _UNUSUAL or headers.get(b"content-type", _JSON) != _JSON:
+        if not _UNUSUAL.isdisjoint(headers) or headers.get(b"content-type", _JSON) != _JSON:
             return None
         decision = self._admitted.get(("predict", headers.get(b"authorization"), headers.get(b"host")))
         name = headers.get(b"x-request-id", b"")

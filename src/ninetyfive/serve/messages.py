@@ -68,7 +68,7 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `mode`: "fast" (written before the reply: outlives kill -9 of any process), "durable" (on the disk before the
     reply: outlives power loss), "off". `sample`: the share of entities whose requests are kept. `columns`: what is kept
     of a request column: "keep" (the default), "hash" (HMAC-SHA256 with the key in `key_file`), "drop". A segment ends
-    at `segment_bytes` or `segment_seconds`.
+    at `segment_bytes` or `segment_seconds`. `keep_days`: after how many days a span is removed (None: never).
     """
 
     folder: str
@@ -78,6 +78,7 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     key_file: str | None = None
     segment_bytes: int = 64 * 2**20
     segment_seconds: float = 600.0
+    keep_days: float | None = None
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):

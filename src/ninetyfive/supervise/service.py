@@ -339,7 +339,9 @@ class Service:
 
     async def _spans(self) -> None:
         assert self._start.config.log is not None
-        words = (sys.executable, "-P", "-m", "ninetyfive.supervise.rotation", self._start.config.log.folder)
+        log = self._start.config.log
+        kept = () if log.keep_days is None else ("--keep-days", str(log.keep_days))
+        words = (sys.executable, "-P", "-m", "ninetyfive.supervise.rotation", log.folder, *kept)
         process = await asyncio.create_subprocess_exec(
             *words, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr.fileno()
         )

@@ -115,6 +115,12 @@ def asked_of(settings: Settings, words: Words, environment: Mapping[str, str]) -
     )
 
 
+def log_folder(settings: Settings) -> str:
+    """Where the request log of a project is kept: as `[serve.log]` says, else in the store's local folder."""
+    said = settings.serve.log.folder
+    return settings.absolute(said) if said else str(work_folder(settings.store_url, settings.catalog) / "requests")
+
+
 def worker_config(
     declared: Declaration, settings: Settings, asked: Asked, environment: Mapping[str, str], home: Path
 ) -> WorkerConfig:
@@ -122,7 +128,7 @@ def worker_config(
     said = settings.serve
     log = msgspec.structs.replace(
         said.log,
-        folder=settings.absolute(said.log.folder) if said.log.folder else str(home / "requests"),
+        folder=log_folder(settings),
         key_file=None if said.log.key_file is None else settings.absolute(said.log.key_file),
     )
     return WorkerConfig(
