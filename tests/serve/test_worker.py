@@ -91,6 +91,19 @@ def damaged(made: Made, folder: Path, how: str) -> Path:
     return folder
 
 
+def test_a_table_that_is_live_is_loaded_again_for_a_later_epoch(
+    start: Start, made: Made, table: Callable[..., Path]
+) -> None:
+    folder = table(ROW)
+    service = start(table=folder, policy=Policy(paradigm="static"))
+    for epoch, live in enumerate((made.live(2, table=folder), made.live(3), made.live(4, table=folder)), 2):
+        service.order(messages.Load(live))
+        assert service.hear(messages.Loaded).epoch == epoch
+        service.order(messages.Flip(epoch))
+        assert service.hear(messages.Flipped).epoch == epoch
+    assert service.predict(ROW).json["metadata"]["sources"] == ["table"]
+
+
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing", "no folder"])
 def test_a_release_that_is_not_whole_is_refused_and_the_old_one_goes_on(
     start: Start, made: Made, tmp_path: Path, how: str

@@ -20,9 +20,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -32,7 +33,7 @@ from ninetyfive.errors import NinetyfiveError
 from ninetyfive.serve import messages
 from ninetyfive.serve.answering import Answering
 from ninetyfive.serve.app import App
-from ninetyfive.serve.connections import SWEEP, Connection, limited
+from ninetyfive.serve.connections import SWEEP, Connection, Lane, limited
 from ninetyfive.serve.counters import PLACES, Counters
 from ninetyfive.serve.loaded import Loaded
 from ninetyfive.serve.log import RequestLog
@@ -69,25 +70,8 @@ class Worker:
     async def run(self, control: socket.socket | None) -> None:
         """Serve until drained."""
         config = self.config
-        sock = _listening(config)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                self.app,
-                http=limited(config.limits, self.app.lane),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                date_header=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=_BACKLOG,
-                ssl_certfile=config.tls_cert,
-                ssl_keyfile=config.tls_key,
-            )
-        )
-        server.config.load()
-        server.lifespan = server.config.lifespan_class(server.config)
+        sock = listening(config)
+        server = server_of(self.app, config, self.app.lane)
         self.app.pressure = lambda: len(server.server_state.tasks)
         await server.startup(sockets=[sock])
         self.app.ready = True
@@ -155,7 +139,7 @@ class Worker:
         start = time.monotonic()
         warm = self.answering.warm()
         try:
-            loaded = await asyncio.to_thread(load, self.config, live, warm, self._tables)
+            loaded = await _beside(lambda: load(self.config, live, warm, self._tables))
             if self.log is not None:
                 self.log.learn(live.release, loaded.schema.types)
         except NinetyfiveError as error:
@@ -252,8 +236,48 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
 
+_COURTESY = 10
+"""The niceness of loading beside what answers."""
 _QUIET = 2.0
 """Seconds of a drain for which a connection that says nothing is kept: its client may just be sending."""
+
+
+def server_of(app: Any, config: WorkerConfig, lane: Lane | None = None) -> uvicorn.Server:
+    """The HTTP server round an ASGI application, with the limits of `config`; its `startup` takes the socket."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=limited(config.limits, lane),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            ssl_certfile=config.tls_cert,
+            ssl_keyfile=config.tls_key,
+        )
+    )
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    return server
+
+
+async def _beside(work: Callable[[], Loaded]) -> Loaded:
+    """The result of `work`, done in a thread of its own that takes what time of the processors nobody else wants."""
+
+    def courteous() -> Loaded:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _COURTESY)
+        return work()
+
+    executor = ThreadPoolExecutor(1, thread_name_prefix="load")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, courteous)
+    finally:
+        executor.shutdown(wait=False)
 
 
 def load(
@@ -286,7 +310,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         if control is not None:
             control.sendall(messages.encode(messages.Refused(config.live.epoch, error.as_dict())) + b"\n")
         sys.exit(f"{config.name}: {error}")
-    _prepare()
+    prepare()
     uvicorn_loop = uvicorn.Config(lambda: None, loop="uvloop").get_loop_factory()
     with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
         runner.run(_run(config, loaded, control))
@@ -298,7 +322,7 @@ async def _run(config: WorkerConfig, loaded: Loaded, control: socket.socket | No
     await Worker(config, loaded).run(control)
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """What a server wants of its process: many files, few collections, short turns of the threads."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
@@ -310,7 +334,8 @@ def _prepare() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def _listening(config: WorkerConfig) -> socket.socket:
+def listening(config: WorkerConfig) -> socket.socket:
+    """The socket of a worker: the one that it inherits, else one of its own."""
     if config.listen_fd is not None:
         return socket.socket(fileno=config.listen_fd)
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
