@@ -305,7 +305,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         sys.exit("usage: python -m ninetyfive.serve CONFIG.json [--control FD]")
     config = msgspec.json.decode(Path(given[0]).read_bytes(), type=WorkerConfig)
     try:
-        loaded = load(config, config.live)
+        worker = Worker(config, load(config, config.live))
     except NinetyfiveError as error:
         if control is not None:
             control.sendall(messages.encode(messages.Refused(config.live.epoch, error.as_dict())) + b"\n")
@@ -313,13 +313,9 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     prepare()
     uvicorn_loop = uvicorn.Config(lambda: None, loop="uvloop").get_loop_factory()
     with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
-        runner.run(_run(config, loaded, control))
+        runner.run(worker.run(control))
     sys.stderr.flush()
     os._exit(0)  # a call of the model that never ends must not keep the process
-
-
-async def _run(config: WorkerConfig, loaded: Loaded, control: socket.socket | None) -> None:
-    await Worker(config, loaded).run(control)
 
 
 def prepare() -> None:
