@@ -26,7 +26,7 @@ from ninetyfive.models.onnx import OnnxPredictor
 from ninetyfive.models.predictor import Answers
 from ninetyfive.models.release import EVIDENCE, OpenRelease, open_release
 from ninetyfive.models.scoring import matrix
-from ninetyfive.serve.messages import Live, Policy
+from ninetyfive.serve.messages import Limits, Live, Policy
 from ninetyfive.serve.rows import Rows
 from ninetyfive.tables.keys import entity_key
 from ninetyfive.tables.reader import Table
@@ -41,6 +41,7 @@ _DEAR = 0.0005
 _WARM_SECONDS = 0.05
 """How long a release is warmed up at most: a dear one is warm after few rows, and what answers meanwhile pays."""
 _TRIES = 5
+_LIMITS = Limits()
 _ROUNDING = 1e-6
 """How far, relative to 1 or the answer, a golden answer may differ: another processor may round a float32 otherwise."""
 
@@ -56,7 +57,12 @@ class Loaded:
     """
 
     def __init__(
-        self, live: Live, policy: Policy, system: str, opened: MutableMapping[str, Table] | None = None
+        self,
+        live: Live,
+        policy: Policy,
+        system: str,
+        opened: MutableMapping[str, Table] | None = None,
+        limits: Limits = _LIMITS,
     ) -> None:
         self.live = live
         self.policy = policy
@@ -74,7 +80,7 @@ class Loaded:
         self.as_of_seconds = datetime.fromisoformat(self.as_of).timestamp() if self.as_of else 0.0
         self.created = _made(Path(live.folder))
         self.schema = self.release.request
-        self.rows = Rows(self.schema)
+        self.rows = Rows(self.schema, limits.depth)
         self.classes = about.classes
         transform = self.release.transform
         self.inputs = self.rows.cells(tuple(transform.inputs))

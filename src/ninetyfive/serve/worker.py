@@ -287,7 +287,7 @@ def load(
     opened: MutableMapping[str, Table] | None = None,
 ) -> Loaded:
     """Open what shall be live, and hold it to its golden requests; what is wrong with it is raised."""
-    loaded = Loaded(live, config.policy, config.system, opened)
+    loaded = Loaded(live, config.policy, config.system, opened, config.limits)
     loaded.prove(warm)
     return loaded
 
