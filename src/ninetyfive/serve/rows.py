@@ -116,13 +116,16 @@ class Rows:
 
         A quick struct is changed in place.
         """
-        if type(given) is self.quick:
-            try:
-                if self._finish is None or self._finish(given):
-                    return given
-            except DataError:
-                pass
-        return self._slow(given, where)
+        return given if self.take(given) else self.judge(given, where)
+
+    def take(self, given: Any) -> bool:
+        """Whether a struct surely keeps the schema: then it is one of row scalars now. What is not taken is judged."""
+        if type(given) is not self.quick:
+            return False
+        try:
+            return self._finish is None or self._finish(given)
+        except DataError:
+            return False
 
     def cells(self, names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
         """The function from a struct of row scalars to the tuple of its values of these columns."""
@@ -132,7 +135,8 @@ class Rows:
             return lambda row: (one(row),)
         return operator.attrgetter(*fields) if fields else lambda _: ()
 
-    def _slow(self, given: Any, where: str) -> Any:
+    def judge(self, given: Any, where: str) -> Any:
+        """What `check` says of a struct that was not taken."""
         said = {name: getattr(given, field) for name, field in self._fields.items()}
         for column in self.schema.columns:
             value = said[column.name]
