@@ -171,7 +171,7 @@ class Loaded:
 
 
 def _key_function(entity: Callable[[Any], Cells], types: Sequence[str]) -> Callable[[Any], bytes | None]:
-    """The function from a struct to the key of the table: `entity_key`, quicker where no value can be a float or list."""
+    """The function from a struct to the table's key: `entity_key`, quicker where no value can be a float or list."""
     if not types:
         return lambda _: None
     if any(type == "number" or type.startswith("list") for type in types):
