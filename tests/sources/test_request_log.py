@@ -96,6 +96,11 @@ class TestRows:
         with pytest.raises(SourceError, match="expected requests with their rows, got none"):
             joined(nf.request_log(tmp_path / "empty"))
 
+    def test_a_log_without_a_span_says_when_there_is_one(self, tmp_path: Path) -> None:
+        (tmp_path / "w1-5be1c0de-000001.open").touch()
+        with pytest.raises(SourceError, match="expected a span of a request log, got none. To do: end the service, or"):
+            discover(nf.request_log(tmp_path))
+
     def test_another_parquet_file_is_no_log(self, tmp_path: Path) -> None:
         pl.DataFrame({"request_id": ["a"]}).write_parquet(tmp_path / "a.parquet")
         source = nf.request_log(tmp_path)
