@@ -1,7 +1,7 @@
 """Write ten flights of December as requests: the columns that a client knows before departure, nothing later.
 
-    build/ten.parquet    for `ninetyfive predict` and `trace`
-    build/ten.json       the body of a request to `ninetyfive serve`
+build/ten.parquet    for `ninetyfive predict` and `trace`
+build/ten.json       the body of a request to `ninetyfive serve`
 """
 
 import json

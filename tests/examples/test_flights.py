@@ -94,7 +94,9 @@ def test_two_months_from_data_to_an_explained_answer(flights: Project) -> None:
     assert served.returncode == 0, served.stdout
     assert "10 of 10 answers are those of `ninetyfive predict`" in served.stdout
     logged = pl.read_parquet(flights.folder / ".ninetyfive" / "requests" / "*.parquet")
-    assert logged["request_answer"].list.first().to_list() == pytest.approx(pl.read_csv(answers)["prediction"].to_list())
+    assert logged["request_answer"].list.first().to_list() == pytest.approx(
+        pl.read_csv(answers)["prediction"].to_list()
+    )
 
 
 def demo(flights: Project) -> subprocess.CompletedProcess[str]:
