@@ -49,7 +49,7 @@ endif
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@$(PY) -c '$(SAY)' > $@
 
-demo: setup ## prepare the flights of 2013, run the whole pipeline on them, predict and explain; ENGINE=spark or beam
+demo: setup ## prepare the flights of 2013, run the whole pipeline on them, predict, explain and serve; ENGINE=spark or beam
 	NINETYFIVE_ENGINE=$(ENGINE) $(PY) examples/flights/demo.py
 
 test: setup ## every test, the docstring examples and the README

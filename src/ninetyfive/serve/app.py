@@ -19,6 +19,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ninetyfive.serve import access, entities, inference, tensorflow
 from ninetyfive.serve.answering import Answering
 from ninetyfive.serve.batching import full, late
@@ -225,7 +227,9 @@ class App:
         raise Fault(HTTPStatus.NOT_FOUND, "", f"there is nothing here; the model is /v1/models/{self.config.system}")
 
     async def _send(self, answer: Reply, scope: AsgiScope, headers: Mapping[bytes, bytes], send: SendFunction) -> None:
-        told = [(b"content-type", answer.type), (b"content-length", str(len(answer.body)).encode()), *answer.headers]
+        told = list(answer.headers)
+        if answer.status != 304:  # of no body is told neither kind nor length: RFC 9110, 8.6
+            told += [(b"content-type", answer.type), (b"content-length", str(len(answer.body)).encode())]
         if b"x-request-id" in headers:
             told.append((b"x-request-id", headers[b"x-request-id"][:_ID_BYTES]))
         if self.draining or answer.status in (408, 413):
@@ -272,7 +276,7 @@ class App:
             "seconds": round(seconds, 6),
         }
         if status >= 400:
-            line["error"] = body.decode("utf-8", "replace")[:500]
+            line["error"] = _words(body)[:500]
         sys.stderr.buffer.write(encode(line) + b"\n")
         sys.stderr.buffer.flush()
 
@@ -402,6 +406,15 @@ def _statuses(code: str) -> Iterable[int]:
 
 
 @cache
+def _words(body: bytes) -> str:
+    """What an answer says is wrong: its `error`, or the whole of it where it has none."""
+    try:
+        said = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        said = {}
+    return str(said.get("error", body.decode("utf-8", "replace")))
+
+
 def _status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\n" % (status, HTTPStatus(status).phrase.encode())
 

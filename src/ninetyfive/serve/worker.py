@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -311,7 +311,9 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's to answer
     if len(given) != 1:
         sys.exit("usage: python -m ninetyfive.serve CONFIG.json [--control FD]")
-    config = msgspec.json.decode(Path(given[0]).read_bytes(), type=WorkerConfig)
+    config = _config(Path(given[0]))
+    if control is None:
+        config = on_platform(config, os.environ)
     try:
         worker = Worker(config, load(config, config.live))
     except NinetyfiveError as error:
@@ -324,6 +326,29 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         runner.run(worker.run(control))
     sys.stderr.flush()
     os._exit(0)  # a call of the model that never ends must not keep the process
+
+
+def on_platform(config: WorkerConfig, environment: Mapping[str, str]) -> WorkerConfig:
+    """The config as Vertex AI wants it of a container: port and routes are those that `AIP_…` names, if it does."""
+    port = environment.get("AIP_HTTP_PORT", "")
+    if not port:
+        return config
+    if not (port.isdecimal() and int(port) < 2**16):
+        sys.exit(f"{config.name}: AIP_HTTP_PORT: expected a port, got {port!r}")
+    health, predict = environment.get("AIP_HEALTH_ROUTE"), environment.get("AIP_PREDICT_ROUTE")
+    return msgspec.structs.replace(config, port=int(port), health_route=health, predict_route=predict)
+
+
+def _config(path: Path) -> WorkerConfig:
+    """The config in a file; says what is missing where it cannot be read, or its folder is not there."""
+    try:
+        config = msgspec.json.decode(path.read_bytes(), type=WorkerConfig)
+    except (OSError, msgspec.MsgspecError) as error:
+        sys.exit(f"{path}: {error}. To do: name the config.json that `ninetyfive deploy render` wrote.")
+    kept = Path(config.counters or ".").parent
+    if not kept.is_dir():
+        sys.exit(f"{path}: expected the folder {kept}, got none. To do: make it, or name another in the file.")
+    return config
 
 
 def prepare() -> None:
