@@ -49,7 +49,7 @@ endif
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@$(PY) -c '$(SAY)' > $@
 
-demo: setup ## prepare the flights of 2013, run the whole pipeline on them, predict and explain; ENGINE=spark or beam
+demo: setup ## prepare the flights of 2013, run the whole pipeline on them, predict, explain and serve; ENGINE=spark or beam
 	NINETYFIVE_ENGINE=$(ENGINE) $(PY) examples/flights/demo.py
 
 test: setup ## every test, the docstring examples and the README
@@ -81,6 +81,8 @@ wheel: setup ## the wheel, into build/dist
 lock: setup ## write the lock files from pyproject.toml; UPGRADE=--upgrade takes the newest of everything
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) --all-extras pyproject.toml -o requirements.lock
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) --no-deps --group pyproject.toml:examples -o requirements-examples.lock
+	for peer in fastapi litserve; do \
+		$(PY) -m uv pip compile $(LOCK_OPTIONS) bench/peers/$$peer.in -o bench/peers/$$peer.lock || exit 1; done
 
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" $(UPGRADE)

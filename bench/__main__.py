@@ -8,8 +8,11 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Run each module of this folder that has a `main`."""
-    names = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
+    """Run each module and each package of this folder that has a `main`."""
+    here = Path(__file__).parent
+    names = sorted(
+        [path.stem for path in here.glob("*.py")] + [path.parent.name for path in here.glob("*/__main__.py")]
+    )
     broken = []
     for name in names:
         if name.startswith("_") or name.endswith("_script"):

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
+
+# Seconds that the service may take to answer, and to end: it takes one or two.
+PATIENCE = 60
 
 # What happens to somebody who tries to learn from the future.
 LEAK = """\
@@ -53,8 +63,57 @@ def steps_done() -> tuple[int, int]:
     return sum(step["skipped"] for step in steps), len(steps)
 
 
+def serve() -> None:
+    """Serve the release on free ports, ask it the ten flights, and end it, whatever happens meanwhile."""
+    print("$ ninetyfive serve --port 0 --admin-port 0 --json &", flush=True)
+    words = [str(BIN / "ninetyfive"), "serve", "--port", "0", "--admin-port", "0", "--json"]
+    told = HERE / "build" / "serve.log"
+    with told.open("wb") as log:
+        service = subprocess.Popen(words, cwd=HERE, stdout=subprocess.PIPE, stderr=log, text=True)
+    # Its workers end by themselves where it is killed.
+    watch = threading.Timer(PATIENCE, service.kill)
+    watch.start()
+    try:
+        assert service.stdout is not None
+        line = service.stdout.readline()
+        said = json.loads(line or "{}")
+        if "url" not in said:
+            sys.exit(f"demo: the service did not start: {line}{told.read_text(encoding='utf-8')}")
+        ask(said)
+    finally:
+        service.terminate()
+        code = service.wait()
+        watch.cancel()
+    if code != 0:
+        sys.exit(f"demo: the service exited {code}:\n{told.read_text(encoding='utf-8')}")
+    print("the service has ended: what was in flight is answered, what was asked is in its log")
+
+
+def ask(service: dict[str, Any]) -> None:
+    """Ask the ten flights in one request, show the answer, and hold it against that of `ninetyfive predict`."""
+    path = f"/v1/models/{service['system']}:predict"
+    print(f"$ curl {service['url']}{path} -d @build/ten.json", flush=True)
+    # Not urllib: a proxy that the environment names is no way to this machine.
+    connection = HTTPConnection(urlsplit(service["url"]).netloc, timeout=PATIENCE)
+    body = (HERE / "build" / "ten.json").read_bytes()
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    reply = connection.getresponse()
+    text = reply.read().decode()
+    connection.close()
+    print(text)
+    if reply.status != 200:
+        sys.exit(f"demo: the service answered {reply.status}")
+    with (HERE / "build" / "ten-answers.csv").open(encoding="utf-8", newline="") as file:
+        before = [float(row["prediction"]) for row in csv.DictReader(file)]
+    answers: list[float] = json.loads(text)["predictions"]
+    same = sum(math.isclose(*pair, rel_tol=1e-6) for pair in zip(answers, before, strict=True))
+    print(f"{same} of {len(before)} answers are those of `ninetyfive predict`")
+
+
 def main() -> None:
-    """The demo, from data to an explained prediction."""
+    """The demo, from data to an answering service."""
+    # So that `serve` ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("demo: ended"))
     start = time.monotonic()
     say("336,776 flights, joined to what was known before departure")
     do("python prepare.py")
@@ -72,6 +131,8 @@ def main() -> None:
     say("Nothing changed, so a second run does nothing")
     skipped, all_steps = steps_done()
     print(f"{skipped} of {all_steps} steps skipped")
+    say("The release answers, until it is told to end")
+    serve()
     print(f"\ndemo: done in {time.monotonic() - start:.0f} s")
 
 

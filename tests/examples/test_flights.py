@@ -84,9 +84,32 @@ def test_two_months_from_data_to_an_explained_answer(flights: Project) -> None:
         flights.folder / "data" / "flights-2013-02.parquet", flights.folder / "data" / "flights-2013-12.parquet"
     )
     subprocess.run([sys.executable, "ten.py"], cwd=flights.folder, check=True)
-    answers = flights.folder / "ten.csv"
+    answers = flights.folder / "build" / "ten-answers.csv"
     assert flights.command("predict", "build/ten.parquet", answers).code == 0
     assert pl.read_csv(answers).columns == ["carrier", "flight", "origin", "scheduled_at", "prediction"]
     traced = flights.command("trace", "--file", "build/ten.parquet", "--number", "9", "--json").json
     assert traced["answer"] == pl.read_csv(answers)["prediction"][9]
     assert {step["feature"] for step in traced["steps"]} == set(flights.load().features)
+    served = demo(flights)
+    assert served.returncode == 0, served.stdout
+    assert "10 of 10 answers are those of `ninetyfive predict`" in served.stdout
+    logged = pl.read_parquet(flights.folder / ".ninetyfive" / "requests" / "*.parquet")
+    assert logged["request_answer"].list.first().to_list() == pytest.approx(
+        pl.read_csv(answers)["prediction"].to_list()
+    )
+
+
+def demo(flights: Project) -> subprocess.CompletedProcess[str]:
+    """The last part of the demo, in the folder of the example."""
+    words = [sys.executable, "-c", "import demo; demo.serve()"]
+    piped, both = subprocess.PIPE, subprocess.STDOUT
+    return subprocess.run(words, cwd=flights.folder, stdout=piped, stderr=both, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_demo_without_a_release_says_why_nothing_is_served(flights: Project) -> None:
+    (flights.folder / "build").mkdir()
+    served = demo(flights)
+    assert served.returncode == 1
+    assert "demo: the service did not start" in served.stdout
+    assert "run ninetyfive run" in served.stdout

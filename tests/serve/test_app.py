@@ -95,6 +95,8 @@ def test_an_entity_is_looked_up_alone_and_may_be_cached(start: Start, made: Made
     assert found.headers["cache-control"] == "public, max-age=60"
     again = service.ask("GET", path + "airport", headers={"If-None-Match": found.headers["etag"]})
     assert (again.status, again.body) == (304, b"")
+    assert again.headers["etag"] == found.headers["etag"]
+    assert "content-length" not in again.headers
     assert service.ask("GET", path + "harbour").status == 404
     assert service.ask("GET", path + "a,b").status == 400
     assert service.ask("GET", path + "%ff").status == 400
@@ -267,3 +269,11 @@ def test_large_requests_give_the_same_bits_as_small_ones(start: Start, made: Mad
     assert answer.status == 200, answer.body[:300]
     assert answer.json["predictions"] == [made.answer(row) for row in rows]
     assert len(service.records()) == len(rows)
+
+
+def test_the_access_log_tells_an_error_in_its_words(start: Start, tmp_path: Path) -> None:
+    service = start(access_log="errors")
+    service.predict(ROW)
+    refused = service.ask("POST", PREDICT, {"instances": [{"zone": 5}]})
+    (line,) = [json.loads(line) for line in (tmp_path / "w1.err").read_text(encoding="utf-8").splitlines()]
+    assert (line["status"], line["path"], line["error"]) == (400, PREDICT, refused.json["error"])

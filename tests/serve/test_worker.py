@@ -92,6 +92,19 @@ def damaged(made: Made, folder: Path, how: str) -> Path:
     return folder
 
 
+def test_a_table_that_is_live_is_loaded_again_for_a_later_epoch(
+    start: Start, made: Made, table: Callable[..., Path]
+) -> None:
+    folder = table(ROW)
+    service = start(table=folder, policy=Policy(paradigm="static"))
+    for epoch, live in enumerate((made.live(2, table=folder), made.live(3), made.live(4, table=folder)), 2):
+        service.order(messages.Load(live))
+        assert service.hear(messages.Loaded).epoch == epoch
+        service.order(messages.Flip(epoch))
+        assert service.hear(messages.Flipped).epoch == epoch
+    assert service.predict(ROW).json["metadata"]["sources"] == ["table"]
+
+
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing", "no folder"])
 def test_a_release_that_is_not_whole_is_refused_and_the_old_one_goes_on(
     start: Start, made: Made, tmp_path: Path, how: str
@@ -125,6 +138,13 @@ def test_a_release_that_cannot_be_served_never_listens(start: Start, made: Made,
     live = messages.Live(epoch=1, release=made.hash, number=1, folder=str(folder))
     service = start(live=live, ready=False)
     assert service.hear(messages.Refused).epoch == 1
+    assert service.process.wait(20) == 1
+
+
+def test_a_log_that_cannot_be_kept_is_said_before_it_listens(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    service = start(log=messages.Log(folder=str(tmp_path / "file" / "log")), ready=False)
+    assert "log" in service.hear(messages.Refused).error["where"]
     assert service.process.wait(20) == 1
 
 

@@ -27,14 +27,17 @@ def request_id(trip: int) -> str:
 def log_trips(
     folder: Path, trips: pl.DataFrame, worker: str = "w1", later: tuple[str, ...] = LATER, **changes: object
 ) -> list[Path]:
-    """Log a request for each trip, made at its time, in `folder`; the spans that are new."""
+    """Log a request for each trip, made at its time, in `folder`; the spans that are new. `rowless`: by key alone."""
     requests = trips.drop(later)
     columns = {name: logical_type(kind) or COLUMNS[name] for name, kind in requests.schema.items()}
     release = str(changes.pop("release", "a" * 64))
+    rowless = changes.pop("rowless", False)
     config = Log(folder=str(folder), **changes)  # type: ignore[arg-type]
     before = set(folder.glob("*.parquet"))
     log = RequestLog(config, worker, columns)
     rows = requests.with_columns(pl.col("at").cast(pl.Datetime("us")).to_physical()).rows()
+    if rowless:
+        rows = [(None,) * requests.width] * requests.height
     times = trips["at"].cast(pl.Datetime("us")).to_physical()
     log.append(
         [

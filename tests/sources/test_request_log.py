@@ -92,9 +92,16 @@ class TestRows:
         assert counts is not None
         assert (counts.joined, counts.waiting) == (26, 14)
         assert {reader_of(source).count(file.part) for file in files} == {None}
+        seen = {guess.name: (guess.rows, guess.nulls) for guess in reader_of(source).inspect(files[0].part)}
+        assert seen["request_id"] == seen["at"]
         log_trips(tmp_path / "empty", without_rows(trips(9)))
         with pytest.raises(SourceError, match="expected requests with their rows, got none"):
             joined(nf.request_log(tmp_path / "empty"))
+
+    def test_a_log_without_a_span_says_when_there_is_one(self, tmp_path: Path) -> None:
+        (tmp_path / "w1-5be1c0de-000001.open").touch()
+        with pytest.raises(SourceError, match=r"a span of a request log, got none\. To do: end the service, or"):
+            discover(nf.request_log(tmp_path))
 
     def test_another_parquet_file_is_no_log(self, tmp_path: Path) -> None:
         pl.DataFrame({"request_id": ["a"]}).write_parquet(tmp_path / "a.parquet")

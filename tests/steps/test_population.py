@@ -189,7 +189,7 @@ DECLARED: dict[str, tuple[Any, dict[str, Any], Named | str]] = {
     "the file of a hybrid system": (nf.HybridServing(population="a.csv"), {}, Named(nf.csv("a.csv"), "/project")),
     "a file that is named goes before": (nf.StaticServing("all.parquet"), {"file": "b.csv"}, Named(nf.csv("b.csv"))),
     "of a dynamic system too": (nf.DynamicServing(), {"file": "b.csv"}, Named(nf.csv("b.csv"))),
-    "the head of a log": (nf.HybridServing(top=7), {"log": "log"}, Named(parquet("log"), top=7)),
+    "the head of a log": (nf.HybridServing(top=7), {"log": "log"}, Named(nf.request_log("log"), top=7)),
     "a dynamic system has none": (nf.DynamicServing(), {}, "--population FILE"),
     "the log is to be named": (nf.HybridServing(top=7), {}, "--log FOLDER"),
 }

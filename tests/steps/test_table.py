@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.sources.logs import log_trips
 
 from ninetyfive.errors import BusyError, SchemaError, SourceError, UsageError
 from ninetyfive.models.release import OpenRelease, open_release
@@ -322,24 +323,19 @@ def test_as_of_is_kept_as_it_was_said(built: Project) -> None:
 def test_the_head_of_a_request_log(project: Project, trips: Trips) -> None:
     project.edit(("    split=", '    entity=["zone"],\n    serving=nf.HybridServing(top=2),\n    split='))
     release = project.run()["release"]
-    with pytest.raises(UsageError, match="--log FOLDER"):
+    with pytest.raises(SourceError, match="expected a span of a request log, got none"):
         project.load().build_table()
     folder = project.folder / "log"
-    folder.mkdir()
-    rows = (
-        trips(40)
-        .drop("tip", "fare")
-        .with_columns(
-            request_id=pl.col("trip").cast(pl.String),
-            request_time=pl.col("at").dt.replace_time_zone("UTC"),
-        )
-    )
-    rows.write_parquet(folder / "one.parquet")
+    rows = trips(40).drop("tip", "fare")
+    log_trips(folder, trips(40), later=("tip", "fare"))
+    # Asked by their key alone, entities have a record without a row.
+    log_trips(folder, trips(5), worker="w2", later=("tip", "fare"), rowless=True)
     said = project.command("table", "build", "--log", str(folder), "--json")
     assert said.code == 0, said.err
     counts = rows.group_by("zone").len().sort("len", descending=True)
     assert counts["len"][1] > counts["len"][2]
     assert (said.json["entities"], said.json["rows"]["beyond"]) == (2, 1)
+    assert (said.json["rows"]["read"], said.json["rows"]["rejected"]) == (40, 0)
     assert live(project) == (release, said.json["table"])
     head = rows.filter(pl.col("zone").is_in(counts["zone"][:2].to_list()))
     latest = head.sort("at").group_by("zone", maintain_order=True).last().select(trips(1).drop("tip", "fare").columns)

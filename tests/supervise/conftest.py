@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -108,7 +109,7 @@ class Service:
         return [one["pid"] for one in self.status()["workers"] if one["phase"] == "ready"]
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        return [one for one in self.told if one["event"] == name]
+        return [one for one in self.told if one.get("event") == name]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it, and wait for that."""
@@ -194,15 +195,21 @@ def start_service(project: Project, *words: str, **environment: str) -> Service:
     threading.Thread(target=hear, daemon=True).start()
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert line, f"it did not start: {other}"
+    assert line.startswith(b'{"url"'), f"it did not start: {line!r} {told} {other}"
     tokens = json.loads((project.folder / KEY_FILE).read_text(encoding="utf-8"))
     return Service(project, process, json.loads(line), tokens, told)
 
 
 def end_service(service: Service) -> None:
+    """Kill it, and whatever of its workers is left: one that hangs holds what it tells on open."""
+    started = [one["pid"] for one in service.events("worker.started")]
+    left = set(started) - {one["pid"] for one in service.events("worker.ended")}
     if service.process.poll() is None:
         service.process.kill()
     service.process.wait(PATIENCE)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     for stream in (service.process.stdout, service.process.stderr):
         if stream is not None:
             stream.close()

@@ -137,5 +137,6 @@ def test_a_port_that_is_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         assert held.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
         with pytest.raises(UsageError, match="choose another: --port"):
             listen("127.0.0.1", port, "--port")
-    with pytest.raises(UsageError):
-        listen("not-a-host.invalid", 0, "--port")
+    for host in ("not-a-host.invalid", "192.0.2.1"):
+        with pytest.raises(UsageError, match="name an address of this machine, by --host"):
+            listen(host, 0, "--port")

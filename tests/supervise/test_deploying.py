@@ -84,21 +84,40 @@ def test_the_release_is_whole_and_the_configuration_holds_anywhere(rendered: Pat
 
 @pytest.mark.slow
 def test_a_worker_serves_from_the_folder_alone(rendered: Path, pair: Project, tmp_path: Path) -> None:
-    """As the container runs it, but that the port and the one folder that is written to are others."""
+    """As Vertex AI runs the container, but that the one folder that is written to is another."""
     path = tmp_path / "config.json"
     config: dict[str, Any] = json.loads((rendered / "service" / "config.json").read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**config, "port": 18095, "counters": str(tmp_path / "1.counters")}), encoding="utf-8")
+    path.write_text(json.dumps({**config, "counters": str(tmp_path / "1.counters")}), encoding="utf-8")
     words = [sys.executable, "-P", "-m", "ninetyfive.serve", path]
-    process = subprocess.Popen(words, cwd=rendered / "service", env=os.environ, stderr=subprocess.DEVNULL)
+    platform = {"AIP_HTTP_PORT": "18095", "AIP_HEALTH_ROUTE": "/ping", "AIP_PREDICT_ROUTE": "/v1/endpoints/1:predict"}
+    process = subprocess.Popen(words, cwd=rendered / "service", env=os.environ | platform, stderr=subprocess.DEVNULL)
     try:
         until(lambda: _status(18095) == 200)
-        answered = ask(18095, "POST", "/v1/models/trips:predict", {"instances": [ROW]}, host="trips.example")
-        assert answered.json["metadata"]["release"] == pair.champion()
+        assert ask(18095, "GET", "/ping").status == 200
+        for route in ("/v1/models/trips:predict", platform["AIP_PREDICT_ROUTE"]):
+            answered = ask(18095, "POST", route, {"instances": [ROW]}, host="trips.example")
+            assert answered.json["metadata"]["release"] == pair.champion()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_worker_that_cannot_begin_says_why(rendered: Path, tmp_path: Path) -> None:
+    def said(*words: str | Path) -> str:
+        command = [sys.executable, "-P", "-m", "ninetyfive.serve", *words]
+        done = subprocess.run(command, cwd=rendered / "service", capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        return done.stderr
+
+    assert said("nothing.json").startswith("nothing.json: [Errno 2] No such file or directory")
+    config = json.loads((rendered / "service" / "config.json").read_text(encoding="utf-8"))
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**config, "counters": str(tmp_path / "none" / "1.counters")}), encoding="utf-8")
+    assert said(path).endswith(
+        f"expected the folder {tmp_path / 'none'}, got none. To do: make it, or name another in the file.\n"
+    )
 
 
 def _status(port: int) -> int:

@@ -41,7 +41,7 @@ class Deny(NamedTuple):
 
 
 _OPEN = Allow(None)
-_NO_HOST = Deny(421, "this server does not answer for that host: its operator lists the names it has")
+_NO_HOST = Deny(421, "this server does not answer for that host: its operator lists its names in serve.hosts")
 _NO_TOKEN = Deny(401, "a token that is known is needed: Authorization: Bearer TOKEN")
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,6 +37,8 @@ _STALE, _MISSING, _OUTSIDE, _UNANSWERED = (
 )
 _SOURCES = {word: PLACES[f"rows.{word}"] for word in ("table", "cache", "model", "default")}
 _LOGGED, _LOG_FAILED = PLACES["log.records"], PLACES["log.failures"]
+Root = Callable[[int], str]
+"""The path of a row in its request, by its place."""
 _pack = msgspec.msgpack.Encoder().encode
 _hash = xxhash.xxh3_64_intdigest
 
@@ -145,44 +148,48 @@ class Answering:
         return loaded.light and not self.durable and rows * loaded.seconds <= _INLINE_SECONDS
 
     def answer_now(
-        self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], client_id: str | None = None, *, hold: bool
+        self, loaded: Loaded, given: Sequence[Any], root: Root, client_id: str | None = None, *, hold: bool
     ) -> Answered:
-        """Answer the structs `given`, each at its path of `roots`; `Fault` says why not, and then nothing is logged.
+        """Answer the structs `given`, whose paths `root` gives; `Fault` says why not, and then nothing is logged.
 
         With `hold` the answer must not be sent before the log's `confirm`.
         """
         start = time.perf_counter()
-        looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
+        looks = self._looks(loaded, given, root)
         wanted = [place for place, look in enumerate(looks) if not look.source]
+        computed: dict[int, Answer] = {}
         if wanted:
             try:
                 if len(wanted) == 1:
-                    computed = [loaded.one(looks[wanted[0]].cells)]
+                    computed = {wanted[0]: loaded.one(looks[wanted[0]].cells)}
                 else:
-                    computed = loaded.compute([looks[place].cells for place in wanted])
+                    answers = loaded.compute([looks[place].cells for place in wanted])
+                    computed = dict(zip(wanted, answers, strict=True))
             except NinetyfiveError as error:
-                raise self._not_computed(loaded, error, looks, roots) from error
-            self._fill(loaded, looks, wanted, computed)
-        return self._finish(loaded, looks, client_id, time.perf_counter() - start, hold)
+                raise self._not_computed(loaded, error, looks, root) from error
+            self._remember(loaded, looks, computed)
+        return self._finish(loaded, looks, computed, (client_id, time.perf_counter() - start), hold)
 
     async def answer(
-        self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], deadline: float, client_id: str | None = None
+        self, loaded: Loaded, given: Sequence[Any], root: Root, deadline: float, client_id: str | None = None
     ) -> Answered:
         """The same for any number of rows: the model runs in its thread, and a durable log is waited for."""
         if self.at_once(loaded, len(given)):
-            return self.answer_now(loaded, given, roots, client_id, hold=False)
+            return self.answer_now(loaded, given, root, client_id, hold=False)
         start = time.perf_counter()
-        looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
+        looks = self._looks(loaded, given, root)
         wanted = [place for place, look in enumerate(looks) if not look.source]
         spent = time.perf_counter() - start
+        computed: dict[int, Answer] = {}
         if wanted:
             try:
-                computed = await self.batching.submit(loaded, [looks[place].cells for place in wanted], deadline)
+                answers = await self.batching.submit(loaded, [looks[place].cells for place in wanted], deadline)
             except NinetyfiveError as error:
-                raise self._not_computed(loaded, error, looks, roots) from error
+                raise self._not_computed(loaded, error, looks, root) from error
             spent += self.batching.row_seconds * len(wanted)
-            self._fill(loaded, looks, wanted, computed)
-        answered = self._finish(loaded, looks, client_id, spent)
+            computed = dict(zip(wanted, answers, strict=True))
+            self._remember(loaded, looks, computed)
+        answered = self._finish(loaded, looks, computed, (client_id, spent))
         await self._settle()
         return answered
 
@@ -193,12 +200,23 @@ class Answering:
         if entry is None:
             return None
         look = _Look(None, key, (), b"", entry.fingerprint, entry.answer, "table")
-        answered = self._finish(loaded, [look], client_id, time.perf_counter() - start)
+        answered = self._finish(loaded, [look], {}, (client_id, time.perf_counter() - start))
         await self._settle()
         return answered
 
-    def _look(self, loaded: Loaded, struct: Any, root: str) -> _Look:
-        row = loaded.rows.check(struct, root)
+    def _looks(self, loaded: Loaded, given: Sequence[Any], root: Root) -> list[_Look]:
+        take, rows = loaded.rows.take, []
+        for place, struct in enumerate(given):
+            rows.append(struct if take(struct) else loaded.rows.judge(struct, root(place)))
+        if len(rows) > 1 and loaded.policy.paradigm == "dynamic" and Outside not in map(type, rows):
+            cells = list(map(loaded.inputs, rows))
+            packed = list(map(_pack, cells))
+            self.recent.append((loaded.names, cells[0]))
+            keys = map(loaded.key, rows)
+            return list(map(_Look, rows, keys, cells, packed, map(_hash, packed), repeat(None), repeat("")))
+        return [self._look(loaded, row, root, place) for place, row in enumerate(rows)]
+
+    def _look(self, loaded: Loaded, row: Any, root: Root, place: int) -> _Look:
         policy = loaded.policy
         if type(row) is Outside:
             self.counters.add(_OUTSIDE)
@@ -225,7 +243,7 @@ class Answering:
                 self._cache.move_to_end(packed)
                 return _Look(row, key, cells, packed, fingerprint, self._cache[packed], "cache")
             return _Look(row, key, cells, packed, fingerprint, None, "")
-        return self._without(loaded, act, root, _Look(row, key, cells, packed, fingerprint, None, ""))
+        return self._without(loaded, act, root(place), _Look(row, key, cells, packed, fingerprint, None, ""))
 
     def _without(self, loaded: Loaded, act: str, root: str, look: _Look) -> _Look:
         """What a static service does where its table does not answer."""
@@ -250,62 +268,61 @@ class Answering:
             return Entry(fingerprint, None)
         return Entry(fingerprint, values if loaded.classes else values[0])
 
-    def _remember(self, loaded: Loaded, packed: bytes, answer: Answer) -> None:
-        if loaded is not self.live:
-            return
-        self._cache[packed] = answer
-        while len(self._cache) > loaded.policy.cache:
-            self._cache.popitem(last=False)
-
-    def _fill(self, loaded: Loaded, looks: list[_Look], wanted: Sequence[int], computed: Sequence[Answer]) -> None:
-        """Put what the model said where it was wanted, and remember it."""
-        for place, answer in zip(wanted, computed, strict=True):
-            row, key, cells, packed, fingerprint, *_ = looks[place]
-            looks[place] = _Look(row, key, cells, packed, fingerprint, answer, "model")
-            if loaded.policy.cache and loaded is self.live:
-                self._cache[packed] = answer
-                while len(self._cache) > loaded.policy.cache:
-                    self._cache.popitem(last=False)
+    def _remember(self, loaded: Loaded, looks: Sequence[_Look], computed: Mapping[int, Answer]) -> None:
+        """Keep what the model said, as far as the policy does."""
+        if loaded.policy.cache and loaded is self.live:
+            for place, answer in computed.items():
+                self._cache[looks[place].packed] = answer
+            while len(self._cache) > loaded.policy.cache:
+                self._cache.popitem(last=False)
 
     def _finish(
-        self, loaded: Loaded, looks: Sequence[_Look], client_id: str | None, seconds: float, hold: bool = False
+        self,
+        loaded: Loaded,
+        looks: Sequence[_Look],
+        computed: Mapping[int, Answer],
+        told: tuple[str | None, float],
+        hold: bool = False,
     ) -> Answered:
-        """Name it, log it and count it."""
+        """Put together what is known and what was `computed`, by place; name it, log it and count it.
+
+        `told` is the client's id, and the seconds that it took.
+        """
+        if len(computed) == len(looks):
+            answers, sources = list(computed.values()), ["model"] * len(looks)
+        else:
+            answers = [computed.get(place, look.answer) for place, look in enumerate(looks)]
+            sources = [look.source or "model" for look in looks]
+        stale = sum(look.stale for look in looks) if loaded.policy.paradigm == "static" else 0
         self._number += 1
-        name, counters = f"{self._prefix}{self._number:010x}", self.counters
-        answers, sources, stale = [], [], 0
-        for look in looks:
-            answers.append(look.answer)
-            sources.append(look.source)
-            stale += look.stale
-            counters.add(_SOURCES[look.source])
-            if look.answer is None:
-                counters.add(_UNANSWERED)
+        answered = Answered(f"{self._prefix}{self._number:010x}", loaded, answers, sources, stale)
+        for source in set(sources):
+            self.counters.add(_SOURCES[source], sources.count(source))
+        if None in answers:
+            self.counters.add(_UNANSWERED, answers.count(None))
         if self.log is not None:
-            records = self._records(loaded, looks, name, client_id, seconds)
+            records = self._records(answered, looks, told)
             if records:
                 try:
                     (self.log.hold if hold else self.log.append)(records)
                 except StoreError as error:
                     raise self._not_logged() from error
                 self.log_failed &= hold
-                counters.add(_LOGGED, len(records))
-        return Answered(name, loaded, answers, sources, stale)
+                self.counters.add(_LOGGED, len(records))
+        return answered
 
-    def _records(
-        self, loaded: Loaded, looks: Sequence[_Look], name: str, client_id: str | None, seconds: float
-    ) -> list[Record]:
-        now, live, single = time.time_ns() // 1000, loaded.live, len(looks) == 1
+    def _records(self, answered: Answered, looks: Sequence[_Look], told: tuple[str | None, float]) -> list[Record]:
+        loaded, now, single = answered.loaded, time.time_ns() // 1000, len(looks) == 1
         assert self.log is not None
-        each, keeps, records = seconds / len(looks), self.log.keeps, []
-        for place, (row, key, _, _, fingerprint, answer, source, _) in enumerate(looks):
+        release, table, client_id, name = loaded.live.release, loaded.live.table, told[0], answered.id
+        each, keeps, cells, records = told[1] / len(looks), self.log.keeps, loaded.cells, []
+        for place, (look, answer, source) in enumerate(zip(looks, answered.answers, answered.sources, strict=True)):
+            row, key, _, _, fingerprint, *_ = look
             if keeps(key):
-                cells = loaded.cells(row) if row is not None else loaded.nothing
+                kept = cells(row) if row is not None else loaded.nothing
                 named = name if single else f"{name}-{place}"
                 records.append(
-                    Record(
-                        named, now, client_id, key, cells, fingerprint, answer, live.release, live.table, source, each
-                    )
+                    Record(named, now, client_id, key, kept, fingerprint, answer, release, table, source, each)
                 )
         return records
 
@@ -332,16 +349,14 @@ class Answering:
         words = "the request log cannot be written: come again later"
         return Fault(HTTPStatus.SERVICE_UNAVAILABLE, "", words, retry=5)
 
-    def _not_computed(
-        self, loaded: Loaded, error: NinetyfiveError, looks: Sequence[_Look], roots: Sequence[str]
-    ) -> Fault:
+    def _not_computed(self, loaded: Loaded, error: NinetyfiveError, looks: Sequence[_Look], root: Root) -> Fault:
         """The fault for rows that could not be computed: 422 names the row whose integer left 64 bits, else 500."""
         if isinstance(error, FeatureError):
-            for look, root in zip(looks, roots, strict=True):
+            for place, look in enumerate(looks):
                 try:
                     if not look.source:
                         loaded.model_inputs(look.cells)
                 except FeatureError as found:
                     words = f"{found.where}: expected {found.expected}, got {found.got}"
-                    return Fault(HTTPStatus.UNPROCESSABLE_ENTITY, root, words)
+                    return Fault(HTTPStatus.UNPROCESSABLE_ENTITY, root(place), words)
         return Fault(HTTPStatus.INTERNAL_SERVER_ERROR, "", "the model gave no answer")

@@ -20,6 +20,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ninetyfive.serve import access, entities, inference, tensorflow
 from ninetyfive.serve.answering import Answering
 from ninetyfive.serve.batching import full, late
@@ -157,11 +159,11 @@ class App:
             return None
         loaded = answering.live
         try:
-            structs, roots, columns = self._predict_form(loaded).read(body)
+            structs, root, columns = self._predict_form(loaded).read(body)
             client_id = name.decode("latin-1") if name else None
             if not answering.at_once(loaded, len(structs)):
                 return None
-            answered = answering.answer_now(loaded, structs, roots, client_id, hold=True)
+            answered = answering.answer_now(loaded, structs, root, client_id, hold=True)
             status, answer = _OK, encode(tensorflow.write(answered, columns))
         except Fault as fault:
             status, answer = _refused(fault)
@@ -226,7 +228,9 @@ class App:
         raise Fault(HTTPStatus.NOT_FOUND, "", f"there is nothing here; the model is /v1/models/{self.config.system}")
 
     async def _send(self, answer: Reply, scope: AsgiScope, headers: Mapping[bytes, bytes], send: SendFunction) -> None:
-        told = [(b"content-type", answer.type), (b"content-length", str(len(answer.body)).encode()), *answer.headers]
+        told = list(answer.headers)
+        if answer.status != 304:  # of no body is told neither kind nor length: RFC 9110, 8.6
+            told += [(b"content-type", answer.type), (b"content-length", str(len(answer.body)).encode())]
         if b"x-request-id" in headers:
             told.append((b"x-request-id", headers[b"x-request-id"][:_ID_BYTES]))
         if self.draining or answer.status in (408, 413):
@@ -273,7 +277,7 @@ class App:
             "seconds": round(seconds, 6),
         }
         if status >= 400:
-            line["error"] = body.decode("utf-8", "replace")[:500]
+            line["error"] = _words(body)[:500]
         with suppress(OSError):  # whoever read it is gone: requests are answered all the same
             sys.stderr.buffer.write(encode(line) + b"\n")
             sys.stderr.buffer.flush()
@@ -327,16 +331,16 @@ class App:
 
     async def _predict(self, request: Request, match: re.Match[str] | None) -> Reply:
         loaded = self._named(match)
-        structs, roots, columns = self._predict_form(loaded).read(request.body)
-        work = self.answering.answer(loaded, structs, roots, request.deadline, request.client_id)
+        structs, root, columns = self._predict_form(loaded).read(request.body)
+        work = self.answering.answer(loaded, structs, root, request.deadline, request.client_id)
         answered = await (unless_gone(work, request.receive) if not loaded.light else work)
         return Reply(200, encode(tensorflow.write(answered, columns)))
 
     async def _infer(self, request: Request, match: re.Match[str] | None) -> Reply:
         loaded = self._named(match)
-        structs, roots, client_id = inference.read(loaded.rows, request.body, self.config.limits.rows)
+        structs, root, client_id = inference.read(loaded.rows, request.body, self.config.limits.rows)
         named = request.client_id if request.client_id is not None else client_id
-        work = self.answering.answer(loaded, structs, roots, request.deadline, named)
+        work = self.answering.answer(loaded, structs, root, request.deadline, named)
         answered = await (unless_gone(work, request.receive) if not loaded.light else work)
         return reply(inference.write(answered, self.config.system, client_id))
 
@@ -405,6 +409,15 @@ def _statuses(code: str) -> Iterable[int]:
 
 
 @cache
+def _words(body: bytes) -> str:
+    """What an answer says is wrong: its `error`, or the whole of it where it has none."""
+    try:
+        said = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        said = {}
+    return str(said.get("error", body.decode("utf-8", "replace")))
+
+
 def _status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\n" % (status, HTTPStatus(status).phrase.encode())
 

@@ -31,6 +31,8 @@ SWEEP = 0.5
 """Seconds between two looks at all connections."""
 _URL_BYTES = 8 * 2**10
 _DIGITS = 12
+_LINGER = 1.0
+"""Seconds for which a connection that is closed is read on, where its client is still sending."""
 _READING, _BODY, _ANSWERING, _IDLE = "headers", "body", "answering", "idle"
 
 
@@ -68,7 +70,11 @@ class Outbox:
 
 
 class Corked:
-    """A transport that writes at the end of a turn of its loop; everything else is the transport's own."""
+    """A transport that writes at the end of a turn of its loop; everything else is the transport's own.
+
+    `unread`: the client is still sending. Then to close is to end our side first, and to read on for a moment: a client
+    that finds its connection reset does not find the answer.
+    """
 
     def __init__(self, transport: asyncio.Transport, outbox: Outbox, loop: asyncio.AbstractEventLoop) -> None:
         self.inner = transport
@@ -76,14 +82,21 @@ class Corked:
         self._loop = loop
         self._parts: list[bytes] = []
         self._waiting: list[int] = []
-        self.is_closing = transport.is_closing
+        self._closed = False
+        self.unread = False
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
         self.get_extra_info = transport.get_extra_info
         self.abort = transport.abort
 
+    def is_closing(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._closed or self.inner.is_closing()
+
     def write(self, data: bytes) -> None:
         """Send `data`, soon."""
+        if self._closed:
+            return
         if not self._parts:
             self._outbox.add(self, self._loop)
         self._parts.append(data)
@@ -111,7 +124,14 @@ class Corked:
         if self._waiting:
             self._outbox.now()
         self.flush()
-        self.inner.close()
+        if self.unread and not self._closed and not self.inner.is_closing():
+            self.inner.resume_reading()
+            if self.inner.can_write_eof():
+                self.inner.write_eof()
+            self._loop.call_later(_LINGER, self.inner.close)
+        else:
+            self.inner.close()
+        self._closed = True
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the client has not taken yet."""
@@ -191,6 +211,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self.phase = _BODY
         self.since = time.monotonic()
+        self.transport.unread = True  # type: ignore[attr-defined]
         self.scope["arrived"] = self.since  # type: ignore[typeddict-unknown-key]
         if self.lane is not None and self.url == self.lane.url and self._free():
             self._quick, self._quick_bytes = [], 0
@@ -210,6 +231,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The whole request is there."""
         self.phase = _ANSWERING
+        self.transport.unread = False  # type: ignore[attr-defined]
         if self._quick is not None and self.lane is not None:
             answer = self.lane.answer(self.scope, self.headers, b"".join(self._quick))  # type: ignore[arg-type]
             if answer is not None:

@@ -66,10 +66,10 @@ METRICS: dict[str, Metric] = {
     "ninetyfive_release_number": Metric("gauge", "Number of the release that is served; the lowest of the workers."),
     "ninetyfive_release_age_seconds": Metric("gauge", "Time since the release that is served was made."),
     "ninetyfive_table_age_seconds": Metric("gauge", "Time since the as-of time of the table; absent without one."),
-    "ninetyfive_workers_wanted": Metric("gauge", "Workers that there should be; from the supervisor alone."),
-    "ninetyfive_worker_restarts": Metric("counter", "Workers that were started in place of others; so too."),
-    "ninetyfive_service_refused": Metric("counter", "Champions that the service refused to serve; so too."),
-    "ninetyfive_service_degraded": Metric("gauge", "Reasons why the service is not as good as it could be; so too."),
+    "ninetyfive_workers_wanted": Metric("gauge", "Workers that there should be."),
+    "ninetyfive_worker_restarts": Metric("counter", "Workers that were started in place of others."),
+    "ninetyfive_service_refused": Metric("counter", "Champions that the service refused to serve."),
+    "ninetyfive_service_degraded": Metric("gauge", "Reasons why the service is not as good as it could be."),
 }
 """Every metric by its name; a counter's samples are called NAME_total."""
 

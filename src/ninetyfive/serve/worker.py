@@ -14,23 +14,27 @@ import gc
 import os
 import resource
 import secrets
+import select
 import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import MutableMapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
 import msgspec
 import uvicorn
 
-from ninetyfive.errors import NinetyfiveError
+from ninetyfive.errors import ModelError, NinetyfiveError
 from ninetyfive.serve import messages
 from ninetyfive.serve.answering import Answering
 from ninetyfive.serve.app import App
-from ninetyfive.serve.connections import SWEEP, Connection, limited
+from ninetyfive.serve.connections import SWEEP, Connection, Lane, limited
 from ninetyfive.serve.counters import PLACES, Counters
 from ninetyfive.serve.loaded import Loaded
 from ninetyfive.serve.log import RequestLog
@@ -60,6 +64,7 @@ class Worker:
         self._control: asyncio.StreamWriter | None = None
         self._drain: asyncio.Event = asyncio.Event()
         self._settle = 0.0
+        self._port = config.port
         self._log_bytes = 0
         self._state = messages.State()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,25 +72,9 @@ class Worker:
     async def run(self, control: socket.socket | None) -> None:
         """Serve until drained."""
         config = self.config
-        sock = _listening(config)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                self.app,
-                http=limited(config.limits, self.app.lane),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                date_header=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=_BACKLOG,
-                ssl_certfile=config.tls_cert,
-                ssl_keyfile=config.tls_key,
-            )
-        )
-        server.config.load()
-        server.lifespan = server.config.lifespan_class(server.config)
+        sock = listening(config)
+        self._port = int(sock.getsockname()[1])
+        server = server_of(self.app, config, self.app.lane)
         self.app.pressure = lambda: len(server.server_state.tasks)
         await server.startup(sockets=[sock])
         self.app.ready = True
@@ -95,6 +84,7 @@ class Worker:
         if control is None:
             loop.add_signal_handler(signal.SIGINT, self._drain.set)
         else:
+            threading.Thread(target=self._outlived, args=(os.dup(control.fileno()),), daemon=True).start()
             self._keep(loop.create_task(self._obey(control)))
         sweeping = loop.create_task(self._sweep(server))
         await self._drain.wait()
@@ -109,10 +99,18 @@ class Worker:
             with contextlib.suppress(ConnectionError):
                 await self._control.drain()
 
+    def _outlived(self, control: int) -> None:
+        """End the process where its supervisor is gone and its loop, which should hear that, hangs in a model."""
+        gone = select.poll()
+        gone.register(control, 0)  # only that the other side is gone
+        gone.poll()
+        time.sleep(self.config.limits.drain + _QUIET)
+        os._exit(1)
+
     async def _obey(self, control: socket.socket) -> None:
         """Do what the supervisor says, until it says nothing more."""
         reader, self._control = await asyncio.open_connection(sock=control, limit=2**24)
-        self._say(messages.Ready(self.answering.live.live.epoch, os.getpid(), _port(self.config)))
+        self._say(messages.Ready(self.answering.live.live.epoch, os.getpid(), self._port))
         while line := await reader.readline():
             self._do(messages.decode_order(line))
         self._drain.set()
@@ -143,14 +141,19 @@ class Worker:
         """Load and prove beside what answers; say `Loaded` or `Refused`."""
         start = time.monotonic()
         warm = self.answering.warm()
-        try:
-            loaded = await asyncio.to_thread(load, self.config, live, warm, self._tables)
-            if self.log is not None:
-                self.log.learn(live.release, loaded.schema.types)
-        except NinetyfiveError as error:
+        call = asyncio.ensure_future(_beside(lambda: load(self.config, live, warm, self._tables)))
+        await asyncio.wait({call})
+        error = call.exception()
+        if error is None and self.log is not None:
+            try:
+                self.log.learn(live.release, call.result().schema.types)
+            except NinetyfiveError as found:
+                error = found
+        if error is not None:
             self.counters.add(PLACES["swaps.refused"])
-            self._say(messages.Refused(live.epoch, error.as_dict()))
+            self._say(messages.Refused(live.epoch, _told(live, error)))
             return
+        loaded = call.result()
         self._beside[live.epoch] = loaded
         self._say(messages.Loaded(live.epoch, time.monotonic() - start))
 
@@ -241,8 +244,48 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
 
+_COURTESY = 10
+"""The niceness of loading beside what answers."""
 _QUIET = 2.0
 """Seconds of a drain for which a connection that says nothing is kept: its client may just be sending."""
+
+
+def server_of(app: Any, config: WorkerConfig, lane: Lane | None = None) -> uvicorn.Server:
+    """The HTTP server round an ASGI application, with the limits of `config`; its `startup` takes the socket."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=limited(config.limits, lane),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            ssl_certfile=config.tls_cert,
+            ssl_keyfile=config.tls_key,
+        )
+    )
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    return server
+
+
+async def _beside(work: Callable[[], Loaded]) -> Loaded:
+    """The result of `work`, done in a thread of its own that takes what time of the processors nobody else wants."""
+
+    def courteous() -> Loaded:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _COURTESY)
+        return work()
+
+    executor = ThreadPoolExecutor(1, thread_name_prefix="load")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, courteous)
+    finally:
+        executor.shutdown(wait=False)
 
 
 def load(
@@ -252,7 +295,7 @@ def load(
     opened: MutableMapping[str, Table] | None = None,
 ) -> Loaded:
     """Open what shall be live, and hold it to its golden requests; what is wrong with it is raised."""
-    loaded = Loaded(live, config.policy, config.system, opened)
+    loaded = Loaded(live, config.policy, config.system, opened, config.limits)
     loaded.prove(warm)
     return loaded
 
@@ -268,27 +311,48 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's to answer
     if len(given) != 1:
         sys.exit("usage: python -m ninetyfive.serve CONFIG.json [--control FD]")
-    config = msgspec.json.decode(Path(given[0]).read_bytes(), type=WorkerConfig)
+    config = _config(Path(given[0]))
+    if control is None:
+        config = on_platform(config, os.environ)
     try:
-        loaded = load(config, config.live)
+        worker = Worker(config, load(config, config.live))
     except NinetyfiveError as error:
         if control is not None:
             control.sendall(messages.encode(messages.Refused(config.live.epoch, error.as_dict())) + b"\n")
         sys.exit(f"{config.name}: {error}")
-    _prepare()
+    prepare()
     uvicorn_loop = uvicorn.Config(lambda: None, loop="uvloop").get_loop_factory()
     with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
-        runner.run(_run(config, loaded, control))
+        runner.run(worker.run(control))
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     os._exit(0)  # a call of the model that never ends must not keep the process
 
 
-async def _run(config: WorkerConfig, loaded: Loaded, control: socket.socket | None) -> None:
-    await Worker(config, loaded).run(control)
+def on_platform(config: WorkerConfig, environment: Mapping[str, str]) -> WorkerConfig:
+    """The config as Vertex AI wants it of a container: port and routes are those that `AIP_…` names, if it does."""
+    port = environment.get("AIP_HTTP_PORT", "")
+    if not port:
+        return config
+    if not (port.isdecimal() and int(port) < 2**16):
+        sys.exit(f"{config.name}: AIP_HTTP_PORT: expected a port, got {port!r}")
+    health, predict = environment.get("AIP_HEALTH_ROUTE"), environment.get("AIP_PREDICT_ROUTE")
+    return msgspec.structs.replace(config, port=int(port), health_route=health, predict_route=predict)
 
 
-def _prepare() -> None:
+def _config(path: Path) -> WorkerConfig:
+    """The config in a file; says what is missing where it cannot be read, or its folder is not there."""
+    try:
+        config = msgspec.json.decode(path.read_bytes(), type=WorkerConfig)
+    except (OSError, msgspec.MsgspecError) as error:
+        sys.exit(f"{path}: {error}. To do: name the config.json that `ninetyfive deploy render` wrote.")
+    kept = Path(config.counters or ".").parent
+    if not kept.is_dir():
+        sys.exit(f"{path}: expected the folder {kept}, got none. To do: make it, or name another in the file.")
+    return config
+
+
+def prepare() -> None:
     """What a server wants of its process: many files, few collections, short turns of the threads."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
@@ -300,7 +364,8 @@ def _prepare() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def _listening(config: WorkerConfig) -> socket.socket:
+def listening(config: WorkerConfig) -> socket.socket:
+    """The socket of a worker: the one that it inherits, else one of its own."""
     if config.listen_fd is not None:
         return socket.socket(fileno=config.listen_fd)
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
@@ -310,8 +375,14 @@ def _listening(config: WorkerConfig) -> socket.socket:
     return sock
 
 
-def _port(config: WorkerConfig) -> int:
-    return config.port
+def _told(live: Live, error: BaseException) -> dict[str, str]:
+    """An error as a supervisor is told it; one that is none of ours is the release's, and is printed whole."""
+    if isinstance(error, NinetyfiveError):
+        return error.as_dict()
+    traceback.print_exception(error)
+    words = f"{type(error).__name__}: {error}"
+    do = "see stderr of the worker; serve another release"
+    return ModelError(live.folder, expected="a release that can be opened and asked", got=words, do=do).as_dict()
 
 
 def _resident() -> float:

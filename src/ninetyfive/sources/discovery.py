@@ -23,7 +23,7 @@ from ninetyfive.errors import SourceError
 from ninetyfive.hashing import content_hash, file_hash
 from ninetyfive.plan import Part
 from ninetyfive.sources.files import Source
-from ninetyfive.sources.opening import check_names, failures, file_system, mark_of, nothing_there
+from ninetyfive.sources.opening import check_names, failures, file_system, mark_of, no_span, nothing_there
 
 _MAGIC = "*?["
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip")
@@ -106,6 +106,8 @@ def _matches(url: str, folder: str, kind: str) -> list[tuple[Any, str]]:
             if not system.isdir(prefix):
                 do = "correct the path: a relative one starts beside system.py"
                 raise SourceError(url, expected="a file", got=f"no folder {prefix}", do=do)
+            if kind == "request_log":
+                raise no_span(url)
             raise nothing_there(url, [PurePosixPath(name).name for name in system.ls(prefix, detail=False)])
     return [(system, name) for name in paths]
 

@@ -128,5 +128,14 @@ class RequestLogReader:
     def _rows(self, part: Part) -> tuple[Guess, ...]:
         """The columns of the span that are of a request, and `LOG_COLUMNS`."""
         hidden = {name for name in LOGGED if name not in LOG_COLUMNS}
-        hidden |= {name for name, kept in about(part).policy.items() if kept == "hash"}
-        return tuple(guess for guess in parquet_files.inspect(part) if guess.name not in hidden)
+        span = about(part)
+        hidden |= {name for name, kept in span.policy.items() if kept == "hash"}
+        return tuple(_of_rows(guess, span.rowless) for guess in parquet_files.inspect(part) if guess.name not in hidden)
+
+
+def _of_rows(guess: Guess, rowless: int) -> Guess:
+    """What the footer tells of a column, but for the records without a row: there a column of the request is null."""
+    nulls = guess.nulls
+    if nulls is not None and guess.name not in LOG_COLUMNS:
+        nulls -= rowless
+    return msgspec.structs.replace(guess, rows=guess.rows - rowless, nulls=nulls)

@@ -109,5 +109,11 @@ def nothing_there(url: str, names: Iterable[str]) -> SourceError:
     return SourceError(url, expected="a file", got="no match", do=f"check the path ({near_names(_last(url), names)})")
 
 
+def no_span(url: str) -> SourceError:
+    """The error for the folder of a request log that has no span."""
+    do = "end the service, or wait serve.log.segment_seconds: it makes spans of segments then; else check the path"
+    return SourceError(url, expected="a span of a request log", got="none", do=do)
+
+
 def _last(url: str) -> str:
     return url.rstrip("/").rsplit("/", 1)[-1]

@@ -26,7 +26,7 @@ from ninetyfive.plan import Engine, Map, Part, Plan, Read, Reduce, Shuffle, Writ
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.schema import ColumnSchema, Schema
 from ninetyfive.sources.discovery import discover
-from ninetyfive.sources.files import Source, parquet, source_of
+from ninetyfive.sources.files import Source, request_log, source_of
 from ninetyfive.sources.readers import SourceReader, reader_of
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.predict import left_out
@@ -80,7 +80,7 @@ def named(serving: Serving, folder: Path, file: str | None, log: str | None) -> 
     if serving.population is not None:
         return Named(source_of(serving.population), str(folder))
     assert log is not None
-    return Named(parquet(log), top=serving.top)
+    return Named(request_log(log), top=serving.top)
 
 
 def latest_rows(asked: Named, release: OpenRelease, engine: Engine, folder: Path, as_of: int) -> Latest:

@@ -220,7 +220,7 @@ async def _answer(service: Operator, scope: Message, receive: Receive) -> Reply:
     call = Call(allowed.who or "", None)
     if route.takes is not None:
         if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
-            return _error(415, "Content-Type: application/json is expected")
+            return _error(415, "send Content-Type: application/json")
         body = await _body(receive)
         if isinstance(body, Reply):
             return body

@@ -7,6 +7,7 @@ What does not belong here: sockets (`service`), and the decision for each reques
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import ssl
@@ -21,6 +22,11 @@ from ninetyfive.serve.messages import Access, Token
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _BACKLOG = 1024
 _BIND_SECONDS = 3.0
+_WAYS = {
+    errno.EADDRINUSE: "stop what listens there, or choose another: {}",
+    errno.EACCES: "choose one from 1024 up: {}",
+}
+_OTHER_WAY = "name an address of this machine, by --host or in [serve]"
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +134,7 @@ def listen(host: str, port: int, flag: str) -> socket.socket:
                     f"{host}:{port}",
                     expected="an address to listen on",
                     got=error.strerror or str(error),
-                    do=f"stop what listens there, or choose another: {flag}",
+                    do=_WAYS.get(error.errno or 0, _OTHER_WAY).format(flag),
                 ) from None
             time.sleep(0.1)
 

@@ -190,10 +190,10 @@ class Fleet:
                 return None
             if killed >= _KILLS or loop.time() > until:
                 return None if loaded else died("loading it")
-            if not todo:
+            if not todo or (killed and not loaded and len(self.ready) < self.wanted):  # never the last that answers
                 await asyncio.sleep(0.02)
                 continue
-            tried = todo if loaded else todo[:1]
+            tried = todo if loaded else todo[-1:]
             for worker, answer in zip(
                 tried, await asyncio.gather(*(_load_on(one, live) for one in tried)), strict=True
             ):

@@ -106,13 +106,13 @@ class Service:
             await asyncio.wait({stopped, *works}, return_when=asyncio.FIRST_COMPLETED)
             if works[0].done():
                 works.pop().result()
-                lasting.append(asyncio.create_task(self._write_states()))
                 following = (self._follow(), self.fleet.keep(), self.fleet.feel(), self._follow_tokens())
                 works += [asyncio.create_task(one) for one in following]
                 if self._logs:
                     works.append(asyncio.create_task(self._rotate()))
                 await self._whole()
                 await asyncio.to_thread(self._state.write, self.state())
+                lasting.append(asyncio.create_task(self._write_states()))  # from here on the only writer
                 if told is not None:
                     told(self.opening())
                 await asyncio.wait({stopped, *works, *lasting}, return_when=asyncio.FIRST_COMPLETED)
