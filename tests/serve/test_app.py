@@ -277,3 +277,12 @@ def test_the_access_log_tells_an_error_in_its_words(start: Start, tmp_path: Path
     refused = service.ask("POST", PREDICT, {"instances": [{"zone": 5}]})
     (line,) = [json.loads(line) for line in (tmp_path / "w1.err").read_text(encoding="utf-8").splitlines()]
     assert (line["status"], line["path"], line["error"]) == (400, PREDICT, refused.json["error"])
+
+
+def test_what_was_sent_is_not_told_in_the_access_log(start: Start, tmp_path: Path) -> None:
+    service = start()
+    answer = service.predict({**ROW, "at": "Erika Mustermann"})
+    assert "Mustermann" in answer.json["error"]  # told to whoever sent it
+    told = (tmp_path / "w1.err").read_text(encoding="utf-8")
+    assert "instances[0].at: expected a time" in told
+    assert "Mustermann" not in told

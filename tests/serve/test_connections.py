@@ -174,3 +174,15 @@ def test_what_cannot_be_read_takes_no_place_of_an_answer(start: Start) -> None:
             answers = until_closed(sock).split(b"HTTP/1.1 ")[1:]
         assert [answer[:3] for answer in answers[:3]] == [b"200"] * 3
         assert all(answer.startswith(b"400") for answer in answers[3:])
+
+
+def test_who_asks_and_whom_is_said_once(start: Start) -> None:
+    service = start()
+    body = json.dumps({"instances": [ROW]}).encode()
+    for more, status in (
+        ("Host: evil\r\nConnection: close\r\n", b"400"),
+        ("X: a\r\nX: b\r\nConnection: close\r\n", b"200"),
+    ):
+        for path in (PREDICT, PREDICT, PREDICT + "?"):
+            with connected(service, posted(body, more, path)) as sock:
+                assert until_closed(sock)[9:12] == status

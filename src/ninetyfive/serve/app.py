@@ -28,7 +28,18 @@ from ninetyfive.serve.batching import full, late
 from ninetyfive.serve.connections import Lane
 from ninetyfive.serve.counters import CODES, PLACES
 from ninetyfive.serve.exposition import CONTENT_TYPE, exposition
-from ninetyfive.serve.http import Gone, Reply, Request, check_type, encode, read_body, refusal, reply, unless_gone
+from ninetyfive.serve.http import (
+    Gone,
+    Reply,
+    Request,
+    check_single,
+    check_type,
+    encode,
+    read_body,
+    refusal,
+    reply,
+    unless_gone,
+)
 from ninetyfive.serve.http import Receive as ReceiveFunction
 from ninetyfive.serve.http import Scope as AsgiScope
 from ninetyfive.serve.http import Send as SendFunction
@@ -106,6 +117,8 @@ class App:
         try:
             if route is None:
                 route, match = self._find(method, path)
+            if len(headers) != len(scope["headers"]):
+                check_single(scope["headers"])
             answer = await self._reply(route, match, scope, headers, receive)
         except Fault as fault:
             answer = refusal(fault)
@@ -152,6 +165,8 @@ class App:
         start = time.perf_counter()
         headers, answering = dict(told), self.answering
         if not _UNUSUAL.isdisjoint(headers) or headers.get(b"content-type", _JSON) != _JSON:
+            return None
+        if len(headers) != len(told):
             return None
         decision = self._admitted.get(("predict", headers.get(b"authorization"), headers.get(b"host")))
         name = headers.get(b"x-request-id", b"")
@@ -277,7 +292,7 @@ class App:
             "seconds": round(seconds, 6),
         }
         if status >= 400:
-            line["error"] = _words(body)[:500]
+            line["error"] = _words(body).partition(", got the ")[0][:500]  # what was got may be personal
         with suppress(OSError):  # whoever read it is gone: requests are answered all the same
             sys.stderr.buffer.write(encode(line) + b"\n")
             sys.stderr.buffer.flush()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 
@@ -105,6 +105,14 @@ async def unless_gone(work: Coroutine[Any, Any, T], receive: Receive) -> T:
     finally:
         task.cancel()
         gone.cancel()
+
+
+def check_single(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """`Fault` 400 where a header that says who asks, or whom, stands twice: another may have heard the other one."""
+    names = [name for name, _ in headers]
+    for name in (b"host", b"authorization"):
+        if names.count(name) > 1:
+            raise Fault(HTTPStatus.BAD_REQUEST, "", f"one {name.decode()} header is expected")
 
 
 def check_type(headers: Headers) -> None:
