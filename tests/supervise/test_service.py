@@ -245,6 +245,17 @@ def test_what_was_refused_is_told_to_who_waits_and_tried_again_by_a_restart(two:
     until(lambda: service.status()["degraded"] == [])
 
 
+def test_a_damaged_copy_of_what_is_live_is_made_anew_by_a_restart(two: Project, start: Start) -> None:
+    service = start(two)
+    (copy,) = (two.folder / ".ninetyfive" / "serving").glob("*/releases/*")
+    damage_bit(copy)
+    os.kill(service.pids()[0], signal.SIGKILL)
+    until(lambda: any("workers answer" in one for one in service.status()["degraded"]))
+    assert service.predict().status == 200
+    assert service.admin("POST", "/restart", {}).status == 202
+    until(lambda: len(service.pids()) == 2 and service.status()["degraded"] == [])
+
+
 def test_a_damaged_champion_at_the_start_leaves_the_one_before_it(two: Project, start: Start) -> None:
     first, second = releases(two)
     assert two.command("promote", second).code == 0

@@ -47,6 +47,7 @@ from ninetyfive.supervise.watching import Watch, candidates
 _ROTATION_SECONDS = 60.0
 _AGAIN_SECONDS = 1.0
 _WHOLE_SECONDS = 10.0
+_MEND_SECONDS = 10.0
 _ADMIN = Limits(connections=64, receive_headers=5.0, receive_body=10.0, idle=30.0)
 
 
@@ -356,6 +357,7 @@ class Service:
     async def _restart(self) -> None:
         self.refused.clear()
         try:
+            await self._mend_copies()
             error = await self.fleet.restart()
             self._trouble("restart", f"a worker could not be replaced: {error['got']}" if error else "")
             tell("restart.ended", error=error)
@@ -366,6 +368,19 @@ class Service:
             self._restarting = None
             self._changed()
             self._watch.nudge()
+
+    async def _mend_copies(self) -> None:
+        """Copy again what is live, where a copy of it is not whole any more and the store has it."""
+
+        def mend(epoch: int) -> None:
+            for pointer in candidates(self._store):
+                if pointer.epoch == epoch:
+                    self._copies.take(self._store, pointer)
+
+        try:
+            await asyncio.wait_for(asyncio.to_thread(mend, self.fleet.live.epoch), _MEND_SECONDS)
+        except (IntegrityError, UsageError, StoreError, TimeoutError) as error:
+            tell("copies.unmended", error=str(error))
 
     @property
     def _admin_tls(self) -> bool:
