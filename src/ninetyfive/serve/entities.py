@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import xxhash
 
 from ninetyfive import values
@@ -65,19 +66,15 @@ def matches(if_none_match: bytes | None, etag: bytes) -> bool:
 
 
 def _parsed(text: str, type: str) -> Any:
-    """The text of a path as the JSON value that it stands for."""
-    if type == "boolean":
-        return {"true": True, "false": False}.get(text, text)
-    if type == "integer" and text.removeprefix("-").isdecimal() and len(text) < 21:
-        return int(text)
-    if type == "number":
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    if type == "opaque":
-        try:
-            return base64.urlsafe_b64decode(text)
-        except (binascii.Error, ValueError):
-            return text
+    """The text of a path as the JSON value that it stands for; as it is where it stands for none."""
+    try:
+        if type in _JSON:
+            return msgspec.json.decode(text.encode(), type=_JSON[type])
+        if type == "opaque":
+            return base64.b64decode(text.encode(), altchars=b"-_", validate=True)
+    except (binascii.Error, msgspec.MsgspecError, UnicodeError):
+        pass
     return text
+
+
+_JSON: dict[str, Any] = {"boolean": bool, "integer": int, "number": float}
