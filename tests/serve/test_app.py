@@ -100,6 +100,8 @@ def test_an_entity_is_looked_up_alone_and_may_be_cached(start: Start, made: Made
     assert service.ask("GET", path + "harbour").status == 404
     assert service.ask("GET", path + "a,b").status == 400
     assert service.ask("GET", path + "%ff").status == 400
+    for other in ("far/entities/airport", "far%2Fentities%2Fairport", "airport%0Afar"):  # another entity, all of it
+        assert "table does not hold" in service.ask("GET", path + other).json["error"]
     (record,) = service.records()
     assert (record.id, record.row) == (found.json["metadata"]["id"], (None,) * len(ROW))
 

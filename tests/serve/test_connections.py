@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -116,3 +117,60 @@ def test_pipelined_requests_are_answered_in_their_order(start: Start) -> None:
             answer += sock.recv(65536)
     ids = [int(part.split(b"\r\n")[0]) for part in answer.split(b"x-request-id: ")[1:]]
     assert ids == list(range(50))
+
+
+def posted(body: bytes, more: str = "", path: str = PREDICT) -> bytes:
+    """A request of JSON."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{more}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def test_who_says_nothing_is_cut_whatever_was_answered_before(start: Start) -> None:
+    service = start(limits=Limits(receive_headers=1.0, receive_body=1.0, idle=1.0))
+    early = posted(b"12345", path="/nothing")
+    with contextlib.ExitStack() as stack:
+        behind, trickle = (stack.enter_context(connected(service, early[:-5])) for _ in range(2))
+        for sock, rest in ((behind, b"12345"), (trickle, b"12345GET /v")):
+            assert b" 404 " in sock.recv(65536)  # before its body came
+            sock.sendall(rest)
+        queued = stack.enter_context(connected(service, b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n" + early[:-5]))
+        assert until_closed(behind) == b""
+        assert b" 408 " in until_closed(trickle)
+        answers = until_closed(queued)
+    assert answers.count(b"HTTP/1.1 ") == 2
+    assert b" 404 " in answers
+
+
+def test_who_reads_no_answers_is_not_answered_for_ever(start: Start) -> None:
+    service = start(access_log="none")
+    one = posted(json.dumps({"instances": [ROW]}).encode())
+    with connected(service, one) as sock:
+        assert b" 200 " in sock.recv(65536)
+        sock.settimeout(1.0)
+        sent, limit = 0, 64 * 2**20
+        with contextlib.suppress(TimeoutError):
+            while sent < limit:
+                sent += sock.send((one * 1000)[sent % len(one) :])
+        assert sent < limit
+        assert service.predict(ROW).status == 200
+
+
+def test_what_stands_behind_the_body_is_no_header(start: Start) -> None:
+    service = start()
+    body = json.dumps({"instances": [ROW]}).encode()
+    head = posted(b"", "Transfer-Encoding: chunked\r\n").replace(b"Content-Length: 0\r\n", b"")
+    with connected(service, head + b"%x\r\n%b\r\n0\r\nX-Request-Id: late\r\n\r\n" % (len(body), body)) as sock:
+        answer = sock.recv(65536)
+    assert b" 200 " in answer
+    assert b"late" not in answer
+    assert service.records()[-1].client_id is None
+
+
+def test_what_cannot_be_read_takes_no_place_of_an_answer(start: Start) -> None:
+    service = start()
+    body = json.dumps({"instances": [ROW]}).encode()
+    for path in (PREDICT, PREDICT + "?"):
+        with connected(service, posted(body, path=path) * 3 + b"nonsense\r\n\r\n") as sock:
+            answers = until_closed(sock).split(b"HTTP/1.1 ")[1:]
+        assert [answer[:3] for answer in answers[:3]] == [b"200"] * 3
+        assert all(answer.startswith(b"400") for answer in answers[3:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import socket
 import threading
@@ -290,9 +291,32 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, resource.RLIM_INFINITY))
     assert len(service.records()) == statuses.count(200)
 
 
+def test_a_log_in_which_nothing_can_be_begun_is_told_as_long_as_that_is_so(start: Start) -> None:
+    service, free = start(), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+    assert {service.predict(ROW).status for _ in range(10)} == {503}
+    eventually(lambda: service.ask("GET", "/v2/health/ready").json["degraded"])
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, free)
+    assert service.predict(ROW).status == 200
+    eventually(lambda: not service.ask("GET", "/v2/health/ready").json["degraded"])
+    assert len(service.records()) == 1
+
+
 def test_the_log_is_durable_where_that_is_asked(start: Start, tmp_path: Path) -> None:
     service = start(log=messages.Log(folder=str(tmp_path / "durable"), mode="durable"))
     assert [service.predict(ROW).status for _ in range(5)] == [200] * 5
     assert len(service.records()) == 5
     service.order(messages.Rotate())
     eventually(lambda: list((tmp_path / "durable").glob("*.closed")))
+
+
+def test_it_answers_where_nobody_reads_what_it_tells(start: Start) -> None:
+    """Its stderr is a pipe whose reader is gone, as behind `| head`."""
+    deaf = "import os\nreader, writer = os.pipe()\nos.dup2(writer, 2)\nos.close(reader), os.close(writer)"
+    service = start(code=deaf)
+    assert [service.predict({"no": 1}).status for _ in range(3)] == [400] * 3  # each is told in the access log
+    assert service.ask("POST", PREDICT + "?", {"instances": [{"no": 1}]}).status == 400
+    assert service.predict(ROW).status == 200
+    service.order(messages.Drain())
+    service.hear(messages.Drained)
+    assert service.process.wait(30) == 0

@@ -331,10 +331,9 @@ class Answering:
         if self.log is None:
             return None
         try:
-            self.log.confirm()
+            self.log_failed &= not self.log.confirm()
         except StoreError:
             return self._not_logged()
-        self.log_failed = False
         return None
 
     async def _settle(self) -> None:

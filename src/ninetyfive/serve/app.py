@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
@@ -277,8 +278,9 @@ class App:
         }
         if status >= 400:
             line["error"] = _words(body)[:500]
-        sys.stderr.buffer.write(encode(line) + b"\n")
-        sys.stderr.buffer.flush()
+        with suppress(OSError):  # whoever read it is gone: requests are answered all the same
+            sys.stderr.buffer.write(encode(line) + b"\n")
+            sys.stderr.buffer.flush()
 
     def _routes(self) -> tuple[Route, ...]:
         """The table: every route that there is, and who may call it."""
@@ -293,7 +295,7 @@ class App:
             Route("GET", "/v1/models", "predict", "status", self._models),
             Route("GET", f"{model}{version}", "predict", "status", self._status),
             Route("GET", f"{model}{version}/metadata", "predict", "status", self._metadata),
-            Route("GET", f"{model}/entities/(.*)", "predict", "entity", self._entity),
+            Route("GET", f"(?s){model}/entities/(.*)", "predict", "entity", self._entity),
             Route("POST", f"{plain2}/infer", "predict", "infer", self._infer),
             Route("POST", f"{v2}(?:/versions/([^/]+))?/infer", "predict", "infer", self._infer),
             Route("GET", "/v2", None, "status", self._server),
@@ -304,8 +306,6 @@ class App:
             Route("GET", f"{v2}(?:/versions/([^/]+))?/ready", None, "health", self._ready),
             Route("GET", "/openapi.json", "predict", "status", self._openapi),
         ]
-        if self.config.metrics:
-            table.append(Route("GET", "/metrics", "read", "metrics", self._metrics))
         if self.config.health_route is not None:
             table.append(Route("GET", self.config.health_route, None, "health", self._ready))
         if self.config.predict_route is not None:
@@ -346,7 +346,10 @@ class App:
 
     async def _entity(self, request: Request, _: re.Match[str] | None) -> Reply:
         loaded = self.answering.live
-        row = entities.row_of(loaded, request.raw_path.rpartition(b"/entities/")[2])
+        values = request.raw_path.removeprefix(f"/v1/models/{self.config.system}/entities/".encode())
+        if values == request.raw_path:
+            raise Fault(HTTPStatus.NOT_FOUND, "", "write the path of the entities as it stands in /openapi.json")
+        row = entities.row_of(loaded, values)
         key = entity_key([row[name] for name in loaded.release.about.entity])
         assert key is not None
         told = entities.headers(loaded, key, self.access.required)
@@ -358,8 +361,8 @@ class App:
             words = "the table does not hold this entity" if held else "there is no table to answer from"
             raise Fault(HTTPStatus.NOT_FOUND, "", words)
         shown = loaded.shown(answered.answers[0])
-        values = request.raw_path.rpartition(b"/")[2].decode("ascii")
-        return reply({"entity": values, "prediction": shown, "metadata": tensorflow.metadata(answered)}, headers=told)
+        said = {"entity": values.decode("ascii"), "prediction": shown, "metadata": tensorflow.metadata(answered)}
+        return reply(said, headers=told)
 
     async def _models(self, _: Request, __: re.Match[str] | None) -> Reply:
         return reply({"models": [self.config.system]})

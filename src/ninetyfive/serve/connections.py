@@ -13,6 +13,7 @@ What does not belong here: the size of a body, which the application counts (`ap
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 import traceback
@@ -168,6 +169,7 @@ class Connection(HttpToolsProtocol):
         self.phase = _READING
         self.since = time.monotonic()
         self._refusal = 400
+        self._in_head = False
         self._header_bytes = 0
         self._quick: list[bytes] | None = None
         self._quick_bytes = 0
@@ -184,6 +186,7 @@ class Connection(HttpToolsProtocol):
         if self.phase == _IDLE:
             self.phase = _READING
             self.since = time.monotonic()
+        self._in_head = True
         self._header_bytes = 0
         self._quick = None
 
@@ -195,15 +198,17 @@ class Connection(HttpToolsProtocol):
             raise _TooLarge
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
+        """A header; one behind the body is counted, and says nothing: who asks is known before."""
         self._header_bytes += len(name) + len(value) + 4
         if len(self.headers) >= self.limits.headers or self._header_bytes > self.limits.header_bytes:
             self._refusal = 431
             raise _TooLarge
-        super().on_header(name, value)
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is there."""
+        self._in_head = False
         self.phase = _BODY
         self.since = time.monotonic()
         self.transport.unread = True  # type: ignore[attr-defined]
@@ -240,10 +245,13 @@ class Connection(HttpToolsProtocol):
                 return
             self._go_the_long_way()
         super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:  # it was answered before its body came
+            self.phase = _IDLE
+            self.since = time.monotonic()
 
     def _free(self) -> bool:
-        """Whether nothing of this connection is under way, and the request asks for nothing out of the ordinary."""
-        if (self.cycle is not None and not self.cycle.response_complete) or self.pipeline:
+        """Whether nothing of this connection is under way, its client reads its answers, and the request is plain."""
+        if self._earlier() or self.flow.write_paused:
             return False
         for name, value in self.headers:
             if name == b"content-length" and (len(value) > _DIGITS or int(value) > self.limits.body):
@@ -251,6 +259,10 @@ class Connection(HttpToolsProtocol):
         parser = self.parser
         plain = parser.get_method() == b"POST" and parser.get_http_version() == "1.1" and not parser.should_upgrade()
         return plain and not self.expect_100_continue
+
+    def _earlier(self) -> bool:
+        """Whether the answer to a request before the one that is read now is still to come."""
+        return bool(self.pipeline) or (self.cycle is not None and not self.cycle.response_complete)
 
     def _go_the_long_way(self) -> None:
         """Give what was read so far to the application."""
@@ -267,17 +279,18 @@ class Connection(HttpToolsProtocol):
         self.since = time.monotonic()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
-            self.phase = _ANSWERING
+            self.phase = _BODY if cycle.more_body else _ANSWERING
             self._start_asgi_task(cycle, app)
         elif self.phase == _ANSWERING:
-            self.phase = _IDLE
+            self.phase = _READING if self._in_head else _IDLE
 
     def send_400_response(self, msg: str) -> None:
         """What could not be parsed, or was too large."""
         error = sys.exc_info()[1]
         if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(error.__context__, _TooLarge):
             self._refusal, msg = 500, "the request could not be answered"
-            traceback.print_exception(error)
+            with contextlib.suppress(OSError):
+                traceback.print_exception(error)
         words = {414: "the URL is too long", 431: "the headers are too large"}.get(self._refusal, msg)
         self._refuse(self._refusal, words)
 
@@ -302,6 +315,9 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, status: int, words: str) -> None:
         if self.transport.is_closing():
             return
+        if self.pipeline or (self.phase == _ANSWERING and self._earlier()):
+            self._end_after_what_is_asked()
+            return
         body = b'{"error":"' + words.encode() + b'"}'
         retry = b"retry-after: 1\r\n" if status == 503 else b""
         self.transport.write(
@@ -318,6 +334,13 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+
+    def _end_after_what_is_asked(self) -> None:
+        """Say nothing in place of an answer that is still to come, but close behind it."""
+        if self.cycle is not None and self.phase == _ANSWERING:
+            self.cycle.keep_alive = False
+        else:
+            self.transport.close()
 
 
 def limited(limits: Limits, lane: Lane | None = None) -> type[Connection]:

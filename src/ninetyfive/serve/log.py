@@ -157,12 +157,14 @@ class RequestLog:
             payload = _encode(record if policy is None else policy.applied(record))
             self._held += (frame(payload, segment.number, salt), payload)
 
-    def confirm(self) -> None:
-        """Write what is held; `StoreError` where any of it cannot be: then nothing that was held is answered."""
+    def confirm(self) -> bool:
+        """Write what is held, if anything; `StoreError` where any cannot be: then nothing that was held is answered."""
+        held = bool(self._held)
         self._write()
         lost, self._lost = self._lost, None
         if lost is not None:
             raise lost
+        return held
 
     def _write(self) -> None:
         segment = self._segment

@@ -324,7 +324,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     uvicorn_loop = uvicorn.Config(lambda: None, loop="uvloop").get_loop_factory()
     with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
         runner.run(worker.run(control))
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
     os._exit(0)  # a call of the model that never ends must not keep the process
 
 
