@@ -64,7 +64,9 @@ def asked(app: App, method: str, path: str, token: str | None, host: str = "loca
 def path_of(route: Route) -> str:
     """A path that the route matches."""
     path = re.sub(r"\(\?:/versions/\(\[\^/:?\]\+\)(\|/labels/\(\[\^/:\]\+\))?\)\?", "/versions/1", route.path)
-    path = path.replace("(classify|regress)", "classify").replace("(.*)", "airport").replace("\\", "")
+    path = (
+        path.replace("(classify|regress)", "classify").replace("(.*)", "airport").replace("(?s)", "").replace("\\", "")
+    )
     assert re.fullmatch(route.path, path), (route.path, path)
     return path
 
