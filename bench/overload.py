@@ -4,8 +4,8 @@
 
 - the model: bench/load/dear: about 5 ms of one core for each row, alone or in a batch (measured here, and said)
 - capacity C: answers a second of one worker under closed-loop load at 16 connections, before and after; the mean
-- before: open-loop Poisson arrivals at 0.7 C; then 2 C, 5 C, and 0.7 C again: the same arrivals as before, measured
-  from the tenth second on
+- before: open-loop Poisson arrivals at 0.7 C; then 2 C, 5 C, and 0.7 C again: the same arrivals as before; both are
+  measured from the tenth second on
 Goodput are right answers within the deadline of a second from the intended time. Refusals are 429 and 503. Every answer
 is held against the row that was sent and the release that it names. At 5 C a probe of health is asked beside it.
 The generator is a process of its own (bench/load/generator.py); a phase in which it lagged is void.
@@ -215,7 +215,7 @@ def measure(bench: Bench, seconds: float) -> list[Figure]:
     try:
         busy = bench.busy_ms()
         first = bench.capacity(who, max(4.0, seconds / 2))
-        before = bench.phase("before, 0.7 C", who, 0.7 * first, seconds)
+        before = bench.phase("before, 0.7 C", who, 0.7 * first, RECOVERY + seconds, RECOVERY)
         double = bench.phase("2 C", who, 2 * first, seconds)
         process, plan = bench.begin_load(who, 5 * first, seconds)
         time.sleep(1.5 + seconds / 3)

@@ -109,3 +109,11 @@ def test_bytes_may_come_as_base64() -> None:
     other = judged(b'{"class": 1, "a opaque": {"b64": "?"}}')
     assert isinstance(other, dict)
     assert other["a opaque"] == b'{"b64":"?"}'
+
+
+def test_values_of_any_form_are_nested_so_deep_and_no_deeper() -> None:
+    assert isinstance(judged(b'{"class": 1, "a opaque": ' + b"[" * 32 + b"]" * 32 + b"}"), dict)
+    for deep in (b"[" * 33 + b"]" * 33, b'{"a":' * 33 + b"1" + b"}" * 33):
+        found = judged(b'{"class": 1, "a opaque": ' + deep + b"}")
+        assert isinstance(found, Fault)
+        assert (found.status, str(found)) == (400, "$.a opaque: nested more than 32 deep")

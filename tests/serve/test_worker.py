@@ -140,6 +140,13 @@ def test_a_release_that_cannot_be_served_never_listens(start: Start, made: Made,
     assert service.process.wait(20) == 1
 
 
+def test_a_log_that_cannot_be_kept_is_said_before_it_listens(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    service = start(log=messages.Log(folder=str(tmp_path / "file" / "log")), ready=False)
+    assert "log" in service.hear(messages.Refused).error["where"]
+    assert service.process.wait(20) == 1
+
+
 WRONG = """
 from ninetyfive.models.release import OpenRelease
 import ninetyfive.serve.loaded as loaded

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,6 +37,8 @@ _STALE, _MISSING, _OUTSIDE, _UNANSWERED = (
 )
 _SOURCES = {word: PLACES[f"rows.{word}"] for word in ("table", "cache", "model", "default")}
 _LOGGED, _LOG_FAILED = PLACES["log.records"], PLACES["log.failures"]
+Root = Callable[[int], str]
+"""The path of a row in its request, by its place."""
 _pack = msgspec.msgpack.Encoder().encode
 _hash = xxhash.xxh3_64_intdigest
 
@@ -145,14 +148,14 @@ class Answering:
         return loaded.light and not self.durable and rows * loaded.seconds <= _INLINE_SECONDS
 
     def answer_now(
-        self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], client_id: str | None = None, *, hold: bool
+        self, loaded: Loaded, given: Sequence[Any], root: Root, client_id: str | None = None, *, hold: bool
     ) -> Answered:
-        """Answer the structs `given`, each at its path of `roots`; `Fault` says why not, and then nothing is logged.
+        """Answer the structs `given`, whose paths `root` gives; `Fault` says why not, and then nothing is logged.
 
         With `hold` the answer must not be sent before the log's `confirm`.
         """
         start = time.perf_counter()
-        looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
+        looks = self._looks(loaded, given, root)
         wanted = [place for place, look in enumerate(looks) if not look.source]
         if wanted:
             try:
@@ -161,25 +164,25 @@ class Answering:
                 else:
                     computed = loaded.compute([looks[place].cells for place in wanted])
             except NinetyfiveError as error:
-                raise self._not_computed(loaded, error, looks, roots) from error
+                raise self._not_computed(loaded, error, looks, root) from error
             self._fill(loaded, looks, wanted, computed)
         return self._finish(loaded, looks, client_id, time.perf_counter() - start, hold)
 
     async def answer(
-        self, loaded: Loaded, given: Sequence[Any], roots: Sequence[str], deadline: float, client_id: str | None = None
+        self, loaded: Loaded, given: Sequence[Any], root: Root, deadline: float, client_id: str | None = None
     ) -> Answered:
         """The same for any number of rows: the model runs in its thread, and a durable log is waited for."""
         if self.at_once(loaded, len(given)):
-            return self.answer_now(loaded, given, roots, client_id, hold=False)
+            return self.answer_now(loaded, given, root, client_id, hold=False)
         start = time.perf_counter()
-        looks = [self._look(loaded, struct, root) for struct, root in zip(given, roots, strict=True)]
+        looks = self._looks(loaded, given, root)
         wanted = [place for place, look in enumerate(looks) if not look.source]
         spent = time.perf_counter() - start
         if wanted:
             try:
                 computed = await self.batching.submit(loaded, [looks[place].cells for place in wanted], deadline)
             except NinetyfiveError as error:
-                raise self._not_computed(loaded, error, looks, roots) from error
+                raise self._not_computed(loaded, error, looks, root) from error
             spent += self.batching.row_seconds * len(wanted)
             self._fill(loaded, looks, wanted, computed)
         answered = self._finish(loaded, looks, client_id, spent)
@@ -197,8 +200,19 @@ class Answering:
         await self._settle()
         return answered
 
-    def _look(self, loaded: Loaded, struct: Any, root: str) -> _Look:
-        row = loaded.rows.check(struct, root)
+    def _looks(self, loaded: Loaded, given: Sequence[Any], root: Root) -> list[_Look]:
+        take, rows = loaded.rows.take, []
+        for place, struct in enumerate(given):
+            rows.append(struct if take(struct) else loaded.rows.judge(struct, root(place)))
+        if len(rows) > 1 and loaded.policy.paradigm == "dynamic" and Outside not in map(type, rows):
+            cells = list(map(loaded.inputs, rows))
+            packed = list(map(_pack, cells))
+            self.recent.append((loaded.names, cells[0]))
+            keys = map(loaded.key, rows)
+            return list(map(_Look, rows, keys, cells, packed, map(_hash, packed), repeat(None), repeat("")))
+        return [self._look(loaded, row, root, place) for place, row in enumerate(rows)]
+
+    def _look(self, loaded: Loaded, row: Any, root: Root, place: int) -> _Look:
         policy = loaded.policy
         if type(row) is Outside:
             self.counters.add(_OUTSIDE)
@@ -225,7 +239,7 @@ class Answering:
                 self._cache.move_to_end(packed)
                 return _Look(row, key, cells, packed, fingerprint, self._cache[packed], "cache")
             return _Look(row, key, cells, packed, fingerprint, None, "")
-        return self._without(loaded, act, root, _Look(row, key, cells, packed, fingerprint, None, ""))
+        return self._without(loaded, act, root(place), _Look(row, key, cells, packed, fingerprint, None, ""))
 
     def _without(self, loaded: Loaded, act: str, root: str, look: _Look) -> _Look:
         """What a static service does where its table does not answer."""
@@ -333,16 +347,14 @@ class Answering:
         words = "the request log cannot be written: come again later"
         return Fault(HTTPStatus.SERVICE_UNAVAILABLE, "", words, retry=5)
 
-    def _not_computed(
-        self, loaded: Loaded, error: NinetyfiveError, looks: Sequence[_Look], roots: Sequence[str]
-    ) -> Fault:
+    def _not_computed(self, loaded: Loaded, error: NinetyfiveError, looks: Sequence[_Look], root: Root) -> Fault:
         """The fault for rows that could not be computed: 422 names the row whose integer left 64 bits, else 500."""
         if isinstance(error, FeatureError):
-            for look, root in zip(looks, roots, strict=True):
+            for place, look in enumerate(looks):
                 try:
                     if not look.source:
                         loaded.model_inputs(look.cells)
                 except FeatureError as found:
                     words = f"{found.where}: expected {found.expected}, got {found.got}"
-                    return Fault(HTTPStatus.UNPROCESSABLE_ENTITY, root, words)
+                    return Fault(HTTPStatus.UNPROCESSABLE_ENTITY, root(place), words)
         return Fault(HTTPStatus.INTERNAL_SERVER_ERROR, "", "the model gave no answer")

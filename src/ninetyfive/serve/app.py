@@ -158,11 +158,11 @@ class App:
             return None
         loaded = answering.live
         try:
-            structs, roots, columns = self._predict_form(loaded).read(body)
+            structs, root, columns = self._predict_form(loaded).read(body)
             client_id = name.decode("latin-1") if name else None
             if not answering.at_once(loaded, len(structs)):
                 return None
-            answered = answering.answer_now(loaded, structs, roots, client_id, hold=True)
+            answered = answering.answer_now(loaded, structs, root, client_id, hold=True)
             status, answer = _OK, encode(tensorflow.write(answered, columns))
         except Fault as fault:
             status, answer = _refused(fault)
@@ -331,16 +331,16 @@ class App:
 
     async def _predict(self, request: Request, match: re.Match[str] | None) -> Reply:
         loaded = self._named(match)
-        structs, roots, columns = self._predict_form(loaded).read(request.body)
-        work = self.answering.answer(loaded, structs, roots, request.deadline, request.client_id)
+        structs, root, columns = self._predict_form(loaded).read(request.body)
+        work = self.answering.answer(loaded, structs, root, request.deadline, request.client_id)
         answered = await (unless_gone(work, request.receive) if not loaded.light else work)
         return Reply(200, encode(tensorflow.write(answered, columns)))
 
     async def _infer(self, request: Request, match: re.Match[str] | None) -> Reply:
         loaded = self._named(match)
-        structs, roots, client_id = inference.read(loaded.rows, request.body, self.config.limits.rows)
+        structs, root, client_id = inference.read(loaded.rows, request.body, self.config.limits.rows)
         named = request.client_id if request.client_id is not None else client_id
-        work = self.answering.answer(loaded, structs, roots, request.deadline, named)
+        work = self.answering.answer(loaded, structs, root, request.deadline, named)
         answered = await (unless_gone(work, request.receive) if not loaded.light else work)
         return reply(inference.write(answered, self.config.system, client_id))
 

@@ -1,8 +1,9 @@
-"""A thread for models that are dear: whatever waits when it is free goes as one batch.
+"""A thread for models that are dear: what waits when it is free goes as one batch, as far as that pays.
 
     request ─ submit ─▶ queue (bounded in number and in time) ─ thread ─▶ one call of the model ─▶ each its own answers
 
-The rule: there is no timer. A request that comes alone is computed at once and alone, what came meanwhile together.
+The rule: there is no timer. A request that comes alone is computed at once and alone, what came meanwhile together, but
+for a model whose time grows with the rows no more of it than a short call can hold: nobody waits for who comes after.
 Work whose deadline has passed, or that nobody waits for any more, is dropped before it starts. A row that cannot be
 computed fails its own request, never its neighbours.
 What does not belong here: cheap models, which run where they are asked (`answering`).

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from ninetyfive.serve.answering import Answered
+from ninetyfive.serve.answering import Answered, Root
 from ninetyfive.serve.loaded import Loaded
 from ninetyfive.serve.rows import Fault, Rows, decoded
 from ninetyfive.serve.tensorflow import check_count
@@ -58,7 +58,7 @@ class InferRequest(msgspec.Struct, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(InferRequest).decode
 
 
-def read(rows: Rows, body: bytes, limit: int) -> tuple[Sequence[Any], Sequence[str], str | None]:
+def read(rows: Rows, body: bytes, limit: int) -> tuple[Sequence[Any], Root, str | None]:
     """The rows as structs, their paths, and the id to echo; `Fault` for what cannot be one."""
     asked: InferRequest = decoded(_decode, body)
     for place, wanted in enumerate(asked.outputs or ()):
@@ -77,11 +77,12 @@ def read(rows: Rows, body: bytes, limit: int) -> tuple[Sequence[Any], Sequence[s
             raise Fault(HTTPStatus.BAD_REQUEST, f"{where}.shape", f"expected {height} rows, as in the inputs before")
         height = len(cells)
     check_count(height or 0, limit, "$.inputs")
-    roots = [f"$.inputs[*].data[{place}]" for place in range(height or 0)]
+    root = "$.inputs[*].data[{}]".format
     structs = [
-        rows.convert({name: cells[place] for name, cells in columns.items()}, root) for place, root in enumerate(roots)
+        rows.convert({name: cells[place] for name, cells in columns.items()}, root(place))
+        for place in range(height or 0)
     ]
-    return structs, roots, asked.id
+    return structs, root, asked.id
 
 
 def write(answered: Answered, system: str, client_id: str | None) -> dict[str, Any]:

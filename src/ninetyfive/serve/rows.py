@@ -21,6 +21,7 @@ import msgspec
 from ninetyfive import values
 from ninetyfive.errors import DataError
 from ninetyfive.schema import ColumnSchema, Schema
+from ninetyfive.serve.messages import Limits
 
 _LOOSE: dict[str, Any] = {
     "boolean": bool | None,
@@ -48,6 +49,9 @@ _QUICK: dict[str, Any] = {
     "list[number]": list[float | None],
     "list[string]": list[str | None],
 }
+
+
+_DEPTH = Limits().depth
 
 
 class Fault(Exception):
@@ -89,15 +93,16 @@ class Rows:
     ninetyfive.serve.rows.Fault: $.instances[0].hour: expected an integer, got the number 2.5. To do: send a whole ...
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, depth: int = _DEPTH) -> None:
         self.schema = schema
+        self._depth = depth
         self._fields = {name: f"f{place}" for place, name in enumerate(schema.names)}
         names = {field: name for name, field in self._fields.items()}
         quick = [_quick(column, f"f{place}") for place, column in enumerate(schema.columns)]
         loose = [(f"f{place}", _LOOSE.get(column.type, Any), None) for place, column in enumerate(schema.columns)]
         self.quick = msgspec.defstruct("Row", quick, rename=names, forbid_unknown_fields=True, kw_only=True)
         self.loose = msgspec.defstruct("AnyRow", loose, rename=names, forbid_unknown_fields=True)
-        self._finish = _compiled(schema)
+        self._finish = _compiled(schema, depth)
 
     def convert(self, given: Any, where: str) -> Any:
         """A mapping of JSON values as a loose struct; `Fault` 400 at `where` for unknown columns and wrong types."""
@@ -111,13 +116,16 @@ class Rows:
 
         A quick struct is changed in place.
         """
-        if type(given) is self.quick:
-            try:
-                if self._finish is None or self._finish(given):
-                    return given
-            except DataError:
-                pass
-        return self._slow(given, where)
+        return given if self.take(given) else self.judge(given, where)
+
+    def take(self, given: Any) -> bool:
+        """Whether a struct surely keeps the schema: then it is one of row scalars now. What is not taken is judged."""
+        if type(given) is not self.quick:
+            return False
+        try:
+            return self._finish is None or self._finish(given)
+        except DataError:
+            return False
 
     def cells(self, names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
         """The function from a struct of row scalars to the tuple of its values of these columns."""
@@ -127,12 +135,16 @@ class Rows:
             return lambda row: (one(row),)
         return operator.attrgetter(*fields) if fields else lambda _: ()
 
-    def _slow(self, given: Any, where: str) -> Any:
+    def judge(self, given: Any, where: str) -> Any:
+        """What `check` says of a struct that was not taken."""
         said = {name: getattr(given, field) for name, field in self._fields.items()}
         for column in self.schema.columns:
             value = said[column.name]
             if column.type == "opaque":
                 value = said[column.name] = _bytes(value)
+                if _deeper(value, self._depth):
+                    words = f"nested more than {self._depth} deep"
+                    raise Fault(HTTPStatus.BAD_REQUEST, f"{where}.{column.name}", words)
             try:
                 values.scalar(value, column.type, f"{where}.{column.name}")
             except DataError as error:
@@ -241,13 +253,27 @@ def _quick(column: ColumnSchema, field: str) -> tuple[str, Any] | tuple[str, Any
     return (field, kind | None, None) if column.nullable else (field, kind)
 
 
-def _compiled(schema: Schema) -> Callable[[Any], bool] | None:
+def _deeper(value: Any, depth: int) -> bool:
+    """Whether a JSON value holds lists and objects in more than `depth` levels."""
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_deeper(one, depth - 1) for one in inner)
+
+
+def _opaque(depth: int) -> Callable[[Any], Any]:
+    """The function that makes bytes of a value that is not nested too deeply; None for one that is."""
+    decode = values.DECODERS["opaque"]
+    return lambda given: None if _deeper(given, depth) else decode(_bytes(given), "")
+
+
+def _compiled(schema: Schema, depth: int) -> Callable[[Any], bool] | None:
     """The function that makes row scalars of the fields in place; false (or `DataError`) where it may not, and then
     nothing is changed. None where there is nothing left to do.
     """
     lines: list[str] = []
     changed: list[str] = []
-    scope: dict[str, Any] = {"__builtins__": {}, "tuple": tuple}
+    scope: dict[str, Any] = {"__builtins__": {}, "tuple": tuple, "opaque": _opaque(depth)}
     for place, column in enumerate(schema.columns):
         inner = list(_lines(column, place, scope))
         if inner:
@@ -270,8 +296,8 @@ def _lines(column: ColumnSchema, place: int, scope: dict[str, Any]) -> Iterator[
     if column.type in values.ELEMENTS:
         yield f"{v} = tuple({v})"
     elif column.type == "opaque":
-        scope["opaque"] = lambda given: values.DECODERS["opaque"](_bytes(given), "")
         yield f"{v} = opaque({v})"
+        yield f"if {v} is None: return False"
     elif column.type in ("timestamp", "timestamp[UTC]", "date"):
         scope[f"decode{place}"] = values.DECODERS[column.type]
         yield f'{v} = decode{place}({v}, "")'

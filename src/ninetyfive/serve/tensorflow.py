@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ninetyfive.serve.answering import Answered
+from ninetyfive.serve.answering import Answered, Root
 from ninetyfive.serve.loaded import Answer, Loaded
 from ninetyfive.serve.rows import Fault, Rows, decoder
 
@@ -57,7 +57,7 @@ class Predict:
         self.limit = limit
         self._decode = decoder(_form(rows.quick), _form(rows.loose))
 
-    def read(self, body: bytes) -> tuple[Sequence[Any], Sequence[str], bool]:
+    def read(self, body: bytes) -> tuple[Sequence[Any], Root, bool]:
         """The rows as structs, their paths, and whether they came as columns; `Fault` for what cannot be one."""
         asked = self._decode(body)
         if asked.parameters:
@@ -68,14 +68,13 @@ class Predict:
         if (asked.instances is None) == (asked.inputs is None):
             raise Fault(HTTPStatus.BAD_REQUEST, "$", "send one of 'instances' (rows) and 'inputs' (columns)")
         if asked.instances is not None:
-            structs, columns = asked.instances, False
-            roots: Sequence[str] = _ONE if len(structs) == 1 else [f"$.instances[{n}]" for n in range(len(structs))]
+            structs, root, columns = asked.instances, "$.instances[{}]".format, False
             check_count(len(structs), self.limit, "$.instances")
         else:
             given = transposed(asked.inputs, "$.inputs", self.limit)
-            roots, columns = [f"$.inputs[{place}]" for place in range(len(given))], True
-            structs = [self.rows.convert(row, root) for row, root in zip(given, roots, strict=True)]
-        return structs, roots, columns
+            root, columns = "$.inputs[{}]".format, True
+            structs = [self.rows.convert(row, root(place)) for place, row in enumerate(given)]
+        return structs, root, columns
 
 
 def _form(row: type[Any]) -> Any:
@@ -90,9 +89,6 @@ def _form(row: type[Any]) -> Any:
         ],
         forbid_unknown_fields=True,
     )
-
-
-_ONE = ("$.instances[0]",)
 
 
 def check_count(rows: int, limit: int, where: str) -> None:

@@ -20,6 +20,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +30,7 @@ from weakref import WeakValueDictionary
 import msgspec
 import uvicorn
 
-from ninetyfive.errors import NinetyfiveError
+from ninetyfive.errors import ModelError, NinetyfiveError
 from ninetyfive.serve import messages
 from ninetyfive.serve.answering import Answering
 from ninetyfive.serve.app import App
@@ -63,6 +64,7 @@ class Worker:
         self._control: asyncio.StreamWriter | None = None
         self._drain: asyncio.Event = asyncio.Event()
         self._settle = 0.0
+        self._port = config.port
         self._log_bytes = 0
         self._state = messages.State()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,6 +73,7 @@ class Worker:
         """Serve until drained."""
         config = self.config
         sock = listening(config)
+        self._port = int(sock.getsockname()[1])
         server = server_of(self.app, config, self.app.lane)
         self.app.pressure = lambda: len(server.server_state.tasks)
         await server.startup(sockets=[sock])
@@ -107,7 +110,7 @@ class Worker:
     async def _obey(self, control: socket.socket) -> None:
         """Do what the supervisor says, until it says nothing more."""
         reader, self._control = await asyncio.open_connection(sock=control, limit=2**24)
-        self._say(messages.Ready(self.answering.live.live.epoch, os.getpid(), _port(self.config)))
+        self._say(messages.Ready(self.answering.live.live.epoch, os.getpid(), self._port))
         while line := await reader.readline():
             self._do(messages.decode_order(line))
         self._drain.set()
@@ -138,14 +141,19 @@ class Worker:
         """Load and prove beside what answers; say `Loaded` or `Refused`."""
         start = time.monotonic()
         warm = self.answering.warm()
-        try:
-            loaded = await _beside(lambda: load(self.config, live, warm, self._tables))
-            if self.log is not None:
-                self.log.learn(live.release, loaded.schema.types)
-        except NinetyfiveError as error:
+        call = asyncio.ensure_future(_beside(lambda: load(self.config, live, warm, self._tables)))
+        await asyncio.wait({call})
+        error = call.exception()
+        if error is None and self.log is not None:
+            try:
+                self.log.learn(live.release, call.result().schema.types)
+            except NinetyfiveError as found:
+                error = found
+        if error is not None:
             self.counters.add(PLACES["swaps.refused"])
-            self._say(messages.Refused(live.epoch, error.as_dict()))
+            self._say(messages.Refused(live.epoch, _told(live, error)))
             return
+        loaded = call.result()
         self._beside[live.epoch] = loaded
         self._say(messages.Loaded(live.epoch, time.monotonic() - start))
 
@@ -287,7 +295,7 @@ def load(
     opened: MutableMapping[str, Table] | None = None,
 ) -> Loaded:
     """Open what shall be live, and hold it to its golden requests; what is wrong with it is raised."""
-    loaded = Loaded(live, config.policy, config.system, opened)
+    loaded = Loaded(live, config.policy, config.system, opened, config.limits)
     loaded.prove(warm)
     return loaded
 
@@ -307,7 +315,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     if control is None:
         config = on_platform(config, os.environ)
     try:
-        loaded = load(config, config.live)
+        worker = Worker(config, load(config, config.live))
     except NinetyfiveError as error:
         if control is not None:
             control.sendall(messages.encode(messages.Refused(config.live.epoch, error.as_dict())) + b"\n")
@@ -315,7 +323,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     prepare()
     uvicorn_loop = uvicorn.Config(lambda: None, loop="uvloop").get_loop_factory()
     with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
-        runner.run(_run(config, loaded, control))
+        runner.run(worker.run(control))
     sys.stderr.flush()
     os._exit(0)  # a call of the model that never ends must not keep the process
 
@@ -343,10 +351,6 @@ def _config(path: Path) -> WorkerConfig:
     return config
 
 
-async def _run(config: WorkerConfig, loaded: Loaded, control: socket.socket | None) -> None:
-    await Worker(config, loaded).run(control)
-
-
 def prepare() -> None:
     """What a server wants of its process: many files, few collections, short turns of the threads."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -370,8 +374,14 @@ def listening(config: WorkerConfig) -> socket.socket:
     return sock
 
 
-def _port(config: WorkerConfig) -> int:
-    return config.port
+def _told(live: Live, error: BaseException) -> dict[str, str]:
+    """An error as a supervisor is told it; one that is none of ours is the release's, and is printed whole."""
+    if isinstance(error, NinetyfiveError):
+        return error.as_dict()
+    traceback.print_exception(error)
+    words = f"{type(error).__name__}: {error}"
+    do = "see stderr of the worker; serve another release"
+    return ModelError(live.folder, expected="a release that can be opened and asked", got=words, do=do).as_dict()
 
 
 def _resident() -> float:
