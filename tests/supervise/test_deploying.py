@@ -63,6 +63,10 @@ def test_the_image_has_these_versions_and_no_root(rendered: Path) -> None:
     assert f"FROM python:{sys.version_info.major}.{sys.version_info.minor}-slim" in lines
     user = next(line for line in lines if line.startswith("USER"))
     assert user not in ("USER root", "USER 0")
+    config = json.loads((rendered / "service" / "config.json").read_text(encoding="utf-8"))
+    kept = Path(config["counters"]).parent
+    number = user.rpartition(":")[2]
+    assert lines.index(f"RUN install -d -m 0700 -o {number} -g {number} {kept}") < lines.index(user)
     assert lines[-1] == 'ENTRYPOINT ["python", "-P", "-m", "ninetyfive.serve", "config.json"]'
     copied = [line.split()[1].rstrip("/") for line in lines if line.startswith("COPY")]
     assert all((rendered / name).exists() for name in copied)

@@ -53,9 +53,15 @@ COPY requirements.txt /srv/
 COPY wheels/ /srv/wheels/
 RUN pip install --no-cache-dir --find-links /srv/wheels -r /srv/requirements.txt
 COPY service/ /srv/service/
+RUN install -d -m 0700 -o {user} -g {user} {data}
 USER {user}:{user}
 EXPOSE {port}
 ENTRYPOINT ["python", "-P", "-m", "ninetyfive.serve", "config.json"]
+"""
+
+_WHEELS = """\
+Wheels that are not to be had from an index: pip looks here too. As long as no index has this version of ninetyfive, its
+own is one of them: `make wheel` of a checkout writes it into build/dist.
 """
 
 _KUBERNETES = """\
@@ -205,7 +211,7 @@ def _write(config: WorkerConfig, live: Live, folder: Path, image: str | None, *,
         "Dockerfile": _DOCKERFILE.format(**words),
         "kubernetes.yaml": _KUBERNETES.format(**words),
         "requirements.txt": _requirements(native),
-        "wheels/README": "Wheels that are not to be had from an index: pip looks here too.\n",
+        "wheels/README": _WHEELS,
         "service/config.json": msgspec.json.format(messages.encode(_placed(config, live)).decode(), indent=2) + "\n",
     }
     with disk_errors(str(folder)):
