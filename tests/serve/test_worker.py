@@ -289,6 +289,10 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, resource.RLIM_INFINITY))
     statuses = [service.predict(ROW).status for _ in range(60)]
     assert 503 in statuses
     assert len(service.records()) == statuses.count(200)
+    assert service.config.counters is not None
+    counted = Snapshot(Path(service.config.counters)).values()
+    assert counted["log.records"] == counted["requests.predict.2xx"] == statuses.count(200)
+    assert counted["requests.predict.503"] == statuses.count(503)
 
 
 def test_a_log_in_which_nothing_can_be_begun_is_told_as_long_as_that_is_so(start: Start) -> None:

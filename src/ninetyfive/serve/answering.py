@@ -128,6 +128,7 @@ class Answering:
         self._cache: OrderedDict[bytes, Answer] = OrderedDict()
         self._prefix = prefix
         self._number = 0
+        self._held = 0
 
     def flip(self, loaded: Loaded) -> None:
         """Answer by `loaded` from now on; what is under way is finished by what it began with."""
@@ -308,6 +309,7 @@ class Answering:
                 except StoreError as error:
                     raise self._not_logged() from error
                 self.log_failed &= hold
+                self._held += len(records) * hold
                 self.counters.add(_LOGGED, len(records))
         return answered
 
@@ -330,9 +332,11 @@ class Answering:
         """Write what the log holds; the fault of all requests whose records it held, where it cannot."""
         if self.log is None:
             return None
+        held, self._held = self._held, 0
         try:
             self.log_failed &= not self.log.confirm()
         except StoreError:
+            self.counters.add(_LOGGED, -held)
             return self._not_logged()
         return None
 

@@ -100,6 +100,7 @@ class App:
         self._forms: tuple[Loaded, tensorflow.Predict] | None = None
         self._seconds = 0.0
         self._told = (0, 0)
+        self._unconfirmed = 0
 
     def admit(self, said: Access) -> None:
         """Take these tokens and hosts from now on."""
@@ -180,6 +181,7 @@ class App:
                 return None
             answered = answering.answer_now(loaded, structs, root, client_id, hold=True)
             status, answer = _OK, encode(tensorflow.write(answered, columns))
+            self._unconfirmed += 1
         except Fault as fault:
             status, answer = _refused(fault)
         echoed = b"x-request-id: %b\r\n" % name if name else b""
@@ -191,8 +193,11 @@ class App:
     def _confirm(self) -> bytes | None:
         """Log what was answered at once; the response that all of it gets instead, where it could not be logged."""
         fault = self.answering.confirm()
+        held, self._unconfirmed = self._unconfirmed, 0
         if fault is None:
             return None
+        self.answering.counters.add(self._places["predict", 200], -held)
+        self.answering.counters.add(self._places["predict", int(fault.status)], held)
         status, answer = _refused(fault)
         return b"%bcontent-length: %d\r\n\r\n%b" % (status, len(answer), answer)
 

@@ -22,6 +22,8 @@ from ninetyfive.serve.tensorflow import check_count
 from ninetyfive.version import __version__
 
 OUTPUT = "prediction"
+ID_LENGTH = 128
+"""How long the id of a client may be: it is kept in the request log."""
 _WHOLE = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
 _NUMBERS = frozenset({"FP16", "FP32", "FP64"})
 _TAKEN = {"boolean": frozenset({"BOOL"}), "integer": _WHOLE, "number": _WHOLE | _NUMBERS}
@@ -61,6 +63,8 @@ _decode = msgspec.json.Decoder(InferRequest).decode
 def read(rows: Rows, body: bytes, limit: int) -> tuple[Sequence[Any], Root, str | None]:
     """The rows as structs, their paths, and the id to echo; `Fault` for what cannot be one."""
     asked: InferRequest = decoded(_decode, body)
+    if asked.id is not None and len(asked.id) > ID_LENGTH:
+        raise Fault(HTTPStatus.BAD_REQUEST, "$.id", f"at most {ID_LENGTH} characters are taken")
     for place, wanted in enumerate(asked.outputs or ()):
         if wanted.name != OUTPUT:
             raise Fault(HTTPStatus.BAD_REQUEST, f"$.outputs[{place}].name", f"the only output is {OUTPUT!r}")

@@ -117,7 +117,7 @@ def build_table(store: Store, engine: Engine, release: OpenRelease, asked: Asked
             f"release {release.hash[:12]}",
             expected="entity=, the columns whose values a table is looked up by",
             got="none",
-            do="add entity=[...] to the system, and run again",
+            do="declare entity=[...] in system.py, then `ninetyfive run`: a release keeps the entity it was made with",
         )
     jobs, begun = engine.jobs, time.perf_counter()
     with store.attempt() as scratch:
