@@ -195,7 +195,7 @@ def test_a_dynamic_system_may_have_a_table_of_any_file(copied: Project, trips: T
     with pytest.raises(UsageError, match="--population FILE"):
         copied.load().build_table()
     copied.edit(("    split=", '    entity=["trip"],\n    split='))
-    with pytest.raises(UsageError, match="add entity="):
+    with pytest.raises(UsageError, match="declare entity="):
         copied.load().build_table(population=str(path))
     release = copied.run()["release"]
     assert live(copied) == (release, None)
