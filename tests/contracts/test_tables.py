@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from tests.sources.logs import log_trips
 
 from ninetyfive.settings import ENGINES
 
@@ -31,14 +32,11 @@ def test_a_table_is_the_same_on_every_engine(
     )
     rows = trips(900)
     later = trips(300).with_columns(pl.col("at") + pl.duration(days=30), distance=pl.lit(1.5))
-    every = pl.concat([rows, later, rows.head(5).with_columns(zone=pl.lit(None, pl.String))]).drop("fare", "tip")
+    every = pl.concat([rows, later, rows.head(5).with_columns(zone=pl.lit(None, pl.String))])
     log = project.folder / "log"
-    log.mkdir()
     for number in range(3):
-        moment = pl.col("at").dt.replace_time_zone("UTC")
         part = every[400 * number : 400 * number + (405 if number == 2 else 400)]
-        part = part.with_columns(request_id=pl.col("trip").cast(pl.String), request_time=moment)
-        part.write_parquet(log / f"{number}.parquet")
+        log_trips(log, part, worker=f"w{number}", later=("tip", "fare"))
     project.run()
     monkeypatch.setenv("NINETYFIVE_CLOCK", "2026-06-01")
     made = {}

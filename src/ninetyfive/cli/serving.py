@@ -142,7 +142,7 @@ def _print_token(made: printing.Document, as_json: bool) -> None:
     if as_json:
         printing.emit(made)
         return
-    print(made["token"])
+    print(made["token"], flush=True)  # before what is said of it
     print(f"token {made['name']!r}, scope {made['scope']}: it is shown this once", file=sys.stderr)
 
 

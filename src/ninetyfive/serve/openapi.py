@@ -35,7 +35,6 @@ _BAD = {
     "415": "no JSON, or another encoding than gzip",
     "421": "a host that this service does not answer for",
     "422": "a value that breaks a rule of the schema",
-    "429": "too many requests",
     "431": "headers too large",
     "500": "the model gave no answer",
     "501": "not spoken here",
