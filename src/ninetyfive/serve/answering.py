@@ -11,7 +11,7 @@ What does not belong here: HTTP (`app`), forms of requests (`tensorflow`, `infer
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import repeat
@@ -125,7 +125,6 @@ class Answering:
         self.durable = log is not None and log.durable
         self.batching = Batching(limits, counters)
         self.recent: deque[tuple[tuple[str, ...], Cells]] = deque(maxlen=_RECENT)
-        self._cache: OrderedDict[bytes, Answer] = OrderedDict()
         self._prefix = prefix
         self._number = 0
         self._held = 0
@@ -133,7 +132,6 @@ class Answering:
     def flip(self, loaded: Loaded) -> None:
         """Answer by `loaded` from now on; what is under way is finished by what it began with."""
         self.live = loaded
-        self._cache = OrderedDict()
 
     def warm(self) -> list[dict[str, Any]]:
         """What was asked last, as rows (column → row scalar): to warm up what is loaded next."""
@@ -275,9 +273,9 @@ class Answering:
         if act == "compute":
             if entry is None:
                 self.counters.add(_MISSING)
-            if packed in self._cache:
-                self._cache.move_to_end(packed)
-                return _Look(row, key, cells, packed, fingerprint, self._cache[packed], "cache")
+            if packed in loaded.cache:
+                loaded.cache.move_to_end(packed)
+                return _Look(row, key, cells, packed, fingerprint, loaded.cache[packed], "cache")
             return _Look(row, key, cells, packed, fingerprint, None, "")
         return self._without(loaded, act, root(place), _Look(row, key, cells, packed, fingerprint, None, ""))
 
@@ -306,11 +304,11 @@ class Answering:
 
     def _remember(self, loaded: Loaded, looks: Sequence[_Look], computed: Mapping[int, Answer]) -> None:
         """Keep what the model said, as far as the policy does."""
-        if loaded.policy.cache and loaded is self.live:
+        if loaded.policy.cache:
             for place, answer in computed.items():
-                self._cache[looks[place].packed] = answer
-            while len(self._cache) > loaded.policy.cache:
-                self._cache.popitem(last=False)
+                loaded.cache[looks[place].packed] = answer
+            while len(loaded.cache) > loaded.policy.cache:
+                loaded.cache.popitem(last=False)
 
     def _finish(
         self,

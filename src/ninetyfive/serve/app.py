@@ -29,6 +29,7 @@ from ninetyfive.serve.connections import Lane
 from ninetyfive.serve.counters import CODES, PLACES
 from ninetyfive.serve.exposition import CONTENT_TYPE, exposition
 from ninetyfive.serve.http import (
+    ID_LENGTH,
     Gone,
     Reply,
     Request,
@@ -50,7 +51,6 @@ from ninetyfive.serve.rows import Fault
 from ninetyfive.tables.keys import entity_key
 
 _SMOOTH = 0.05
-_ID_BYTES = 128
 _REMEMBERED = 1024
 _ERRORS_A_SECOND = 20
 _SHORT = 6
@@ -150,8 +150,8 @@ class App:
             check_type(headers)
             body = await read_body(receive, headers, self.config.limits.body)
         client_id = headers.get(b"x-request-id")
-        if client_id is not None and len(client_id) > _ID_BYTES:
-            raise Fault(HTTPStatus.BAD_REQUEST, "X-Request-Id", f"at most {_ID_BYTES} bytes are taken")
+        if client_id is not None and len(client_id) > ID_LENGTH:
+            raise Fault(HTTPStatus.BAD_REQUEST, "X-Request-Id", f"at most {ID_LENGTH} bytes are taken")
         name = client_id.decode("latin-1") if client_id is not None else None
         raw_path = scope["raw_path"]
         return await route.answer(Request(scope["path"], raw_path, headers, body, deadline, name, receive), match)
@@ -171,7 +171,7 @@ class App:
             return None
         decision = self._admitted.get(("predict", headers.get(b"authorization"), headers.get(b"host")))
         name = headers.get(b"x-request-id", b"")
-        if type(decision) is not access.Allow or len(name) > _ID_BYTES:
+        if type(decision) is not access.Allow or len(name) > ID_LENGTH:
             return None
         loaded = answering.live
         try:
@@ -252,7 +252,7 @@ class App:
         if answer.status != 304:  # of no body is told neither kind nor length: RFC 9110, 8.6
             told += [(b"content-type", answer.type), (b"content-length", str(len(answer.body)).encode())]
         if b"x-request-id" in headers:
-            told.append((b"x-request-id", headers[b"x-request-id"][:_ID_BYTES]))
+            told.append((b"x-request-id", headers[b"x-request-id"][:ID_LENGTH]))
         if self.draining or answer.status in (408, 413):
             told.append(_CLOSE)
         if answer.status == 405:

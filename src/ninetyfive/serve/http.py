@@ -21,6 +21,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = Mapping[bytes, bytes]
 T = TypeVar("T")
 
+ID_LENGTH = 128
+"""How long the id that a client gives a request may be: it is kept in the request log."""
 JSON = (b"content-type", b"application/json")
 _FORM = b"application/x-www-form-urlencoded"
 encode = msgspec.json.Encoder().encode

@@ -16,14 +16,13 @@ from typing import Any
 import msgspec
 
 from ninetyfive.serve.answering import Answered, Root
+from ninetyfive.serve.http import ID_LENGTH
 from ninetyfive.serve.loaded import Loaded
 from ninetyfive.serve.rows import Fault, Rows, decoded
 from ninetyfive.serve.tensorflow import check_count
 from ninetyfive.version import __version__
 
 OUTPUT = "prediction"
-ID_LENGTH = 128
-"""How long the id of a client may be: it is kept in the request log."""
 _WHOLE = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
 _NUMBERS = frozenset({"FP16", "FP32", "FP64"})
 _TAKEN = {"boolean": frozenset({"BOOL"}), "integer": _WHOLE, "number": _WHOLE | _NUMBERS}

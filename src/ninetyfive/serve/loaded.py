@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -48,7 +49,9 @@ _ROUNDING = 1e-6
 
 
 class Loaded:
-    """A release and its table, ready to answer; all attributes are fixed. Errors of either are passed on.
+    """A release and its table, ready to answer; all but `cache` is fixed. Errors of either are passed on.
+
+    `cache` holds answers of its model by the bytes of `inputs`, the oldest first, as many as the policy says.
 
     `key` makes the table's key of a struct of row scalars (None: no entity, or a null in it), `inputs` the tuple of
     what the features read (`names`), whose bytes are fingerprinted, `cells` that of all columns. `seconds`: the
@@ -92,6 +95,7 @@ class Loaded:
         self.key = _key_function(entity, [self.schema.types[name] for name in about.entity])
         self.model_inputs = transform.tuples()
         self.alone = about.tolerance > 0
+        self.cache: OrderedDict[bytes, Answer] = OrderedDict()
         self.seconds = 0.0
         self.dear = self.light = False
         predictor = self.release.predictor

@@ -29,6 +29,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 import uvicorn
+import uvloop
 
 from ninetyfive.errors import ModelError, NinetyfiveError
 from ninetyfive.serve import messages
@@ -321,8 +322,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
             control.sendall(messages.encode(messages.Refused(config.live.epoch, error.as_dict())) + b"\n")
         sys.exit(f"{config.name}: {error}")
     prepare()
-    uvicorn_loop = uvicorn.Config(lambda: None, loop="uvloop").get_loop_factory()
-    with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(worker.run(control))
     with contextlib.suppress(OSError):
         sys.stderr.flush()

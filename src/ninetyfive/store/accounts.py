@@ -51,8 +51,10 @@ def unaccounted(connection: Connection) -> Iterator[Finding]:
                 pinned[row["subject"]] = row["actor"], details.get("reason", "")
             case "release.unpin":
                 pinned.pop(row["subject"], None)
-    yield from _releases(connection, releases)
-    yield from _tables(connection, tables)
+    folders = {row.release: row.folder for row in connection.execute(select(catalog.releases))}
+    yield from _added("release", folders, releases, "its folder is")
+    built = {row.id: (row.release, row.folder) for row in connection.execute(select(catalog.tables))}
+    yield from _added("table", built, tables, "release and folder are")
     yield from _pointers(connection, set_)
     table = catalog.pins
     there = {row.release: (row.actor, row.reason) for row in connection.execute(select(table))}
@@ -126,32 +128,18 @@ def _subject(table: str, row: Mapping[str, Any]) -> tuple[str, str]:
     return (f"release {row['release']}" if table == "releases" else f"run-{row['number']}"), DO
 
 
-def _releases(connection: Connection, folders: Mapping[str, str]) -> Iterator[Finding]:
-    there = {row.release: row.folder for row in connection.execute(select(catalog.releases))}
-    for release in sorted(there.keys() | folders.keys()):
-        if release not in folders:
+def _added(kind: str, there: Mapping[str, Any], told: Mapping[str, Any], what: str) -> Iterator[Finding]:
+    """What the catalog holds of a kind, by name, against what the audit says was added; `what` is compared."""
+    for name in sorted(there.keys() | told.keys()):
+        if name not in told:
             problem = "the catalog holds it, but no audit record says it was added"
-        elif release not in there:
+        elif name not in there:
             problem = "an audit record says it was added, but the catalog does not hold it"
-        elif there[release] != folders[release]:
-            problem = f"its folder is {there[release]}, but the audit says {folders[release]}"
+        elif there[name] != told[name]:
+            problem = f"{what} {there[name]}, but the audit says {told[name]}"
         else:
             continue
-        yield Finding("audit", f"release {release}", problem, DO)
-
-
-def _tables(connection: Connection, told: Mapping[str, tuple[str, str | None]]) -> Iterator[Finding]:
-    there = {row.id: (row.release, row.folder) for row in connection.execute(select(catalog.tables))}
-    for table in sorted(there.keys() | told.keys()):
-        if table not in told:
-            problem = "the catalog holds it, but no audit record says it was added"
-        elif table not in there:
-            problem = "an audit record says it was added, but the catalog does not hold it"
-        elif there[table] != told[table]:
-            problem = f"release and folder are {there[table]}, but the audit says {told[table]}"
-        else:
-            continue
-        yield Finding("audit", f"table {table}", problem, DO)
+        yield Finding("audit", f"{kind} {name}", problem, DO)
 
 
 def _pointers(connection: Connection, told: Mapping[int, tuple[str, str, str, str, str | None]]) -> Iterator[Finding]:

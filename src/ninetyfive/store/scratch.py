@@ -81,7 +81,7 @@ class Scratch:
 
     def _dead(self) -> Iterator[Path]:
         for folder in sorted(path for path in self.root.iterdir() if path.is_dir()):
-            if folder != self._folder and not _held(folder / "lock"):
+            if folder != self._folder and not held(folder / "lock"):
                 yield folder
 
     @contextmanager
@@ -95,7 +95,7 @@ class Scratch:
             os.close(gate)
 
 
-def _held(path: Path) -> bool:
+def held(path: Path) -> bool:
     """Whether a living process holds the lock file; no file means nobody."""
     with contextlib.suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_RDONLY)

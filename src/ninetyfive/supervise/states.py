@@ -23,6 +23,7 @@ import msgspec
 
 from ninetyfive.errors import BusyError, StoreError
 from ninetyfive.store.failures import disk_errors
+from ninetyfive.store.scratch import held
 
 FOLDER = "serving"
 _PAUSE = 0.05
@@ -127,7 +128,7 @@ def _outcome(name: str, state: ServiceState | None, epoch: int) -> dict[str, Any
 
 def _running(root: Path) -> Iterator[ServiceState]:
     for lock in sorted(root.glob("*.lock")):
-        if not _held(lock):
+        if not held(lock):
             continue
         path = lock.with_suffix(".json")
         state = ServiceState(service=lock.stem, pid=0, system="")
@@ -142,15 +143,3 @@ def _running(root: Path) -> Iterator[ServiceState]:
                     do="stop that service, and start it with the ninetyfive that asks",
                 ) from None
         yield state
-
-
-def _held(lock: Path) -> bool:
-    with disk_errors(str(lock)):
-        descriptor = os.open(lock, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-    return False
