@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ninetyfive.errors import SettingsError
+from ninetyfive.errors import DeclarationError, SettingsError
 from ninetyfive.settings import (
     BeamEngineSettings,
     KeepSettings,
@@ -228,3 +228,27 @@ def test_what_cannot_be_kept(tmp_path: Path, text: str, where: str, expected: st
         load(tmp_path, f"[keep]\n{text}\n")
     assert caught.value.where == f"ninetyfive.toml, [keep] {where}"
     assert expected in caught.value.expected
+
+
+def test_prices_and_bounds_of_a_design_are_read_with_the_environment_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "ninetyfive.toml").write_text('[prices]\npoint_day = 12\n[design]\nstaleness = "6h"\nmisses = 0.02\n')
+    said = load_settings(tmp_path, {"NINETYFIVE_DESIGN_MISSES": "0.5", "NINETYFIVE_PRICES_CPU_HOUR": "0.05"})
+    assert (said.prices.point_day, said.prices.cpu_hour, said.prices.currency) == (12.0, 0.05, "USD")
+    assert (said.design.staleness, said.design.misses) == ("6h", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[prices]\ncpu_hour = -1", "'cpu_hour'"),
+        ("[prices]\npoint_day = nan", "'point_day'"),
+        ("[design]\nmisses = 1.5", "'misses'"),
+        ('[design]\nstaleness = "soon"', "'staleness'"),
+        ('[design]\nlatency = "fast"', "'latency'"),
+        ("[prices]\ncpu = 1", "'cpu'"),
+    ],
+)
+def test_a_price_or_a_bound_that_cannot_be_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "ninetyfive.toml").write_text(text)
+    with pytest.raises((SettingsError, DeclarationError), match=named.strip("'")):
+        load_settings(tmp_path, {})

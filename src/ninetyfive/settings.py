@@ -8,6 +8,7 @@ everything runs embedded in `.ninetyfive/` beside system.py.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -102,6 +103,40 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     log: Log = Log(folder="")
 
 
+class PriceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[prices]`: what things cost, in one `currency`, as of `dated`; the defaults are list prices of rented machines.
+
+    `cpu_hour`: one processor core for an hour; `memory_gib_hour`; `storage_gib_month`: of a disk beside the workers.
+    `point_day`: what a hundredth of the primary metric is worth a day (None: `[design] tolerance` says it instead).
+    """
+
+    currency: str = "USD"
+    dated: str = "2026-11"
+    cpu_hour: float = 0.0316
+    memory_gib_hour: float = 0.0042
+    storage_gib_month: float = 0.10
+    point_day: float | None = None
+
+
+class DesignSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[design]`: what a design has to keep, and when it changes. Durations are text, shares from 0 to 1.
+
+    `latency`: seconds of the p99; `staleness`: how old a table may become; `misses`: the share of requests that nothing
+    answers; `changed`: the share answered from features that have changed; `budget`: money a month; None: no bound.
+    `tolerance`: a loss of this share of the model's gain over the constant baseline, for seven days, weighs as much as
+    one training; used where `[prices] point_day` is not said. `hysteresis`: by which share another design has to be
+    cheaper than the one in force.
+    """
+
+    latency: float | None = 0.1
+    staleness: str = "1d"
+    misses: float = 0.01
+    changed: float = 0.01
+    budget: float | None = None
+    tolerance: float = 0.05
+    hysteresis: float = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where a project runs: `folder` (beside system.py), `store` and `catalog` (path or URL), `engine` (one word)."""
@@ -115,6 +150,8 @@ class Settings:
     beam: BeamEngineSettings = BeamEngineSettings()
     keep: KeepSettings = KeepSettings()
     serve: ServeSettings = field(default_factory=ServeSettings)
+    prices: PriceSettings = field(default_factory=PriceSettings)
+    design: DesignSettings = field(default_factory=DesignSettings)
 
     @property
     def store_url(self) -> str:
@@ -129,14 +166,17 @@ class Settings:
 ENGINES = {"local": LocalEngineSettings, "spark": SparkEngineSettings, "beam": BeamEngineSettings}
 _WORDS = ("store", "catalog", "engine")
 _BELOW: dict[str, type[Limits] | type[Log]] = {"limits": Limits, "log": Log}
+_FLAT: dict[str, type[PriceSettings] | type[DesignSettings]] = {"prices": PriceSettings, "design": DesignSettings}
 _PLACES = (
     *((word,) for word in _WORDS),
     *(("engines", name, one.name) for name in ENGINES for one in fields(ENGINES[name])),
     *(("keep", one.name) for one in fields(KeepSettings)),
     *(("serve", name) for name in ServeSettings.__struct_fields__ if name not in _BELOW),
     *(("serve", below, name) for below, kind in _BELOW.items() for name in kind.__struct_fields__),
+    *((table, name) for table, kind in _FLAT.items() for name in kind.__struct_fields__),
 )
 _NO_VARIABLE = ("options", "columns")
+_SHARES = ("misses", "changed", "tolerance", "hysteresis")
 _BYTES = ("body", "header_bytes", "segment_bytes")
 
 
@@ -144,7 +184,7 @@ def load_settings(folder: Path, environment: Mapping[str, str] | None = None) ->
     """Read ninetyfive.toml in `folder`, overridden by the environment; `SettingsError` names the key that is wrong."""
     environment = os.environ if environment is None else environment
     document = _read(folder / FILE)
-    _known(f"{FILE}, ", document, {*_WORDS, "engines", "keep", "serve"})
+    _known(f"{FILE}, ", document, {*_WORDS, "engines", "keep", "serve", *_FLAT})
     engines = _table("engines", document.get("engines", {}))
     _known(f"{FILE}, [engines] ", engines, ENGINES)
     for name, kind in ENGINES.items():
@@ -157,12 +197,16 @@ def load_settings(folder: Path, environment: Mapping[str, str] | None = None) ->
     for name, below in _BELOW.items():
         serve[name] = _table(f"serve.{name}", serve.get(name, {}))
         _known(f"{FILE}, [serve.{name}] ", serve[name], below.__struct_fields__)
-    places = _override({**document, "engines": engines, "keep": keep, "serve": serve}, environment)
+    flat = {name: _table(name, document.get(name, {})) for name in _FLAT}
+    for name, kind in _FLAT.items():
+        _known(f"{FILE}, [{name}] ", flat[name], kind.__struct_fields__)
+    places = _override({**document, "engines": engines, "keep": keep, "serve": serve, **flat}, environment)
     values: dict[str, Any] = {key: _text(places[key], environment) for key in _WORDS if key in places}
     if values.get("engine", "local") not in ENGINES:
         where, name = places["engine"][0], values["engine"]
         raise SettingsError(where, expected="a known engine", got=repr(name), do=near_names(name, ENGINES))
     values |= {name: kind(**_engine(name, places, environment)) for name, kind in ENGINES.items()}
+    values |= {name: kind(**_flat(name, kind, places)) for name, kind in _FLAT.items()}
     return Settings(folder=folder, keep=KeepSettings(**_keep(places)), serve=_serve(places, environment), **values)
 
 
@@ -206,6 +250,27 @@ def _serve(places: Mapping[str, tuple[str, Any]], environment: Mapping[str, str]
         }
     limits, log = Limits(**said["serve.limits"]), Log(**{"folder": "", **said["serve.log"]})
     return ServeSettings(limits=limits, log=log, **said["serve"])
+
+
+def _flat(table: str, kind: type[msgspec.Struct], places: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """What is said in [prices] or [design]: numbers from 0, shares up to 1, durations, words."""
+    said: dict[str, Any] = {}
+    for one in msgspec.structs.fields(kind):
+        if f"{table}.{one.name}" not in places:
+            continue
+        where, value = places[f"{table}.{one.name}"]
+        try:
+            taken = msgspec.convert(value, one.type, strict=not isinstance(value, str))
+            most = 1.0 if one.name in _SHARES else math.inf
+            if isinstance(taken, float) and not 0.0 <= taken <= most:
+                raise msgspec.ValidationError(f"expected a number from 0 to {most:g}")
+        except msgspec.ValidationError as error:
+            do = f"see the page of settings: {error}"
+            raise SettingsError(where, expected="a value that this setting takes", got=repr(value), do=do) from None
+        if one.name == "staleness":
+            duration(taken, where)
+        said[one.name] = taken
+    return said
 
 
 def _served(where: str, value: object, setting: msgspec.structs.FieldInfo, environment: Mapping[str, str]) -> Any:

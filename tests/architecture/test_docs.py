@@ -18,7 +18,7 @@ from ninetyfive.metrics import METRICS
 from ninetyfive.run import STEPS
 from ninetyfive.serve.exposition import METRICS as SERVED
 from ninetyfive.serve.messages import Limits, Log
-from ninetyfive.settings import ENGINES, KeepSettings, ServeSettings, Settings
+from ninetyfive.settings import ENGINES, DesignSettings, KeepSettings, PriceSettings, ServeSettings, Settings
 from ninetyfive.supervise.admin import ROUTES
 
 ROOT = Path(__file__).parents[2]
@@ -70,11 +70,13 @@ def test_every_metric_of_the_service_and_route_of_the_admin_port_is_documented()
 
 def test_settings_metrics_and_steps_are_documented() -> None:
     engines = [f"engines.{name}.{one.name}" for name, kind in ENGINES.items() for one in fields(kind)]
-    tables = ("folder", "keep", "serve", *ENGINES)
+    flat = {"prices": PriceSettings, "design": DesignSettings}
+    tables = ("folder", "keep", "serve", *ENGINES, *flat)
     settings = [*(one.name for one in fields(Settings) if one.name not in tables), *engines]
     settings += [f"keep.{one.name}" for one in fields(KeepSettings)]
     settings += [f"serve.{name}" for name in ServeSettings.__struct_fields__ if name not in ("limits", "log")]
     settings += [f"serve.{below}.{name}" for below, kind in (("limits", Limits), ("log", Log)) for name in names(kind)]
+    settings += [f"{table}.{name}" for table, kind in flat.items() for name in names(kind)]
     told = [name for name in settings if not name.endswith((".options", ".columns"))]
     variables = ["NINETYFIVE_" + name.replace(".", "_").upper() for name in told]
     words = [*settings, *variables, *METRICS, *(step.name for step in STEPS)]
