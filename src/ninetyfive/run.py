@@ -107,6 +107,21 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
             return _finish(context, started.id, outputs, document, asked)
 
 
+def read_in(context: Context) -> tuple[Prepared, dict[str, Any]]:
+    """Read the source into spans as a run does first, and nothing more; what `ingest` put out.
+
+    `BusyError` where a run holds the store; what reading raises.
+    """
+    with context.store.lease(wait=LEASE_SECONDS):
+        context.store.check_system(context.declaration.name)
+        prepared = _prepare(context)
+        key = content_hash(["read in", _inputs_key(prepared)])
+        started = context.store.begin_run(f"design {context.declaration.name}", key)
+        outcome = run_steps(STEPS[:1], prepared, context.store, started.id, progress=_told(context))
+        context.store.finish_run(started.id, "done", {"steps": msgspec.to_builtins(outcome.steps)})
+        return prepared, outcome.outputs["ingest"]
+
+
 def _prepare(context: Context) -> Prepared:
     """Look at the source, read or infer the schema, and hold the declaration against it."""
     system = context.declaration

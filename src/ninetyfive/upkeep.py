@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ninetyfive.errors import UsageError
+from ninetyfive.accepted import FILE, FOLDER, Accepted, read_accepted
+from ninetyfive.errors import SettingsError, UsageError
 from ninetyfive.progress import Reporter, Silent
 from ninetyfive.settings import Settings, load_settings
 from ninetyfive.system import Declaration
@@ -34,6 +35,19 @@ class Upkeep(Declaration):
     def settings(self) -> Settings:
         """ninetyfive.toml and the environment, read now."""
         return load_settings(self.folder)
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """The design in force of the project: design/accepted.toml, read now; None where there is none."""
+        found = read_accepted(self.folder) if self.origin else None
+        if found is not None and found.system != self.name:
+            raise SettingsError(
+                str(self.folder / FOLDER / FILE),
+                expected=f"a design of system {self.name!r}",
+                got=f"one of {found.system!r}",
+                do="accept one of this system: ninetyfive design --accept, or remove the file",
+            )
+        return found
 
     def new_token(self, scope: str, *, name: str | None = None) -> dict[str, Any]:
         """Make a token of a scope (predict, read, operate, admin); it stands in the answer, and nowhere else."""
