@@ -179,7 +179,7 @@ class System(Upkeep):
         """Answer a population beforehand into a table, and make it live if its gates pass and its release is live.
 
         `release` is a hash or its beginning; default: the champion. The population is the declared one, or a file of
-        rows; `HybridServing(top=)` takes it from the request log in the folder `log` (default: the service's own).
+        rows; serving with `top=` takes it from the request log in the folder `log` (default: the service's own).
         `as_of` is an ISO 8601 time; default: now. Returns the document of the table (docs/tables.md).
         """
         from ninetyfive.steps.population import named

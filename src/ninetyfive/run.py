@@ -39,7 +39,7 @@ from ninetyfive.steps.population import named
 from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.table import Asked as TableAsked
-from ninetyfive.steps.table import build_table, refusal
+from ninetyfive.steps.table import build_table, lacking, refusal
 from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.validate import validate
 from ninetyfive.steps.window import labelled_depends
@@ -220,6 +220,8 @@ def _finish(
         reason = "gates passed; --no-promote"
     elif left := _rolled_back(store.history(), made["release"]):
         reason = f"epoch {left.epoch} rolled it back ({left.reason}); `ninetyfive promote` makes it live again"
+    elif missing := lacking(store, context.declaration.effective_serving, made["release"]):
+        reason = missing
     else:
         table = _table(context, made["release"])
         promoted = table is None or table["passed"]

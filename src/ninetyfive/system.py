@@ -328,7 +328,7 @@ def _check_paradigms(system: Declaration, where: str) -> None:
     if not isinstance(system.serving, StaticServing | DynamicServing | HybridServing) and system.serving != MEASURED:
         raise wrong(
             f"{where}, serving=",
-            "nf.StaticServing(population=...), nf.DynamicServing(), nf.HybridServing(top=...) or 'measured'",
+            "nf.StaticServing(...), nf.DynamicServing(), nf.HybridServing(...) or 'measured'",
             system.serving,
         )
     if system.task is not None:

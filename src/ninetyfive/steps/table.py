@@ -204,6 +204,18 @@ def rollback(store: Store, serving: Serving, reason: str) -> Pointer:
     return store.rollback(champion.epoch if champion else 0, reason)
 
 
+def lacking(store: Store, serving: Serving, release: str) -> str | None:
+    """Why a release that passed its gates is not live: static serving, whose table `run` does not make, has none."""
+    if not isinstance(serving, StaticServing) or serving.top is None or store.newest_table(release) is not None:
+        return None
+    short = release[:12]
+    return (
+        "gates passed, but static serving answers from a table, and there is none of it yet: "
+        f"`ninetyfive table build --release {short}` (--population FILE while there is no request log), "
+        f"then `ninetyfive promote {short}`"
+    )
+
+
 def _check_servable(serving: Serving, release: str, table: str | None) -> None:
     """`UsageError` where static serving would have no table to answer from."""
     if isinstance(serving, StaticServing) and table is None:
