@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.conftest import Project
 
 from ninetyfive.accepted import FILE, FOLDER, Accepted, AcceptedServing, AcceptedTraining, read_accepted, write_accepted
 from ninetyfive.errors import NinetyfiveError, SettingsError
 from ninetyfive.paradigms import DynamicServing, DynamicTraining, HybridServing, StaticServing, StaticTraining
-from tests.conftest import Project
 
 ACCEPTED = Accepted(
     record=3,
