@@ -254,7 +254,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A way to serve, and what is expected of it. `refresh`: seconds after which its table is built again.
 
     `hit`: share of requests that the table answers; `miss`: that nothing answers; `stale`: that are answered from other
-    features than the request's. `cost` a month is the sum of `parts`. `broken`: the constraints that it breaks.
+    features than the request's. `cost` a month is the sum of `parts`; `cpu_month`: seconds of CPU a month, of answers
+    and of building tables. `broken`: the constraints that it breaks.
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
@@ -270,6 +271,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, float]
     cost: float
     broken: tuple[str, ...] = ()
+    cpu_month: float = 0.0
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
