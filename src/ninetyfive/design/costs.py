@@ -5,8 +5,9 @@
           ├─▶ a static one that has others ── miss  ┘
           └─▶ a small and a larger table, in turn ──▶ CPU and bytes of a row
 
-The rule: what is compared is measured in turn, since a machine's speed changes within minutes; what is told is the
-median of the rounds, and `noise` how far they lie apart. Nothing else should run in this process meanwhile.
+The rule: what is compared is measured in turn, since a machine's speed changes within minutes; what is told of the
+model is the median of the rounds, of the others how many times as much they took in the same round, and of `noise` how
+far the rounds lie apart. Nothing else should run in this process meanwhile.
 What does not belong here: what follows from the costs (`forecast`).
 """
 
@@ -45,8 +46,6 @@ _ROUNDS = (5, 25)
 _SMALL, _LARGE = 500, 10_000
 _BUILDS = 3
 _BUILD_SECONDS = 1.0
-_WORK = 200_000
-"""Additions of the piece of work by which the machine's pace is told."""
 
 
 class Asker(Protocol):
@@ -80,7 +79,7 @@ def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = wor
     `opens`: who answers, a worker or `inside`. What only a table would tell is NaN for a release without an entity.
     `DataError` where no row keeps the schema; `ModelError` where a worker does not start or answer.
     """
-    kept = spread(conformed(rows, ground.release), _DISTINCT)
+    kept = asked_for(ground, rows)
     if kept.is_empty():
         raise DataError("design", expected="rows that keep the schema of a request", got="none", do="see the log")
     row, size, read, lives = math.nan, math.nan, math.nan, {"model": (ground.live, Policy())}
@@ -99,18 +98,14 @@ def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = wor
             kind: stack.enter_context(opens(what, policy, ground.config, new(ground, "answers") / kind))
             for kind, (what, policy) in lives.items()
         }
-        seen, paces = _rounds(askers, bodies(kept, ground.release), until)
+        seen = _rounds(askers, bodies(kept, ground.release), until)
         memory = askers["model"].memory()
-    return _measured(seen, paces, memory, (row, size, read))
+    return _measured(seen, memory, (row, size, read))
 
 
-def pace() -> float:
-    """Seconds of CPU that a fixed piece of work takes now: machines, and minutes, differ."""
-    begun = time.thread_time()
-    total = 0
-    for number in range(_WORK):
-        total += number
-    return time.thread_time() - begun
+def asked_for(ground: Ground, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows by which costs are measured: some that keep the schema, evenly spread."""
+    return spread(conformed(rows, ground.release), _DISTINCT)
 
 
 def machine() -> str:
@@ -128,7 +123,7 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _rounds(askers: Mapping[str, Asker], asked: Sequence[bytes], until: float) -> tuple[dict[str, _Seen], list[float]]:
+def _rounds(askers: Mapping[str, Asker], asked: Sequence[bytes], until: float) -> dict[str, _Seen]:
     """Ask each in turn, until it is time."""
     requests = {kind: [one.request(body) for body in asked] for kind, one in askers.items()}
     counts = {}
@@ -140,50 +135,58 @@ def _rounds(askers: Mapping[str, Asker], asked: Sequence[bytes], until: float) -
                 break
         counts[kind] = max(10, int(_CHUNK_SECONDS * (place + 1) / (time.perf_counter() - begun)))
     seen: dict[str, _Seen] = {kind: _Seen() for kind in askers}
-    paces: list[float] = []
     fewest, most = _ROUNDS
     for turn in range(most):
         if turn >= fewest and time.monotonic() > until:
             break
-        paces.append(pace())
         for kind, one in askers.items():
-            cpu, latencies = _chunk(one, requests[kind], turn * counts[kind], counts[kind])
-            seen[kind].cpu.append(cpu)
+            chunk = taken(requests[kind], turn, counts[kind])
+            cpu, answers = timed(one, chunk)
+            latencies = [answer.seconds for answer in answers]
+            seen[kind].cpu.append(cpu / len(chunk))
             seen[kind].p50.append(quantile(latencies, 0.5))
             seen[kind].p99.append(quantile(latencies, 0.99))
-    return seen, paces
+    return seen
 
 
-def _chunk(one: Asker, requests: Sequence[bytes], first: int, count: int) -> tuple[float, list[float]]:
-    """CPU a request, and the latencies, of so many requests."""
-    ask, many = one.ask, len(requests)
+def taken(some: Sequence[bytes], turn: int, count: int) -> list[bytes]:
+    """So many of them, in turn, from where the turns before ended."""
+    return [some[place % len(some)] for place in range(turn * count, (turn + 1) * count)]
+
+
+def timed(one: Asker, requests: Sequence[bytes]) -> tuple[float, list[Answer]]:
+    """Ask one after the other: the CPU that all took, and the answers."""
+    ask = one.ask
     before = one.cpu()
-    latencies = [ask(requests[place % many]).seconds for place in range(first, first + count)]
-    return (one.cpu() - before) / count, latencies
+    answers = [ask(request) for request in requests]
+    return one.cpu() - before, answers
 
 
-def _measured(
-    seen: Mapping[str, _Seen], paces: Sequence[float], memory: int, table: tuple[float, float, float]
-) -> Measured:
+def _measured(seen: Mapping[str, _Seen], memory: int, table: tuple[float, float, float]) -> Measured:
+    model = seen["model"]
+
     def told(kind: str, name: str) -> float:
-        return median(getattr(seen[kind], name)) if kind in seen else math.nan
+        if kind not in seen:
+            return math.nan
+        mine: list[float] = getattr(seen[kind], name)
+        models: list[float] = getattr(model, name)
+        return median(models) * median(one / other for one, other in zip(mine, models, strict=True))
 
     row, size, read = table
     return Measured(
         machine=machine(),
-        cpu_model=told("model", "cpu"),
+        cpu_model=median(model.cpu),
         cpu_table=told("table", "cpu"),
         cpu_miss=told("miss", "cpu"),
-        p50_model=told("model", "p50"),
+        p50_model=median(model.p50),
         p50_table=told("table", "p50"),
-        p99_model=told("model", "p99"),
+        p99_model=median(model.p99),
         p99_table=told("table", "p99"),
         cpu_row=row,
         bytes_row=size,
         memory=memory,
         noise=max(_noise(one.cpu) for one in seen.values()),
         cpu_read=read,
-        pace=median(paces),
     )
 
 

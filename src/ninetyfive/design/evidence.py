@@ -221,8 +221,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     `cpu_row`: CPU of one row of a table that is built; `bytes_row` of one that is stored; `memory`: bytes of a worker.
     `cpu_read`: CPU of one row of a log that a build reads. `noise`: half the distance between the quartiles of the
-    rounds, as a share of their median. `pace`: CPU of a fixed piece of work meanwhile, to know the machine's speed by.
-    What only a table would tell is NaN where there can be none.
+    rounds, as a share of their median. What only a table would tell is NaN where there can be none.
     """
 
     machine: str
@@ -238,7 +237,6 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     memory: int
     noise: float
     cpu_read: float = 0.0
-    pace: float = 0.0
 
 
 class Constraints(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,12 +17,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
 
-from ninetyfive.design.costs import Asker, Opens, quantile
-from ninetyfive.design.evidence import Candidate, Replayed
+from ninetyfive.design.costs import Asker, Opens, asked_for, quantile, taken, timed
+from ninetyfive.design.evidence import Candidate, Measured, Replayed
 from ninetyfive.design.scratch import Ground, latest, live, made, new
 from ninetyfive.design.traffic import Traffic, bodies, spread
 from ninetyfive.design.worker import Answer, worker
@@ -38,8 +40,9 @@ MOST = 1_000_000
 """How many requests are looked up at most."""
 _PIECE = 50_000
 _ROUND = 2_000
-_ROUND_SECONDS = 0.5
+_ROUND_SECONDS = 0.2
 _WARM = 100
+_REFERENCE = "what was measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,13 @@ class Proof:
     noticed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()
+
+
+class Reference(NamedTuple):
+    """What the costs were measured on, to be asked again: by how much the machine is slower now."""
+
+    measured: Measured
+    rows: pl.DataFrame
 
 
 class _Metadata(msgspec.Struct):
@@ -74,14 +84,14 @@ class _Tally:
     hit: int = 0
     miss: int = 0
     stale: int = 0
-    cpu: float = 0.0
+    cpu: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
     others: Counter[int] = field(default_factory=Counter)
 
-    def count(self, answer: Answer) -> None:
-        """Count one answer of a worker."""
+    def count(self, answer: Answer, slower: float) -> None:
+        """Count one answer of a worker, on a machine that is `slower` than it was."""
         self.requests += 1
-        self.latencies.append(answer.seconds)
+        self.latencies.append(answer.seconds / slower)
         if answer.status == 200:
             told = _read(answer.body).metadata
             self.hit += told.sources == ["table"]
@@ -102,13 +112,19 @@ class _Notes:
 
 
 def prove(
-    ground: Ground, traffic: Traffic, candidates: Sequence[Candidate], until: float, opens: Opens = worker
+    ground: Ground,
+    traffic: Traffic,
+    candidates: Sequence[Candidate],
+    until: float,
+    opens: Opens = worker,
+    reference: Reference | None = None,
 ) -> Proof:
     """Replay the requests of `traffic` for each candidate, until the clock of `time.monotonic` says `until`.
 
     First all are looked up as a worker does (`by` "worker code", no CPU and latency), then as many as time allows are
     asked of those who `opens` opens: workers (`by` "service"), or their code (`inside`; then one record holds both).
-    What fails is told in `cannot`; what is known by then is kept.
+    With a `reference` what was measured is measured again in each round, and CPU and latencies are told as of the speed
+    that the machine had then. What fails is told in `cannot`; what is known by then is kept.
     """
     notes = _Notes()
     rows = spread(traffic.rows, MOST)
@@ -118,7 +134,7 @@ def prove(
         return Proof((), tuple(notes.noticed), (), tuple(notes.cannot))
     lives = _lives(ground, traffic, candidates, notes)
     counted = _looked_up(ground, rows, lives, until, notes)
-    asked = _asked(ground, rows, lives, until, opens, notes)
+    asked = _Replay(ground, opens, reference, notes).run(rows, lives, until)
     return Proof(
         tuple(_together([one for one, _ in lives], counted, asked, by_service=opens is worker)),
         tuple(notes.noticed),
@@ -212,78 +228,106 @@ def _opened(ground: Ground, what: Live) -> Iterator[Table]:
         table.close()
 
 
-def _asked(
-    ground: Ground,
-    rows: pl.DataFrame,
-    lives: Sequence[tuple[Candidate, Live]],
-    until: float,
-    opens: Opens,
-    notes: _Notes,
-) -> dict[str, _Tally]:
-    """Ask what time allows of each candidate in turn; each round is spread evenly over the window."""
-    tallies: dict[str, _Tally] = {}
-    with contextlib.ExitStack() as stack:
-        askers: dict[str, Asker] = {}
-        for candidate, what in lives:
-            one = _name(candidate)
-            if time.monotonic() > until:
-                notes.left_out.append(f"the replay of {one} through the service: the time was over")
-                continue
-            folder = new(ground, "replay") / candidate.paradigm
-            try:
-                askers[one] = stack.enter_context(opens(what, policy_of(candidate), ground.config, folder))
-            except NinetyfiveError as error:
-                notes.cannot.append(f"{one} was not replayed through the service: {error}")
-        size = _warm(askers, bodies(spread(rows, _WARM), ground.release), notes)
-        turns, ended = max(1, -(-rows.height // size)), 0
-        for turn in range(turns):
-            begun = time.monotonic()
-            asked = bodies(rows.gather_every(turns, turn), ground.release)
-            for one in _turned(list(askers), turn):
-                tally = tallies.setdefault(one, _Tally())
-                if not _round(askers[one], asked, tally, one, notes):
-                    del askers[one]
-            ended = turn + 1
-            if not askers or time.monotonic() + (time.monotonic() - begun) > until:
-                break
-    if tallies and ended < turns:
-        sent = max(tally.requests for tally in tallies.values())
-        notes.left_out.append(f"{sent:,} of {rows.height:,} requests were sent to each worker, evenly spread")
-    return {one: tally for one, tally in tallies.items() if tally.requests}
+@dataclass(slots=True)
+class _Replay:
+    """The asking of candidates in turn, each by an asker of its own."""
 
+    ground: Ground
+    opens: Opens
+    reference: Reference | None
+    notes: _Notes
+    askers: dict[str, Asker] = field(default_factory=dict)
+    tallies: dict[str, _Tally] = field(default_factory=dict)
+    slower: list[float] = field(default_factory=list)
+    again: list[bytes] = field(default_factory=list)
 
-def _warm(askers: dict[str, Asker], asked: Sequence[bytes], notes: _Notes) -> int:
-    """Ask a little that is not counted; how many requests make a round. Who does not answer is taken out."""
-    slowest = 0.0
-    for one, asker in list(askers.items()):
-        begun, sent = time.perf_counter(), 0
-        try:
-            for body in asked:
-                asker.ask(asker.request(body))
-                sent += 1
-                if time.perf_counter() - begun > _ROUND_SECONDS:
+    def run(self, rows: pl.DataFrame, lives: Sequence[tuple[Candidate, Live]], until: float) -> dict[str, _Tally]:
+        """Ask what time allows; each round is spread evenly over the window."""
+        with contextlib.ExitStack() as stack:
+            for one, what in lives:
+                if time.monotonic() > until:
+                    self.notes.left_out.append(f"the replay of {_name(one)} through {self._whom}: the time was over")
+                else:
+                    self._open(stack, _name(one), what, policy_of(one))
+            if self.askers and self.reference is not None:
+                self._open(stack, _REFERENCE, self.ground.live, Policy())
+                self.again = bodies(asked_for(self.ground, self.reference.rows), self.ground.release)
+            size = self._warm(bodies(spread(rows, _WARM), self.ground.release))
+            turns, ended = max(1, -(-rows.height // size)), 0
+            while ended < turns and self.askers.keys() - {_REFERENCE}:
+                begun = time.monotonic()
+                self._round(bodies(rows.gather_every(turns, ended), self.ground.release), ended)
+                ended += 1
+                if time.monotonic() + (time.monotonic() - begun) > until:
                     break
+        self._told(rows.height, whole=ended == turns)
+        return {one: tally for one, tally in self.tallies.items() if tally.requests}
+
+    @property
+    def _whom(self) -> str:
+        return "the service" if self.opens is worker else "the code of a worker"
+
+    def _open(self, stack: contextlib.ExitStack, name: str, what: Live, policy: Policy) -> None:
+        folder = new(self.ground, "replay") / policy.paradigm
+        try:
+            self.askers[name] = stack.enter_context(self.opens(what, policy, self.ground.config, folder))
         except NinetyfiveError as error:
-            notes.cannot.append(f"{one} was not replayed through the service: {error}")
-            del askers[one]
-            continue
-        slowest = max(slowest, (time.perf_counter() - begun) / max(1, sent))
-    return int(min(_ROUND, max(20, _ROUND_SECONDS / slowest))) if slowest else _ROUND
+            self.notes.cannot.append(f"{name} was not replayed through {self._whom}: {error}")
 
+    def _warm(self, asked: Sequence[bytes]) -> int:
+        """Ask a little that is not counted; how many requests make a round."""
+        slowest = 0.0
+        for name, one in list(self.askers.items()):
+            begun, sent = time.perf_counter(), 0
+            while sent < len(asked) and time.perf_counter() - begun < _ROUND_SECONDS:
+                if self._asked(name, one, asked[sent : sent + 5]) is None:
+                    break
+                sent += 5
+            slowest = max(slowest, (time.perf_counter() - begun) / max(1, sent))
+        return int(min(_ROUND, max(20, _ROUND_SECONDS / slowest))) if slowest else _ROUND
 
-def _round(asker: Asker, asked: Sequence[bytes], tally: _Tally, name: str, notes: _Notes) -> bool:
-    """Ask once; False where the worker is gone, and then the round does not count."""
-    requests = [asker.request(body) for body in asked]
-    try:
-        before = asker.cpu()
-        answers = [asker.ask(request) for request in requests]
-        tally.cpu += asker.cpu() - before
-    except NinetyfiveError as error:
-        notes.cannot.append(f"the replay of {name} ended after {tally.requests:,} requests: {error}")
-        return False
-    for answer in answers:
-        tally.count(answer)
-    return True
+    def _round(self, asked: Sequence[bytes], turn: int) -> None:
+        """Ask each once, and first what was measured."""
+        cpu_slower = slower = 1.0
+        if self.reference is not None and _REFERENCE in self.askers:
+            again = taken(self.again, turn, len(asked))
+            answered = self._asked(_REFERENCE, self.askers[_REFERENCE], again)
+            if answered is not None:
+                cpu, answers = answered
+                cpu_slower = cpu / len(answers) / self.reference.measured.cpu_model
+                slower = quantile([one.seconds for one in answers], 0.5) / self.reference.measured.p50_model
+                self.slower.append(slower)
+        for name in _turned([one for one in self.askers if one != _REFERENCE], turn):
+            answered = self._asked(name, self.askers[name], asked)
+            if answered is not None:
+                tally = self.tallies.setdefault(name, _Tally())
+                cpu, answers = answered
+                tally.cpu.append(cpu / len(answers) / cpu_slower)
+                for one in answers:
+                    tally.count(one, slower)
+
+    def _asked(self, name: str, one: Asker, asked: Sequence[bytes]) -> tuple[float, list[Answer]] | None:
+        """CPU and answers; None where the worker is gone, which is then asked no more."""
+        try:
+            return timed(one, [one.request(body) for body in asked])
+        except NinetyfiveError as error:
+            sent = self.tallies[name].requests if name in self.tallies else 0
+            self.notes.cannot.append(f"the replay of {name} ended after {sent:,} requests: {error}")
+            del self.askers[name]
+            return None
+
+    def _told(self, rows: int, *, whole: bool) -> None:
+        sent = max((tally.requests for tally in self.tallies.values()), default=0)
+        if sent and not whole:
+            self.notes.left_out.append(f"{sent:,} of {rows:,} requests were sent to {self._whom}, evenly spread")
+        for name, tally in self.tallies.items():
+            for status, number in sorted(tally.others.items()):
+                self.notes.noticed.append(f"{number:,} requests to {name} were answered with status {status}")
+        if self.slower and not 0.8 < median(self.slower) < 1.25:
+            self.notes.noticed.append(
+                f"the machine took {median(self.slower):.2f} times as long as when costs were measured: what the "
+                "replay took is told as of then"
+            )
 
 
 def _turned(some: list[str], turn: int) -> list[str]:
@@ -309,7 +353,7 @@ def _together(
             yield _replayed(one, CODE, shares, some)
 
 
-def _replayed(one: Candidate, by: str, shares: _Tally, timed: _Tally | None) -> Replayed:
+def _replayed(one: Candidate, by: str, shares: _Tally, seen: _Tally | None) -> Replayed:
     return Replayed(
         paradigm=one.paradigm,
         k=one.k,
@@ -320,10 +364,10 @@ def _replayed(one: Candidate, by: str, shares: _Tally, timed: _Tally | None) -> 
         miss=shares.miss / shares.requests,
         stale=shares.stale / shares.requests,
         forecast_cpu=one.cpu,
-        cpu=timed.cpu / timed.requests if timed else None,
+        cpu=median(seen.cpu) if seen else None,
         forecast_p50=one.p50,
-        p50=quantile(timed.latencies, 0.5) if timed else None,
-        p99=quantile(timed.latencies, 0.99) if timed else None,
+        p50=quantile(seen.latencies, 0.5) if seen else None,
+        p99=quantile(seen.latencies, 0.99) if seen else None,
     )
 
 
