@@ -98,6 +98,16 @@ def candidates(
     return tuple(found)
 
 
+def built_once(
+    candidate: Candidate, workload: Workload, hits: Hits, measured: Measured, constraints: Constraints
+) -> Candidate:
+    """What a candidate does in the window that judges, whose table is built at the beginning and not again."""
+    if candidate.k is None:
+        return candidate
+    costs = _Costs(workload.rate, measured, constraints, PriceSettings())
+    return costs.candidate(candidate.paradigm, candidate.k, None, expected(hits, candidate.k))
+
+
 _TABLES: tuple[Literal["static", "hybrid"], ...] = ("static", "hybrid")
 
 

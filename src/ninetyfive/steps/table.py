@@ -14,7 +14,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +32,7 @@ from ninetyfive.models.release import OpenRelease
 from ninetyfive.models.scoring import Score, Scorer, prediction_columns
 from ninetyfive.paradigms import Serving, StaticServing
 from ninetyfive.plan import Engine, Map, Plan, Read, Reduce, Write, result_of
-from ninetyfive.progress import Reporter
+from ninetyfive.progress import Reporter, telling
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.quantiles import Quantile, Quantiles
 from ninetyfive.reducers.sample import Sample
@@ -121,7 +120,7 @@ def build_table(store: Store, engine: Engine, release: OpenRelease, asked: Asked
         )
     jobs, begun = engine.jobs, time.perf_counter()
     with store.attempt() as scratch:
-        with _told(reporter, "latest"):
+        with telling(reporter, "latest"):
             latest = latest_rows(asked.population, release, engine, scratch, micros_of(asked.as_of))
         made = make(latest, release, engine, scratch, asked, reporter)
         about = made.about
@@ -175,9 +174,9 @@ def make(latest: Latest, release: OpenRelease, engine: Engine, folder: Path, ask
 
     It stands under `folder`, with the files of the answers beside it.
     """
-    with _told(reporter, "answers"):
+    with telling(reporter, "answers"):
         scored = _score(latest, release, engine, folder, asked.population.top)
-    with _told(reporter, "table"):
+    with telling(reporter, "table"):
         about = _write(_about(latest, release, asked, scored), scored, folder)
         manifest = describe_folder(folder / "table")
         differing = _differing(folder / "table", manifest.data, release, scored.sample)
@@ -379,12 +378,3 @@ def _document(made: Made, latest: Latest, before: TableAbout | None) -> dict[str
     }
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
     return plain
-
-
-@contextmanager
-def _told(reporter: Reporter, step: str) -> Iterator[None]:
-    """Tell that a step begins and, unless it fails, that it ended."""
-    begun = time.perf_counter()
-    reporter.started(step)
-    yield
-    reporter.finished(step, time.perf_counter() - begun, False)
