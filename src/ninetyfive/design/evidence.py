@@ -70,6 +70,8 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
 
     `cost` = `quality_cost` + `training_cost`, over the days that were replayed. `recovered`: the share of what the
     oracle saves over never retraining (None where it saves nothing). `runs`: `ninetyfive run --if-due` can do it today.
+    `trainings` are those beyond the first, which every policy starts with. `saves`: what it costs less than never
+    retraining, with its interval.
     """
 
     name: str
@@ -82,6 +84,7 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
     training_cost: float
     cost: float
     recovered: float | None
+    saves: Interval | None = None
 
 
 class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
