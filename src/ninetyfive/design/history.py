@@ -94,7 +94,7 @@ def read_history(context: Prepared, spans: dict[str, Any], rows: int = ROWS) -> 
         why = "the source declares no time=: without it nothing can be said about how a model ages"
         return History(_empty(dict(schema.dtypes), given.task), types, given.task, cannot=(why,))
     inputs = {name for feature in system.features.values() for name in feature.columns()}
-    keep = tuple(name for name in schema.names if name in inputs)
+    keep = tuple(name for name in schema.names if name in inputs or name in system.entity)
     key = system.source.id or schema.names
     delay = known_delay(system)
     known = system.label_time if system.label_time is not None else delay or 0
