@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from itertools import chain, count, repeat
 from typing import Any
 
@@ -20,8 +21,14 @@ MONEY = Money(0.0316, None, 0.05)
 
 
 def measured(frame: pl.DataFrame, delay: str | None = None, **changes: Any) -> TrainingEvidence:
-    """The evidence with the seconds of trainings, which differ from run to run, put away."""
+    """What is found out about such rows."""
     return measure_training(made(frame, delay), recipe(**changes), MONEY)
+
+
+@cache
+def known(drift: Drift) -> TrainingEvidence:
+    """The evidence of a history that several tests look at."""
+    return measured(rows(drift, seed=3, size=3_000))
 
 
 def refused(evidence: TrainingEvidence, words: str) -> None:
@@ -36,7 +43,7 @@ def refused(evidence: TrainingEvidence, words: str) -> None:
 
 @pytest.mark.parametrize("drift", ["gradual", "sudden", "seasonal"])
 def test_drift_is_found_and_most_of_its_cost_recovered(drift: Drift) -> None:
-    evidence = measured(rows(drift, seed=3))
+    evidence = known(drift)
     assert evidence.decay[0].decays
     choice = choose_training(evidence, None)
     assert (choice.paradigm, choice.policy, choice.confidence) == ("dynamic", "periodic", "measured")
@@ -49,7 +56,7 @@ def test_drift_is_found_and_most_of_its_cost_recovered(drift: Drift) -> None:
 
 
 def test_no_retraining_where_nothing_drifts() -> None:
-    choice = choose_training(measured(rows("stationary", seed=3)), None)
+    choice = choose_training(known("stationary"), None)
     assert (choice.paradigm, choice.policy, choice.every, choice.confidence) == ("static", "never", None, "measured")
     assert any("chance" in reason for reason in choice.reasons)
     assert any("periodic" in one.what or "every" in one.what for one in choice.alternatives)
@@ -57,19 +64,19 @@ def test_no_retraining_where_nothing_drifts() -> None:
 
 
 def test_a_training_in_force_stays_unless_another_is_clearly_cheaper() -> None:
-    evidence = measured(rows("gradual", seed=3))
+    evidence = known("gradual")
     free = choose_training(evidence, None)
     assert free.every is not None
     assert choose_training(evidence, DynamicTraining(free.every, "11d"), 0.1).window == "11d"
     assert choose_training(evidence, StaticTraining(), 0.1).every == free.every
     assert choose_training(evidence, StaticTraining(), 1.0).paradigm == "static"
-    still = measured(rows("stationary", seed=3))
+    still = known("stationary")
     assert choose_training(still, DynamicTraining("5d"), 0.1).paradigm == "static"
 
 
 def test_a_training_that_is_dear_is_not_advised() -> None:
-    evidence = measured(rows("gradual", seed=3))
-    cheap = measure_training(made(rows("gradual", seed=3)), recipe(), Money(0.0316, 1e-9, 0.05))
+    evidence = known("gradual")
+    cheap = measure_training(made(rows("gradual", seed=3, size=3_000)), recipe(), Money(0.0316, 1e-9, 0.05))
     assert evidence.decay == cheap.decay
     assert choose_training(cheap, None).paradigm == "static"
     assert cheap.worth_from == "[prices] point_day"
@@ -120,7 +127,7 @@ def test_one_class_everywhere_cannot_be_trained_on() -> None:
 
 
 def test_one_class_in_some_windows_is_told_and_the_rest_is_used() -> None:
-    frame = rows("gradual", seed=7, size=4_000)
+    frame = rows("gradual", seed=7, size=3_000)
     early = pl.col("at") < START + timedelta(days=45)
     evidence = measured(frame.with_columns(y=pl.when(early).then(pl.lit(True)).otherwise(pl.col("y"))))
     assert any("trainings failed" in text and "two classes" in text for text in evidence.noticed)
@@ -128,7 +135,7 @@ def test_one_class_in_some_windows_is_told_and_the_rest_is_used() -> None:
 
 
 def test_one_class_in_a_block_is_not_judged_by_auc() -> None:
-    frame = rows(seed=8, size=4_000)
+    frame = rows(seed=8, size=3_000)
     block = (pl.col("at") > START + timedelta(days=100)) & (pl.col("at") < START + timedelta(days=106))
     only = frame.with_columns(y=pl.when(block).then(pl.lit(False)).otherwise(pl.col("y")))
     evidence = measured(only, metrics=("auc",))
@@ -137,7 +144,7 @@ def test_one_class_in_a_block_is_not_judged_by_auc() -> None:
 
 
 def test_gaps_in_time_are_told() -> None:
-    frame = rows("gradual", seed=9, size=4_000)
+    frame = rows("gradual", seed=9, size=3_000)
     gap = (pl.col("at") > START + timedelta(days=60)) & (pl.col("at") < START + timedelta(days=90))
     evidence = measured(frame.filter(~gap))
     assert any("have no rows" in text for text in evidence.noticed)
@@ -145,7 +152,7 @@ def test_gaps_in_time_are_told() -> None:
 
 
 def test_a_row_far_from_all_others_does_not_stretch_the_blocks() -> None:
-    frame = rows("gradual", seed=9, size=4_000)
+    frame = rows("gradual", seed=9, size=3_000)
     odd = frame.head(1).with_columns(at=pl.lit(START - timedelta(days=20_000)), id=pl.lit(-1, pl.Int64))
     evidence = measured(pl.concat([frame, odd]))
     assert evidence.block == measured(frame).block
@@ -160,7 +167,7 @@ def test_a_model_that_raises_on_one_window_is_told_and_left_out() -> None:
             raise ValueError("no luck")
         return logistic(x, y, params)
 
-    evidence = measured(rows("gradual", seed=3), function=fails_once)
+    evidence = measured(rows("gradual", seed=3, size=3_000), function=fails_once)
     assert any("no luck" in text for text in evidence.noticed)
     assert choose_training(evidence, None).paradigm == "dynamic"
 
@@ -177,7 +184,7 @@ def test_a_model_that_learns_nothing_gives_no_answer() -> None:
 
 def test_a_deadline_cuts_the_grid_and_says_so() -> None:
     left = iter([1e9] * 6 + [0.0] * 1_000)
-    evidence = measure_training(made(rows("gradual", seed=3)), recipe(), MONEY, lambda: next(left))
+    evidence = measure_training(made(rows("gradual", seed=3, size=3_000)), recipe(), MONEY, lambda: next(left))
     assert any("budget of time cut" in text for text in evidence.left_out)
     assert evidence.trainings == 6
     assert choose_training(evidence, None).confidence == "none"
@@ -186,16 +193,16 @@ def test_a_deadline_cuts_the_grid_and_says_so() -> None:
 def test_a_cut_grid_still_answers() -> None:
     """A quarter of the trainings: all of the main window, few of the others, and then the pairs of halves."""
     left = chain([1e9] * 20, [0.0], repeat(1e9))
-    evidence = measure_training(made(rows("gradual", seed=3)), recipe(), MONEY, lambda: next(left))
+    evidence = measure_training(made(rows("gradual", seed=3, size=3_000)), recipe(), MONEY, lambda: next(left))
     assert any("budget of time cut" in text for text in evidence.left_out)
     assert choose_training(evidence, None).paradigm == "dynamic"
 
 
 def test_labels_are_waited_for() -> None:
-    evidence = measured(rows("gradual", seed=3), delay="10d")
+    evidence = measured(rows("gradual", seed=3, size=3_000), delay="10d")
     assert evidence.label_delay == pytest.approx(10 * 86_400)
     assert choose_training(evidence, None).paradigm == "dynamic"
-    fresh = measured(rows("gradual", seed=3))
+    fresh = known("gradual")
     assert fresh.gain is not None
     assert evidence.gain is not None
     assert evidence.gain < fresh.gain

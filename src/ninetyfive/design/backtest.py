@@ -111,7 +111,7 @@ class Halves:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What was trained and scored: `grids` by window, the `main` one first; `seconds` of a training, the median."""
+    """What was trained and scored: `grids` by window, the `main` one first; `seconds` of processor for a training."""
 
     blocks: Blocks
     grids: Mapping[int | None, Grid]
@@ -144,7 +144,7 @@ class _Outcome:
 def backtest(trainer: Trainer, left: Left) -> Backtest:
     """Train and score as far as `left()` seconds go; `NinetyfiveError` of a training is kept as text in `failed`."""
     blocks, main = trainer.blocks, trainer.blocks.warm
-    windows = _windows(trainer.recipe, blocks)
+    windows = _windows(trainer)
     origins = _from_outside([*range(blocks.warm, blocks.count)])
     jobs = [_Job(origin, window) for window in (main, *windows) for origin in origins]
     done, failed = _run(trainer, jobs, left, kept=HALVES)
@@ -194,15 +194,21 @@ def _run(
     return done, failed
 
 
-def _windows(recipe: Recipe, blocks: Blocks) -> tuple[int | None, ...]:
+def _windows(trainer: Trainer) -> tuple[int | None, ...]:
     """The windows beside the main one: all that came before, a quarter, half, twice as long, and the one in force."""
+    recipe, blocks = trainer.recipe, trainer.blocks
     least = max(1, int(np.ceil(blocks.delay / blocks.length)) + 1)
     most = blocks.count - 1
     wanted = [blocks.warm // 4, blocks.warm // 2, blocks.warm * 2]
     if recipe.window is not None:
         from_declared = duration(recipe.window) / blocks.length
         wanted.append(max(least, round(from_declared)))
-    fitting = dict.fromkeys(one for one in wanted if least <= one <= most and one != blocks.warm)
+    # Halves of the window have to be enough to train on, to tell what is chance.
+    each = float(np.median(blocks.rows[blocks.scored])) * (1.0 - trainer.recipe.held_out)
+    late = blocks.delay / blocks.length
+    fitting = dict.fromkeys(
+        one for one in wanted if least <= one <= most and one != blocks.warm and (one - late) * each >= 3 * _TRAIN
+    )
     return (None, *fitting)
 
 
@@ -235,7 +241,7 @@ class Trainer:
     def train(self, job: _Job) -> _Outcome:
         """Fit on the window of a job and score on all later blocks."""
         history, recipe, blocks = self._history, self.recipe, self.blocks
-        began = time.perf_counter()
+        began = time.process_time()
         rows = self._rows(job)
         if len(rows) < _TRAIN:
             raise DataError(
@@ -247,7 +253,7 @@ class Trainer:
         y = labels(_picked(history.frame, rows)[LABEL], history.task)
         x, score = self._inputs(rows, int(blocks.starts[job.origin]))
         fitted = fit_model(recipe.function, x, y, recipe.params, recipe.seed)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         later = self._later(job.origin, y)
         answers = _answers(fitted, score)
         found = self._scored(job.origin, later, answers)

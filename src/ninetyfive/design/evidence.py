@@ -71,7 +71,7 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
     `cost` = `quality_cost` + `training_cost`, over the days that were replayed. `recovered`: the share of what the
     oracle saves over never retraining (None where it saves nothing). `runs`: `ninetyfive run --if-due` can do it today.
     `trainings` are those beyond the first, which every policy starts with. `saves`: what it costs less than never
-    retraining, with its interval.
+    retraining, with its 90 % interval: that it is above 0 by its lower bound is wrong in 5 of 100.
     """
 
     name: str

@@ -16,41 +16,26 @@ import msgspec
 import numpy as np
 
 from ninetyfive import values
-from ninetyfive.design.backtest import Backtest, Recipe, Trainer, backtest, halves_of, window_text
+from ninetyfive.design.backtest import Recipe, Trainer, backtest, halves_of
 from ninetyfive.design.blocks import Blocks, blocks_of, span_text
-from ninetyfive.design.contrasts import Contrast, Luck, contrast, luck_of, reach
-from ninetyfive.design.decay import decay_of, gain_of
+from ninetyfive.design.contrasts import luck_of
+from ninetyfive.design.decay import decay_of
 from ninetyfive.design.evidence import (
     Alternative,
     Decay,
-    Interval,
     PolicyScore,
     TrainingChoice,
     TrainingEvidence,
 )
 from ninetyfive.design.history import TIME, History
-from ninetyfive.design.policies import (
-    DROPS,
-    PERIODS,
-    SHIFTS,
-    Board,
-    Outcome,
-    cost_aware,
-    never,
-    on_drift,
-    on_drop,
-    oracle,
-    periodic,
-    replay,
-)
-from ninetyfive.design.windows import compare_windows
+from ninetyfive.design.replays import DAY, Rates, score_policies, window_of
+from ninetyfive.design.windows import best_gain, compare_windows
 from ninetyfive.durations import duration, duration_text
 from ninetyfive.paradigms import DynamicTraining, StaticTraining, Training
 from ninetyfive.settings import DesignSettings, PriceSettings
 
 LEAST_SECONDS = 60.0
 """What a training is taken to cost at least, in seconds of a processor core: a run also reads, judges and writes."""
-_DAY = 86_400.0
 _MONTH = 30.0
 _WEEK = 7.0
 
@@ -106,18 +91,15 @@ def measure_training(
         why = "the metric is not defined on any block" if test.trainings and not test.failed else "trainings failed"
         why = "there was no time for two trainings" if test.left_out and not test.failed else why
         return msgspec.structs.replace(evidence, cannot=(f"{why}: nothing can be compared",), **found)
-    windows, window = compare_windows(test, metric)
-    gain = gain_of(test.grids[window], metric)
     seconds = test.seconds / max(history.share, 1e-9)
-    price = money.price(seconds)
+    gain, price = best_gain(test, metric), money.price(seconds)
     worth, told = money.worth(price, gain)
+    rates = Rates(price, worth, gain or 0.0)
+    window = window_of(test, metric, rates) if worth > 0 else test.main
     aged = test.main if window is None else window
     halves = halves_of(trainer, aged, left)
     decay = tuple(decay_of(test, name, aged, halves) for name in recipe.metrics)
-    days = (blocks.count - blocks.warm) * blocks.length / _DAY
-    policies = (
-        _policies(test, metric, window, _Rates(price, worth, gain, luck_of(halves, metric, aged))) if worth > 0 else ()
-    )
+    policies = score_policies(test, metric, window, rates, luck_of(halves, metric, aged)) if worth > 0 else ()
     cannot = () if decay[0].p_value is not None else (decay[0].reason,)
     if gain is not None and gain <= 0:
         cannot = (*cannot, "a fresh model gains nothing over the constant baseline: whether it decays decides nothing")
@@ -125,9 +107,9 @@ def measure_training(
         evidence,
         gain=gain,
         decay=decay,
-        windows=windows,
+        windows=compare_windows(test, metric),
         policies=policies,
-        replayed_days=days,
+        replayed_days=(blocks.count - blocks.warm) * blocks.length / DAY,
         training_seconds=seconds,
         training_price=price,
         worth=worth,
@@ -135,16 +117,6 @@ def measure_training(
         cannot=cannot,
         **found,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """The price of a training, what a unit of the metric is worth a day, the gain of fresh models, and their luck."""
-
-    price: float
-    worth: float
-    gain: float | None
-    luck: Luck
 
 
 def _about(history: History, recipe: Recipe, blocks: Blocks) -> TrainingEvidence:
@@ -163,60 +135,6 @@ def _about(history: History, recipe: Recipe, blocks: Blocks) -> TrainingEvidence
         noticed=(*history.noticed, *blocks.noticed),
         left_out=history.left_out,
     )
-
-
-def _policies(test: Backtest, metric: str, window: int | None, rates: _Rates) -> tuple[PolicyScore, ...]:
-    """All policies on the grid of one window, the cheapest first."""
-    grid, blocks = test.grids[window], test.blocks
-    losses = grid.losses[metric]
-    made = np.flatnonzero(np.isfinite(losses[:, :, 0]).any(axis=1))
-    days = blocks.length / _DAY
-    board = Board(
-        losses[:, :, 0],
-        grid.constant[metric][:, :, 0],
-        grid.shift,
-        blocks.known,
-        int(made[0]),
-        rates.price / (rates.worth * days),
-        rates.gain or 0.0,
-    )
-    span = len(board.blocks)
-    outcomes: dict[tuple[str, str | None, bool], Outcome] = {("never", None, True): replay(board, never)}
-    for period in (period for period in PERIODS if period < span):
-        outcomes["periodic", span_text(period * blocks.length), True] = periodic(board, period)
-    for limit in SHIFTS:
-        outcomes[f"on drift {limit:g}", None, False] = replay(board, on_drift(limit))
-    for share in DROPS:
-        outcomes[f"on quality drop {share:.0%}", None, False] = replay(board, on_drop(share))
-    outcomes["cost-aware", None, False] = replay(board, cost_aware)
-    outcomes["oracle", None, False] = replay_oracle = oracle(board)
-    plain = outcomes["never", None, True]
-    saved_most = plain.cost(board.price) - replay_oracle.cost(board.price)
-    covariance = rates.luck.covariance(blocks.count, window)
-    unit = rates.worth * days
-    scores = []
-    for (name, every, runs), outcome in outcomes.items():
-        saved = plain.cost(board.price) - outcome.cost(board.price)
-        scored = np.isfinite(losses[:, :, 0])
-        weights = np.where(scored, plain.weights - outcome.weights, 0.0)
-        apart = contrast(losses, weights, covariance) if weights.any() else Contrast(0.0, 0.0, 0.0)
-        wide = reach(apart, rates.luck)
-        scores.append(
-            PolicyScore(
-                name=name,
-                every=every,
-                window=window_text(window, blocks),
-                runs=runs,
-                trainings=round(outcome.trainings),
-                excess=outcome.excess / span,
-                quality_cost=outcome.excess * unit,
-                training_cost=outcome.trainings * rates.price,
-                cost=outcome.cost(board.price) * unit,
-                recovered=saved / saved_most if saved_most > 1e-12 * max(abs(plain.excess), 1e-12) else None,
-                saves=Interval(saved * unit, (saved - wide) * unit, (saved + wide) * unit),
-            )
-        )
-    return tuple(sorted(scores, key=lambda score: score.cost))
 
 
 def choose_training(evidence: TrainingEvidence, in_force: Training | None, hysteresis: float = 0.1) -> TrainingChoice:

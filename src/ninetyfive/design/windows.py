@@ -9,37 +9,30 @@ import numpy as np
 
 from ninetyfive.design.backtest import Backtest, window_text
 from ninetyfive.design.contrasts import resampled
+from ninetyfive.design.decay import gain_of
 from ninetyfive.design.evidence import Interval, WindowScore
 
 
-def compare_windows(test: Backtest, metric: str) -> tuple[tuple[WindowScore, ...], int | None]:
-    """The scores of all windows, the best first, and the window to take: the longest that is as good as the best.
-
-    As good: worse by less than the standard error of the difference (the rule of one standard error, Breiman et al.:
-    Classification and Regression Trees, 1984). Without a training of any other window it is the main one.
-    """
-    blocks = test.blocks
+def compare_windows(test: Backtest, metric: str) -> tuple[WindowScore, ...]:
+    """The scores of all windows whose trainings were all made, the best first, of equal ones the longest."""
     fresh = {window: np.diagonal(grid.losses[metric][:, :, 0]) for window, grid in test.grids.items()}
     common = np.isfinite(fresh[test.main])
     whole = {window: loss for window, loss in fresh.items() if (np.isfinite(loss) | ~common).all()}
     if not common.any():
-        return (), test.main
+        return ()
     means = {window: float(loss[common].mean()) for window, loss in whole.items()}
-    best = min(means, key=lambda window: (means[window], -_long(window)))
-    scores, errors = {}, {}
-    for window, loss in whole.items():
-        apart = (loss - whole[best])[common]
-        draws = resampled(apart[None, :])[:, 0]
-        low, high = np.quantile(draws, [0.025, 0.975])
-        errors[window] = float(draws.std())
-        interval = Interval(0.0, 0.0, 0.0) if window == best else Interval(float(apart.mean()), float(low), float(high))
-        scores[window] = WindowScore(
-            window=window_text(window, blocks), excess=interval, trainings=int(np.isfinite(loss).sum())
-        )
-    good = [window for window in whole if means[window] - means[best] <= errors[window]]
-    ordered = sorted(scores, key=lambda window: (means[window], -_long(window)))
-    return tuple(scores[window] for window in ordered), max(good, key=_long)
+    ordered = sorted(whole, key=lambda window: (means[window], -(window or test.blocks.count)))
+    scores = []
+    for window in ordered:
+        apart = (whole[window] - whole[ordered[0]])[common]
+        low, high = np.quantile(resampled(apart[None, :])[:, 0], [0.025, 0.975])
+        interval = Interval(float(apart.mean()), float(low), float(high))
+        trainings = int(np.isfinite(whole[window]).sum())
+        scores.append(WindowScore(window=window_text(window, test.blocks), excess=interval, trainings=trainings))
+    return tuple(scores)
 
 
-def _long(window: int | None) -> int:
-    return 1 << 30 if window is None else window
+def best_gain(test: Backtest, metric: str) -> float | None:
+    """What fresh models on the best window gain over the constant baseline; None where none is known."""
+    gains = [gain_of(grid, metric) for grid in test.grids.values()]
+    return max((gain for gain in gains if gain is not None), default=None)
