@@ -88,11 +88,18 @@ class Log:
         return made
 
     def _features(self, chance: np.random.Generator, time: np.ndarray, entity: np.ndarray) -> np.ndarray:
-        """Fingerprints that change `changing` times a day, each entity's at its own hour."""
+        """Fingerprints that change `changing` times a day in the mean, at random moments (Poisson)."""
         if not self.changing:
             return np.zeros(len(entity), np.uint64)
-        phase = chance.random(int(entity.max()) + 1)
-        return np.floor(time / DAY * self.changing + phase[entity]).astype(np.uint64)
+        between = np.diff(time, prepend=time[0]) / DAY
+        order = np.argsort(entity, kind="stable")
+        ordered, at = entity[order], np.cumsum(between)[order]
+        fresh = np.diff(ordered, prepend=-1) != 0
+        waited = np.where(fresh, 0.0, np.diff(at, prepend=0.0))
+        steps = np.cumsum(chance.poisson(waited * self.changing))
+        made = np.empty(len(entity), np.uint64)
+        made[order] = steps
+        return made
 
 
 def replayed(requests: Requests, k: int, refresh: float | None = None) -> tuple[float, float]:

@@ -4,17 +4,19 @@
     Measured: CPU, latencies, bytes ────────────────────────────────────────────────────────────┼─▶ Candidate …
     Constraints, prices ────────────────────────────────────────────────────────────────────────┘
 
-The forecast of what a table of K entities covers: leave one out at its build, plus what tables of earlier moments
-covered beyond leaving one out, in the mean (it is mostly below 0). The first is Good and Turing's estimate for requests
-that come as those before; the second is what drift and new entities take from it. Of what is covered the share with
-equal features is that of the earlier tables, which were asked for as long. What does not belong here: which one is
-chosen (`serving`).
+What a table of K entities will cover is forecast as leave-one-out × what earlier tables covered ÷ what leaving one out
+had said of those. The first is Good and Turing's estimate for requests that come as those before (`left_one_out`); the
+quotient, of each age of a table and then their mean, is what drift and new entities leave of it. Where entities become
+more, "K" of an earlier table may mean as many as K, or as many as K is among those of then (log K in the proportion of
+log entities): that is taken which forecast the later of the earlier tables better from those before them. Of what is
+covered the share with equal features is that of earlier tables of the same ages. What does not belong here: which one
+is chosen (`serving`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 from typing import Literal, NamedTuple
 
@@ -22,7 +24,7 @@ import msgspec
 import numpy as np
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, Workload
-from ninetyfive.design.hits import Hits, Horizon, Shares
+from ninetyfive.design.hits import Built, Hits, Horizon, Shares
 from ninetyfive.durations import duration_text
 from ninetyfive.settings import PriceSettings
 
@@ -64,17 +66,93 @@ def horizon(hits: Hits, refresh: float | None) -> Horizon:
 
 def forecast(hits: Hits, asked: Horizon) -> tuple[Shares, Shares]:
     """The shares of requests that tables asked for so long will cover, and cover with equal features, for each K."""
-    built = [one for one in asked.built if one.requests]
-    if not built:
+    if not asked.built or not hits.k:
         return hits.again * hits.named, hits.again * hits.named
-    weights = np.array([one.requests for one in built], dtype=np.float64)
-    weights /= weights.sum()
-    covered = np.array([one.covered for one in built])
-    short = covered - np.array([one.again for one in built])
-    expected_covered = np.clip(hits.again + weights @ short, 0.0, 1.0)
-    share = weights @ np.array([one.equal for one in built]) / np.maximum(weights @ covered, 1e-12)
-    rising = np.maximum.accumulate(expected_covered)
-    return rising * hits.named, np.maximum.accumulate(rising * np.clip(share, 0.0, 1.0)) * hits.named
+    now = _State(hits.again, hits.k[-1])
+    entities = now.entities if asked.seconds is None else _grown(hits)
+    fixed, scaled = (_backtest(hits, asked, way) for way in (False, True))
+    covered, share = _projected(hits, asked.built, now, entities, scaled=scaled < _BETTER * fixed)
+    rising = np.maximum.accumulate(np.clip(covered.mean(axis=0), 0.0, 1.0))
+    equal = np.maximum.accumulate(rising * np.clip(share, 0.0, 1.0))
+    return rising * hits.named, equal * hits.named
+
+
+class _State(NamedTuple):
+    """What is known when a table is built: what leaving one out says for each K, and how many entities there are."""
+
+    again: Shares
+    entities: int
+
+
+_BETTER = 0.85
+"""How much less wrong the scaled K has to have been, to be taken."""
+_BEFORE, _BEFORE_OFTEN = 0.7, 0.82
+
+
+def _projected(
+    hits: Hits, built: Sequence[Built], state: _State, entities: float, *, scaled: bool
+) -> tuple[Shares, Shares]:
+    """What a table that is built when there are so many `entities` covers (age × K), and the share of it that is equal.
+
+    It is made from tables that were `built` before, and the `state` that is known.
+    """
+    ages = max(len(one.requests) for one in built)
+    sums = np.zeros((3, ages, len(hits.k)))
+    weights = np.zeros((ages, 1))
+    for one in built:
+        seen, weight = len(one.requests), one.requests[:, None]
+        at = _sizes(hits, entities, one.entities, scaled)
+        covered, equal = (_at(hits, shares, at) for shares in (one.covered, one.equal))
+        again = _at(hits, one.again[None, :], at)
+        weights[:seen] += weight
+        for place, shares in enumerate((covered, equal, again)):
+            sums[place, :seen] += weight * shares
+    known = weights[:, 0] > 0
+    covered, equal, again = sums[:, known] / weights[known]
+    now = _at(hits, state.again[None, :], _sizes(hits, entities, state.entities, scaled))
+    share: Shares = equal.mean(axis=0) / np.maximum(covered.mean(axis=0), 1e-12)
+    return now * covered / np.maximum(again, 1e-12), share
+
+
+def _sizes(hits: Hits, entities: float, then: int, scaled: bool) -> Shares:
+    """The logarithm of how many of the entities of then answer to each K among so many entities."""
+    sizes: Shares = np.log(np.asarray(hits.k, dtype=np.float64))
+    if not scaled or min(entities, then) < 2:
+        return sizes
+    return sizes * (math.log(then) / math.log(entities))
+
+
+def _at(hits: Hits, shares: Shares, sizes: Shares) -> Shares:
+    """Shares of each K (age × K), interpolated at the logarithms of other sizes."""
+    grid = np.log(np.asarray(hits.k, dtype=np.float64))
+    return np.array([np.interp(sizes, grid, one) for one in shares])
+
+
+def _grown(hits: Hits) -> float:
+    """How many entities there will be in the middle of the last window, if they go on to come as they did."""
+    whole = next(one for one in hits.horizons if one.seconds is None)
+    if not whole.built:
+        return float(hits.k[-1])
+    early = min(whole.built, key=lambda one: abs(one.begin - hits.requests / 2))
+    rate = (hits.k[-1] - early.entities) / max(1, hits.requests - early.begin)
+    return hits.k[-1] + rate * hits.requests / 4
+
+
+def _backtest(hits: Hits, asked: Horizon, scaled: bool) -> float:
+    """How wrong it was to project later tables from those well before them: mean over requests and K, of `covered`."""
+    wrong = total = 0.0
+    for one in asked.built:
+        before = _BEFORE if asked.seconds is None else _BEFORE_OFTEN
+        earlier = [other for other in asked.built if other.begin <= before * one.begin]
+        if not earlier:
+            continue
+        then = one if asked.seconds is None else earlier[-1]
+        state = _State(then.again, then.entities)
+        found, _ = _projected(hits, earlier, state, one.entities, scaled=scaled)
+        seen = min(len(found), len(one.requests))
+        wrong += float(one.requests[:seen] @ np.abs(found[:seen] - one.covered[:seen]).mean(axis=1))
+        total += float(one.requests[:seen].sum())
+    return wrong / total if total else 0.0
 
 
 def candidates(

@@ -178,7 +178,7 @@ def _coverage(known: Occurrences) -> tuple[Coverage, ...]:
     (found,) = built(known, [(begin, end)], k)
     return tuple(
         Coverage(k=one, covered=float(covered), hit=float(equal))
-        for one, covered, equal in zip(k, found.covered, found.equal, strict=True)
+        for one, covered, equal in zip(k, found.covered[0], found.equal[0], strict=True)
     )
 
 
