@@ -30,6 +30,8 @@ from ninetyfive.settings import PriceSettings
 
 MONTH = 365.25 / 12 * 86_400
 """Seconds of a month."""
+HEAD_KEPT = 0.5
+"""A plain table is advised where so much of a head is one a day later."""
 ANSWERS, BUILDING, STORAGE = "answers", "building", "storage"
 """The parts of what a candidate costs."""
 _GIB, _P99 = 1 << 30, NormalDist().inv_cdf(0.99)
@@ -163,10 +165,11 @@ def candidates(
     Of the refresh periods up to the staleness limit that one is taken which breaks the fewest constraints, then the
     cheapest, then the longest. Where no entity is known there is the model alone.
     """
-    costs = _Costs(workload.rate, measured, constraints, prices)
+    costs = _Costs(workload, measured, constraints, prices)
     found = [costs.candidate("dynamic", None, None, Expected(0.0, 0.0))]
     periods = [(period, *forecast(hits, horizon(hits, period))) for period in hits.refreshes]
-    for place, k in enumerate(hits.k if periods else ()):
+    known = () if math.isnan(measured.cpu_table) or not periods else hits.k
+    for place, k in enumerate(known):
         for paradigm in _TABLES:
             ways = [
                 costs.candidate(paradigm, k, period, Expected(float(covered[place]), float(equal[place])))
@@ -176,13 +179,28 @@ def candidates(
     return tuple(found)
 
 
+def built_once(
+    found: Sequence[Candidate],
+    workload: Workload,
+    hits: Hits,
+    measured: Measured,
+    constraints: Constraints,
+    prices: PriceSettings,
+) -> tuple[Candidate, ...]:
+    """The same candidates as a replay meets them that builds each table once, at the end of *choose*."""
+    costs = _Costs(workload, measured, constraints, prices)
+    return tuple(
+        one if one.k is None else costs.candidate(one.paradigm, one.k, None, expected(hits, one.k)) for one in found
+    )
+
+
 _TABLES: tuple[Literal["static", "hybrid"], ...] = ("static", "hybrid")
 
 
 class _Costs(NamedTuple):
     """What turns shares of requests into candidates."""
 
-    rate: float
+    workload: Workload
     measured: Measured
     constraints: Constraints
     prices: PriceSettings
@@ -206,9 +224,9 @@ class _Costs(NamedTuple):
         else:
             cpu = hit * m.cpu_table + (1.0 - hit) * m.cpu_model
             p50, p99 = (mixed_quantile(share, hit, m) for share in (0.5, 0.99))
-        size = int((k or 0) * m.bytes_row)
-        builds = MONTH / refresh if refresh else 0.0
-        answers, building = cpu * self.rate * MONTH, (k or 0) * m.cpu_row * builds
+        size = 0 if k is None else int(k * m.bytes_row)
+        answers = cpu * self.workload.rate * MONTH
+        building = 0.0 if k is None or refresh is None else k * m.cpu_row * MONTH / refresh
         parts = {
             ANSWERS: answers / 3_600 * self.prices.cpu_hour,
             BUILDING: building / 3_600 * self.prices.cpu_hour,
@@ -229,12 +247,19 @@ class _Costs(NamedTuple):
             cost=sum(parts.values()),
             cpu_month=answers + building,
         )
-        return judged(made, self.constraints)
+        return judged(made, self.constraints, self.workload)
 
 
-def judged(candidate: Candidate, constraints: Constraints) -> Candidate:
-    """The candidate with the constraints that it breaks, in words."""
+def judged(candidate: Candidate, constraints: Constraints, workload: Workload) -> Candidate:
+    """The candidate with the constraints that it breaks, in words.
+
+    A plain table of a head that is another one a day later breaks one, too, even if it covered all that was asked so
+    far: what moves so fast may be something new tomorrow.
+    """
     broken = tuple(_broken(candidate, constraints))
+    kept = workload.head_kept
+    if candidate.paradigm == "static" and kept is not None and kept < HEAD_KEPT:
+        broken += (f"head: {kept:.0%} of what is asked about most is so a day later, {HEAD_KEPT:.0%} has to be",)
     return candidate if broken == candidate.broken else msgspec.structs.replace(candidate, broken=broken)
 
 

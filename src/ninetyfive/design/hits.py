@@ -23,6 +23,7 @@ Shares = np.ndarray[Any, np.dtype[np.float64]]
 MICROS = 1_000_000
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 _BUILDS, _FIRST, _PARTS, _AGES = 24, 3, 12, 6
+_DAY, _HEADS, _LEAST_HEAD = 86_400 * MICROS, 10, 0.05
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,40 @@ def left_one_out(counts: np.ndarray, k: Sequence[int]) -> Shares:
     chance = np.clip(free / (many[level - 1] + 1), 0.0, 1.0)
     shares: Shares = chance @ (level * many[level]) / total
     return shares
+
+
+def head_kept(known: Occurrences) -> float | None:
+    """How much of what makes a head one is left a day later: 1 all of it, 0 nothing; None: no head, or no later.
+
+    The head of a window is the entities that have half of its requests. Beyond an even share they have so much of them
+    by leaving one out, and so much of a window that begins a day later. Windows are days, or a sixth of what came
+    before the last third, where that is less; a day is at most half of that.
+    """
+    last = known.cuts[1]
+    if not 0 < last < len(known):
+        return None
+    stop = int(known.time[last])
+    spanned = stop - int(known.time[0])
+    length, later = min(_DAY, spanned // 6), min(_DAY, spanned // 2)
+    had = kept = pairs = 0.0
+    for number in range(min(_HEADS, (spanned - later) // length) if length else 0):
+        start = stop - later - (number + 1) * length
+        begin, end, next_begin, next_end = np.searchsorted(
+            known.time, [start, start + length, start + later, start + later + length]
+        ).tolist()
+        if begin == end or next_begin == next_end:
+            continue
+        counts = np.bincount(known.code[begin:end], minlength=known.entities)
+        held = np.sort(counts)[::-1].cumsum()
+        k = int(np.searchsorted(held, held[-1] / 2)) + 1
+        even = k / np.count_nonzero(counts)
+        covered, _ = _answered(known, counts, np.zeros(known.entities, np.int64), (next_begin, next_end), (k,))
+        had += float(left_one_out(counts, (k,))[0]) - even
+        kept += float(covered[0, 0]) - even
+        pairs += 1
+    if had <= _LEAST_HEAD * pairs:
+        return None
+    return min(1.0, max(0.0, kept / had))
 
 
 def _answered(
