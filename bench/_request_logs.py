@@ -21,8 +21,8 @@ DAY = 86_400 * 1_000_000
 class Log:
     """What a log is made of: `days` long; `new` is the share of requests about an entity never asked about before.
 
-    `changing`: how often the features of an entity change a day. `head`: the ranks are dealt anew "daily", or a share
-    of them a day (a number); None: they stay. `once`: new entities do not come back.
+    `changing`: how often the features of an entity change a day. `head`: the ranks are dealt anew "daily", to "new"
+    entities each day, or a share of them a day (a number); None: they stay. `once`: new entities do not come back.
     """
 
     requests: int = 60_000
@@ -64,6 +64,8 @@ class Log:
         for one in np.unique(day):
             if self.head == "daily":
                 names = chance.permutation(self.cardinality)
+            elif self.head == "new":
+                names = self.cardinality * int(one) + np.arange(self.cardinality)
             else:
                 moved = chance.choice(self.cardinality, max(2, int(float(self.head) * self.cardinality)), replace=False)
                 names[moved] = names[chance.permutation(moved)]
@@ -76,10 +78,10 @@ class Log:
             return entity
         fresh = chance.random(len(entity)) < self.new
         if self.once:
-            return np.where(fresh, self.cardinality + np.cumsum(fresh), entity)
+            return np.where(fresh, int(entity.max()) + np.cumsum(fresh), entity)
         # Each new one takes the place of the rank that was asked for, until the next new one of that rank.
         order = np.argsort(ranks, kind="stable")
-        number = self.cardinality + np.cumsum(fresh[order])
+        number = int(entity.max()) + np.cumsum(fresh[order])
         place = np.maximum.accumulate(np.where(fresh[order], np.arange(len(order)), -1))
         starts = np.searchsorted(ranks[order], ranks[order])
         taken = np.where(place >= starts, number[np.maximum(place, 0)], entity[order])
@@ -88,11 +90,18 @@ class Log:
         return made
 
     def _features(self, chance: np.random.Generator, time: np.ndarray, entity: np.ndarray) -> np.ndarray:
-        """Fingerprints that change `changing` times a day, each entity's at its own hour."""
+        """Fingerprints that change `changing` times a day in the mean, at random moments (Poisson)."""
         if not self.changing:
             return np.zeros(len(entity), np.uint64)
-        phase = chance.random(int(entity.max()) + 1)
-        return np.floor(time / DAY * self.changing + phase[entity]).astype(np.uint64)
+        between = np.diff(time, prepend=time[0]) / DAY
+        order = np.argsort(entity, kind="stable")
+        ordered, at = entity[order], np.cumsum(between)[order]
+        fresh = np.diff(ordered, prepend=-1) != 0
+        waited = np.where(fresh, 0.0, np.diff(at, prepend=0.0))
+        steps = np.cumsum(chance.poisson(waited * self.changing))
+        made = np.empty(len(entity), np.uint64)
+        made[order] = steps
+        return made
 
 
 def replayed(requests: Requests, k: int, refresh: float | None = None) -> tuple[float, float]:

@@ -67,9 +67,9 @@ def test_what_a_table_answered_is_what_a_real_one_answers() -> None:
         held = dict.fromkeys(names[np.argsort(-counts, kind="stable")[:k]].tolist())
         latest = dict(zip(shorter.entity[:begin].tolist(), shorter.fingerprint[:begin].tolist(), strict=True))
         asked = list(zip(shorter.entity[begin:].tolist(), shorter.fingerprint[begin:].tolist(), strict=True))
-        assert found.covered[place] == pytest.approx(np.mean([one in held for one, _ in asked]), abs=0.01)
+        assert found.covered[0, place] == pytest.approx(np.mean([one in held for one, _ in asked]), abs=0.01)
         equal = [one in held and latest[one] == print for one, print in asked]
-        assert found.equal[place] == pytest.approx(np.mean(equal), abs=0.01)
+        assert found.equal[0, place] == pytest.approx(np.mean(equal), abs=0.01)
 
 
 @pytest.mark.parametrize("refresh", [None, DAY])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
-from bench._request_logs import Log
+from bench._request_logs import Log, replayed
 from tests.design.test_forecast import CONSTRAINTS, DAY, MEASURED, ways
 from tests.design.test_workload import ODD, renamed
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, Replayed, ServingChoice, ServingEvidence
+from ninetyfive.design.forecast import built_once
+from ninetyfive.design.hits import table_hits
 from ninetyfive.design.requests import Requests, requests_of_arrays
 from ninetyfive.design.serving import InForce, break_even, choose_serving, with_replayed
 from ninetyfive.design.workload import workload
@@ -186,6 +191,16 @@ def test_a_replay_that_takes_more_cpu_costs_more() -> None:
     assert len(found.overruled) == 2
 
 
+def test_a_replay_that_is_stale_where_none_was_forecast_breaks_the_constraint() -> None:
+    known = evidence(FEW_ENTITIES.requests_of())
+    table = next(one for one in known.candidates if (one.paradigm, one.k) == ("static", 100))
+    found = with_replayed(known, [replay(table, table.hit, stale=0.05, forecast_stale=0.0)])
+    after = next(one for one in found.candidates if (one.paradigm, one.k) == ("static", 100))
+    assert after.stale == pytest.approx(0.05)
+    assert after.broken[0].startswith("changed: 5.0% of requests")
+    assert "was stale in 5.0% where 0.0% was forecast" in found.overruled[0]
+
+
 def test_zero_prices_compare_cpu() -> None:
     free = PriceSettings(cpu_hour=0.0, memory_gib_hour=0.0, storage_gib_month=0.0)
     found = chosen(FEW_ENTITIES.requests_of(), prices=free)
@@ -232,6 +247,46 @@ def test_odd_logs_get_no_more_confidence_than_they_give(name: str, paradigm: str
 def test_names_and_the_order_of_rows_change_no_answer(log: Log, seed: int) -> None:
     requests = log.requests_of()
     assert chosen(requests) == chosen(renamed(requests, seed))
+
+
+HEADS = {
+    "dealt anew": Log(requests=40_000, zipf=1.0, cardinality=1_000, head="daily", seed=31),
+    "dealt anew among few": Log(requests=40_000, zipf=1.5, cardinality=100, head="daily", seed=32),
+    "dealt anew, with nights": Log(requests=40_000, zipf=1.2, cardinality=300, head="daily", wave=0.9, seed=33),
+    "new every day": Log(requests=40_000, zipf=1.0, cardinality=200, head="new", seed=34),
+    "new every day among many": Log(requests=40_000, zipf=1.3, cardinality=50_000, head="new", seed=35),
+    "replaced all the time": Log(requests=40_000, zipf=1.0, cardinality=300, new=0.1, once=False, seed=36),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("days", [4.0, 30.0])
+@pytest.mark.parametrize("misses", [0.01, 1.0])
+def test_a_head_that_changes_every_day_is_never_a_plain_table(name: str, days: float, misses: float) -> None:
+    requests = replace(HEADS[name], days=days).requests_of()
+    lenient = msgspec.structs.replace(CONSTRAINTS, misses=misses, changed=1.0)
+    cheap = msgspec.structs.replace(MEASURED, cpu_row=1e-7)
+    found = choose_serving(evidence(requests, cheap, lenient), InForce("static", 1_000), 0.1)
+    assert found.paradigm != "static"
+    assert any("head:" in one.why_not for one in found.alternatives)
+
+
+@pytest.mark.parametrize("log", [FEW_ENTITIES, LONG_TAIL])
+def test_a_replay_meets_a_table_that_is_built_once(log: Log) -> None:
+    requests = log.requests_of()
+    hits, known = table_hits(requests, DAY), evidence(requests)
+    found = built_once(known.candidates, workload(requests), hits, MEASURED, CONSTRAINTS, PriceSettings())
+    assert [(one.paradigm, one.k) for one in found] == [(one.paradigm, one.k) for one in known.candidates]
+    assert {one.refresh for one in found} == {None}
+    assert all(one.hit == pytest.approx(replayed(requests, one.k)[0], abs=0.02) for one in found if one.k)
+
+
+def test_without_costs_of_a_table_there_is_the_model_alone() -> None:
+    nothing = math.nan
+    without = msgspec.structs.replace(MEASURED, cpu_table=nothing, cpu_miss=nothing, cpu_row=nothing)
+    found = evidence(FEW_ENTITIES.requests_of(), without)
+    assert [one.paradigm for one in found.candidates] == ["dynamic"]
+    assert choose_serving(found, None, 0.1).paradigm == "dynamic"
 
 
 @pytest.mark.parametrize("zipf", [0.5, 1.1])

@@ -136,6 +136,25 @@ def test_names_and_the_order_of_rows_change_nothing(name: str, seed: int) -> Non
         }
 
 
+@pytest.mark.parametrize(
+    ("log", "least", "most"),
+    [
+        (Log(requests=30_000, zipf=1.0, cardinality=1_000, seed=41), 0.95, 1.0),
+        (Log(requests=30_000, zipf=1.3, cardinality=1_000_000, new=0.3, seed=42), 0.9, 1.0),
+        (Log(requests=30_000, zipf=1.0, cardinality=1_000, head="daily", seed=43), 0.0, 0.1),
+        (Log(requests=30_000, zipf=1.0, cardinality=1_000, head=0.3, seed=44), 0.5, 0.9),
+    ],
+)
+def test_how_much_of_a_head_is_left_a_day_later(log: Log, least: float, most: float) -> None:
+    kept = workload(log.requests_of()).head_kept
+    assert kept is not None
+    assert least <= kept <= most
+
+
+def test_where_all_are_asked_alike_there_is_no_head() -> None:
+    assert workload(Log(requests=30_000, zipf=0.0, cardinality=500, seed=45).requests_of()).head_kept is None
+
+
 def nobody() -> Requests:
     frame = pl.DataFrame({"x": [1.0, 2.0], "at": [datetime(2026, 1, 1), datetime(2026, 1, 2)]})
     return requests_of_frame(frame, [], ["x"], "at")

@@ -190,6 +190,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     of equal shares; `peakedness` is 1 − `entropy`. `zipf_slope` and the R² of its fit on log rank, log requests.
     `change_rate`: of requests about an entity known before, the share with another fingerprint than the one before.
     `repeats`: quantiles of the seconds between two requests about an entity. `windows`: to fit, to choose, to judge.
+    `head_kept`: how much of a head is still one a day later, from 0 to 1; None where there is no head.
     """
 
     requests: int
@@ -217,6 +218,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, Window, Window]
     noticed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    head_kept: float | None = None
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,7 +285,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """A candidate's forecast for the held-out window, and what the replay of that window gave; the errors follow.
 
-    `by`: "worker code" (in this process) or "service" (a worker, over HTTP). p50 and cpu are None where not measured.
+    `by`: "worker code" (in this process) or "service" (a worker, over HTTP). p50 and cpu are None where not
+    measured, `forecast_stale` where it is not known.
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
@@ -299,6 +302,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     forecast_p50: float
     p50: float | None
     p99: float | None
+    forecast_stale: float | None = None
 
 
 class ServingEvidence(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,17 +4,19 @@
     Measured: CPU, latencies, bytes ────────────────────────────────────────────────────────────┼─▶ Candidate …
     Constraints, prices ────────────────────────────────────────────────────────────────────────┘
 
-The forecast of what a table of K entities covers: leave one out at its build, plus what tables of earlier moments
-covered beyond leaving one out, in the mean (it is mostly below 0). The first is Good and Turing's estimate for requests
-that come as those before; the second is what drift and new entities take from it. Of what is covered the share with
-equal features is that of the earlier tables, which were asked for as long. What does not belong here: which one is
-chosen (`serving`).
+What a table of K entities will cover is forecast as leave-one-out × what earlier tables covered ÷ what leaving one out
+had said of those. The first is Good and Turing's estimate for requests that come as those before (`left_one_out`); the
+quotient, of each age of a table and then their mean, is what drift and new entities leave of it. Where entities become
+more, "K" of an earlier table may mean as many as K, or as many as K is among those of then (log K in the proportion of
+log entities): that is taken which forecast the later of the earlier tables better from those before them. Of what is
+covered the share with equal features is that of earlier tables of the same ages. What does not belong here: which one
+is chosen (`serving`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 from typing import Literal, NamedTuple
 
@@ -22,12 +24,14 @@ import msgspec
 import numpy as np
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, Workload
-from ninetyfive.design.hits import Hits, Horizon, Shares
+from ninetyfive.design.hits import Built, Hits, Horizon, Shares
 from ninetyfive.durations import duration_text
 from ninetyfive.settings import PriceSettings
 
 MONTH = 365.25 / 12 * 86_400
 """Seconds of a month."""
+HEAD_KEPT = 0.5
+"""A plain table is advised where so much of a head is one a day later."""
 ANSWERS, BUILDING, STORAGE = "answers", "building", "storage"
 """The parts of what a candidate costs."""
 _GIB, _P99 = 1 << 30, NormalDist().inv_cdf(0.99)
@@ -64,17 +68,93 @@ def horizon(hits: Hits, refresh: float | None) -> Horizon:
 
 def forecast(hits: Hits, asked: Horizon) -> tuple[Shares, Shares]:
     """The shares of requests that tables asked for so long will cover, and cover with equal features, for each K."""
-    built = [one for one in asked.built if one.requests]
-    if not built:
+    if not asked.built or not hits.k:
         return hits.again * hits.named, hits.again * hits.named
-    weights = np.array([one.requests for one in built], dtype=np.float64)
-    weights /= weights.sum()
-    covered = np.array([one.covered for one in built])
-    short = covered - np.array([one.again for one in built])
-    expected_covered = np.clip(hits.again + weights @ short, 0.0, 1.0)
-    share = weights @ np.array([one.equal for one in built]) / np.maximum(weights @ covered, 1e-12)
-    rising = np.maximum.accumulate(expected_covered)
-    return rising * hits.named, np.maximum.accumulate(rising * np.clip(share, 0.0, 1.0)) * hits.named
+    now = _State(hits.again, hits.k[-1])
+    entities = now.entities if asked.seconds is None else _grown(hits)
+    fixed, scaled = (_backtest(hits, asked, way) for way in (False, True))
+    covered, share = _projected(hits, asked.built, now, entities, scaled=scaled < _BETTER * fixed)
+    rising = np.maximum.accumulate(np.clip(covered.mean(axis=0), 0.0, 1.0))
+    equal = np.maximum.accumulate(rising * np.clip(share, 0.0, 1.0))
+    return rising * hits.named, equal * hits.named
+
+
+class _State(NamedTuple):
+    """What is known when a table is built: what leaving one out says for each K, and how many entities there are."""
+
+    again: Shares
+    entities: int
+
+
+_BETTER = 0.85
+"""How much less wrong the scaled K has to have been, to be taken."""
+_BEFORE, _BEFORE_OFTEN = 0.7, 0.82
+
+
+def _projected(
+    hits: Hits, built: Sequence[Built], state: _State, entities: float, *, scaled: bool
+) -> tuple[Shares, Shares]:
+    """What a table that is built when there are so many `entities` covers (age × K), and the share of it that is equal.
+
+    It is made from tables that were `built` before, and the `state` that is known.
+    """
+    ages = max(len(one.requests) for one in built)
+    sums = np.zeros((3, ages, len(hits.k)))
+    weights = np.zeros((ages, 1))
+    for one in built:
+        seen, weight = len(one.requests), one.requests[:, None]
+        at = _sizes(hits, entities, one.entities, scaled)
+        covered, equal = (_at(hits, shares, at) for shares in (one.covered, one.equal))
+        again = _at(hits, one.again[None, :], at)
+        weights[:seen] += weight
+        for place, shares in enumerate((covered, equal, again)):
+            sums[place, :seen] += weight * shares
+    known = weights[:, 0] > 0
+    covered, equal, again = sums[:, known] / weights[known]
+    now = _at(hits, state.again[None, :], _sizes(hits, entities, state.entities, scaled))
+    share: Shares = equal.mean(axis=0) / np.maximum(covered.mean(axis=0), 1e-12)
+    return now * covered / np.maximum(again, 1e-12), share
+
+
+def _sizes(hits: Hits, entities: float, then: int, scaled: bool) -> Shares:
+    """The logarithm of how many of the entities of then answer to each K among so many entities."""
+    sizes: Shares = np.log(np.asarray(hits.k, dtype=np.float64))
+    if not scaled or min(entities, then) < 2:
+        return sizes
+    return sizes * (math.log(then) / math.log(entities))
+
+
+def _at(hits: Hits, shares: Shares, sizes: Shares) -> Shares:
+    """Shares of each K (age × K), interpolated at the logarithms of other sizes."""
+    grid = np.log(np.asarray(hits.k, dtype=np.float64))
+    return np.array([np.interp(sizes, grid, one) for one in shares])
+
+
+def _grown(hits: Hits) -> float:
+    """How many entities there will be in the middle of the last window, if they go on to come as they did."""
+    whole = next(one for one in hits.horizons if one.seconds is None)
+    if not whole.built:
+        return float(hits.k[-1])
+    early = min(whole.built, key=lambda one: abs(one.begin - hits.requests / 2))
+    rate = (hits.k[-1] - early.entities) / max(1, hits.requests - early.begin)
+    return hits.k[-1] + rate * hits.requests / 4
+
+
+def _backtest(hits: Hits, asked: Horizon, scaled: bool) -> float:
+    """How wrong it was to project later tables from those well before them: mean over requests and K, of `covered`."""
+    wrong = total = 0.0
+    for one in asked.built:
+        before = _BEFORE if asked.seconds is None else _BEFORE_OFTEN
+        earlier = [other for other in asked.built if other.begin <= before * one.begin]
+        if not earlier:
+            continue
+        then = one if asked.seconds is None else earlier[-1]
+        state = _State(then.again, then.entities)
+        found, _ = _projected(hits, earlier, state, one.entities, scaled=scaled)
+        seen = min(len(found), len(one.requests))
+        wrong += float(one.requests[:seen] @ np.abs(found[:seen] - one.covered[:seen]).mean(axis=1))
+        total += float(one.requests[:seen].sum())
+    return wrong / total if total else 0.0
 
 
 def candidates(
@@ -85,10 +165,11 @@ def candidates(
     Of the refresh periods up to the staleness limit that one is taken which breaks the fewest constraints, then the
     cheapest, then the longest. Where no entity is known there is the model alone.
     """
-    costs = _Costs(workload.rate, measured, constraints, prices)
+    costs = _Costs(workload, measured, constraints, prices)
     found = [costs.candidate("dynamic", None, None, Expected(0.0, 0.0))]
     periods = [(period, *forecast(hits, horizon(hits, period))) for period in hits.refreshes]
-    for place, k in enumerate(hits.k if periods else ()):
+    known = () if math.isnan(measured.cpu_table) or not periods else hits.k
+    for place, k in enumerate(known):
         for paradigm in _TABLES:
             ways = [
                 costs.candidate(paradigm, k, period, Expected(float(covered[place]), float(equal[place])))
@@ -99,13 +180,18 @@ def candidates(
 
 
 def built_once(
-    candidate: Candidate, workload: Workload, hits: Hits, measured: Measured, constraints: Constraints
-) -> Candidate:
-    """What a candidate does in the window that judges, whose table is built at the beginning and not again."""
-    if candidate.k is None:
-        return candidate
-    costs = _Costs(workload.rate, measured, constraints, PriceSettings())
-    return costs.candidate(candidate.paradigm, candidate.k, None, expected(hits, candidate.k))
+    found: Sequence[Candidate],
+    workload: Workload,
+    hits: Hits,
+    measured: Measured,
+    constraints: Constraints,
+    prices: PriceSettings,
+) -> tuple[Candidate, ...]:
+    """The same candidates as a replay meets them that builds each table once, at the end of *choose*."""
+    costs = _Costs(workload, measured, constraints, prices)
+    return tuple(
+        one if one.k is None else costs.candidate(one.paradigm, one.k, None, expected(hits, one.k)) for one in found
+    )
 
 
 _TABLES: tuple[Literal["static", "hybrid"], ...] = ("static", "hybrid")
@@ -114,7 +200,7 @@ _TABLES: tuple[Literal["static", "hybrid"], ...] = ("static", "hybrid")
 class _Costs(NamedTuple):
     """What turns shares of requests into candidates."""
 
-    rate: float
+    workload: Workload
     measured: Measured
     constraints: Constraints
     prices: PriceSettings
@@ -138,9 +224,9 @@ class _Costs(NamedTuple):
         else:
             cpu = hit * m.cpu_table + (1.0 - hit) * m.cpu_model
             p50, p99 = (mixed_quantile(share, hit, m) for share in (0.5, 0.99))
-        size = int((k or 0) * m.bytes_row)
-        builds = MONTH / refresh if refresh else 0.0
-        answers, building = cpu * self.rate * MONTH, (k or 0) * m.cpu_row * builds
+        size = 0 if k is None else int(k * m.bytes_row)
+        answers = cpu * self.workload.rate * MONTH
+        building = 0.0 if k is None or refresh is None else k * m.cpu_row * MONTH / refresh
         parts = {
             ANSWERS: answers / 3_600 * self.prices.cpu_hour,
             BUILDING: building / 3_600 * self.prices.cpu_hour,
@@ -161,12 +247,19 @@ class _Costs(NamedTuple):
             cost=sum(parts.values()),
             cpu_month=answers + building,
         )
-        return judged(made, self.constraints)
+        return judged(made, self.constraints, self.workload)
 
 
-def judged(candidate: Candidate, constraints: Constraints) -> Candidate:
-    """The candidate with the constraints that it breaks, in words."""
+def judged(candidate: Candidate, constraints: Constraints, workload: Workload) -> Candidate:
+    """The candidate with the constraints that it breaks, in words.
+
+    A plain table of a head that is another one a day later breaks one, too, even if it covered all that was asked so
+    far: what moves so fast may be something new tomorrow.
+    """
     broken = tuple(_broken(candidate, constraints))
+    kept = workload.head_kept
+    if candidate.paradigm == "static" and kept is not None and kept < HEAD_KEPT:
+        broken += (f"head: {kept:.0%} of what is asked about most is so a day later, {HEAD_KEPT:.0%} has to be",)
     return candidate if broken == candidate.broken else msgspec.structs.replace(candidate, broken=broken)
 
 

@@ -22,27 +22,24 @@ from ninetyfive.design.requests import Requests
 Shares = np.ndarray[Any, np.dtype[np.float64]]
 MICROS = 1_000_000
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-_BUILDS, _ENOUGH = 24, 30_000
+_BUILDS, _FIRST, _PARTS, _AGES = 24, 3, 12, 6
+_DAY, _HEADS, _LEAST_HEAD = 86_400 * MICROS, 10, 0.05
 
 
 @dataclass(frozen=True)
 class Built:
-    """A table built at place `begin` and asked until `end`, for each K of a grid, as shares of these requests.
+    """A table built at place `begin` and asked later: for each age of it and each K, as shares of these requests.
 
-    `again`: what it would cover if a request came as those before it did (leave one out); `entities` were known then.
+    `requests` of each age. `again`: what it would cover if requests came as those before it did (leave one out), for
+    each K; `entities` were known then.
     """
 
     begin: int
-    end: int
     entities: int
+    again: Shares
+    requests: Shares
     covered: Shares
     equal: Shares
-    again: Shares
-
-    @property
-    def requests(self) -> int:
-        """How many requests it was asked."""
-        return self.end - self.begin
 
 
 @dataclass(frozen=True)
@@ -57,15 +54,14 @@ class Horizon:
 class Hits:
     """What is known of tables from all but the last window, for each K of `k` (ascending; the last: every entity).
 
-    `requests` that came before the last window; `again` as in `Built`, at its begin, and `earlier`: half as many
-    requests before. `named`: the share of all requests that have an entity. `lasts`: seconds of the last window.
-    `refreshes`: periods after which a table may be built again, in seconds.
+    `requests` that came before the last window; `again` as in `Built`, at its begin. `named`: the share of all
+    requests that have an entity. `lasts`: seconds of the last window. `refreshes`: periods after which a table may be
+    built again, in seconds.
     """
 
     k: tuple[int, ...]
     requests: int
     again: Shares
-    earlier: Shares
     named: float
     lasts: float
     refreshes: tuple[float, ...]
@@ -106,31 +102,29 @@ def table_hits(requests: Requests, staleness: float) -> Hits:
     lasts = float(known.time[-1] - known.time[last]) / MICROS if last < len(known) else 0.0
     spanned = float(known.time[last] - known.time[0]) / MICROS if 0 < last < len(known) else 0.0
     periods = refreshes(staleness, lasts)
-    asked: dict[float | None, list[tuple[int, int]]] = {None: _whole(known, last, lasts)}
+    asked: dict[float | None, list[tuple[int, ...]]] = {None: _whole(known, last, lasts)}
     asked |= {one: _often(known, last, one) for one in periods if one < min(lasts, spanned / 2)}
-    pairs = sorted({pair for one in asked.values() for pair in one})
-    half = known.moment(last // 2)
     counted = np.bincount(known.code[:last], minlength=known.entities)
     k = sizes(int(np.count_nonzero(counted)))
-    found = {(one.begin, one.end): one for one in built(known, pairs, k)}
-    horizons = tuple(Horizon(one, tuple(found[pair] for pair in pairs)) for one, pairs in asked.items())
-    again = left_one_out(counted, k)
-    earlier = left_one_out(np.bincount(known.code[:half], minlength=known.entities), k)
-    return Hits(k, last, again, earlier, named, lasts, periods, horizons)
+    borders = sorted({one for several in asked.values() for one in several})
+    found = dict(zip(borders, built(known, borders, k), strict=True))
+    horizons = tuple(Horizon(one, tuple(found[each] for each in several)) for one, several in asked.items())
+    return Hits(k, last, left_one_out(counted, k), named, lasts, periods, horizons)
 
 
-def built(known: Occurrences, pairs: Sequence[tuple[int, int]], k: Sequence[int]) -> Iterator[Built]:
-    """The tables of these (begin, end), which ascend; each begin at a moment of its own."""
+def built(known: Occurrences, borders: Sequence[tuple[int, ...]], k: Sequence[int]) -> Iterator[Built]:
+    """The tables of these borders, which ascend: a place at which each is built, and those at which its ages end."""
     counts = np.zeros(known.entities, dtype=np.int64)
     latest = np.full(known.entities, -1, dtype=np.int64)
     done, again, entities = 0, np.zeros(len(k)), 0
-    for begin, end in pairs:
+    for begin, *ends in borders:
         if begin > done:
             counts += np.bincount(known.code[done:begin], minlength=known.entities)
             latest[known.code[done:begin]] = np.arange(done, begin)
             again, entities, done = left_one_out(counts, k), int(np.count_nonzero(counts)), begin
-        covered, equal = _answered(known, counts, latest, (begin, end), k)
-        yield Built(begin, end, entities, covered, equal, again)
+        requests = np.diff([begin, *ends]).astype(np.float64)
+        covered, equal = _answered(known, counts, latest, (begin, *ends), k)
+        yield Built(begin, entities, again, requests, covered, equal)
 
 
 def left_one_out(counts: np.ndarray, k: Sequence[int]) -> Shares:
@@ -158,54 +152,101 @@ def left_one_out(counts: np.ndarray, k: Sequence[int]) -> Shares:
     return shares
 
 
+def head_kept(known: Occurrences) -> float | None:
+    """How much of what makes a head one is left a day later: 1 all of it, 0 nothing; None: no head, or no later.
+
+    The head of a window is the entities that have half of its requests. Beyond an even share they have so much of them
+    by leaving one out, and so much of a window that begins a day later. Windows are days, or a sixth of what came
+    before the last third, where that is less; a day is at most half of that.
+    """
+    last = known.cuts[1]
+    if not 0 < last < len(known):
+        return None
+    stop = int(known.time[last])
+    spanned = stop - int(known.time[0])
+    length, later = min(_DAY, spanned // 6), min(_DAY, spanned // 2)
+    had = kept = pairs = 0.0
+    for number in range(min(_HEADS, (spanned - later) // length) if length else 0):
+        start = stop - later - (number + 1) * length
+        begin, end, next_begin, next_end = np.searchsorted(
+            known.time, [start, start + length, start + later, start + later + length]
+        ).tolist()
+        if begin == end or next_begin == next_end:
+            continue
+        counts = np.bincount(known.code[begin:end], minlength=known.entities)
+        held = np.sort(counts)[::-1].cumsum()
+        k = int(np.searchsorted(held, held[-1] / 2)) + 1
+        even = k / np.count_nonzero(counts)
+        covered, _ = _answered(known, counts, np.zeros(known.entities, np.int64), (next_begin, next_end), (k,))
+        had += float(left_one_out(counts, (k,))[0]) - even
+        kept += float(covered[0, 0]) - even
+        pairs += 1
+    if had <= _LEAST_HEAD * pairs:
+        return None
+    return min(1.0, max(0.0, kept / had))
+
+
 def _answered(
-    known: Occurrences, counts: np.ndarray, latest: np.ndarray, pair: tuple[int, int], k: Sequence[int]
+    known: Occurrences, counts: np.ndarray, latest: np.ndarray, borders: tuple[int, ...], k: Sequence[int]
 ) -> tuple[Shares, Shares]:
-    begin, end = pair
-    asked = known.code[begin:end]
-    if not len(asked) or not counts.any():
-        return np.zeros(len(k)), np.zeros(len(k))
+    """Shares of requests (age × K) whose entity the table holds, and of these whose features it holds, too."""
+    many = np.bincount(counts, minlength=1)
+    many[0] = 0
+    levels = np.flatnonzero(many)
+    ages = len(borders) - 1
+    if not len(levels) or not len(k):
+        return np.zeros((ages, len(k))), np.zeros((ages, len(k)))
+    numbers = np.cumsum(many > 0) - 1
+    asked = known.code[borders[0] : borders[-1]]
     level = counts[asked]
     held = np.flatnonzero(level)
-    same, alike = known.equal(held + begin, latest[asked[held]])
-    many = np.bincount(counts)
-    many[0] = 0
-    width = len(many)
-    requests = np.bincount(level[held], minlength=width)
-    equals = np.bincount(level[held][same if alike is None else same & alike], minlength=width)
-    covered, equal = _top(requests, many, k), _top(equals, many, k)
-    if alike is not None:
-        compared = _top(np.bincount(level[held][alike], minlength=width), many, k)
-        equal = covered * equal / np.maximum(compared, 1e-9)
-    return covered / len(asked), equal / len(asked)
+    same, alike = known.equal(held + borders[0], latest[asked[held]])
+    age = np.searchsorted(np.asarray(borders[1:]) - borders[0], held, side="right")
+    cell = age * len(levels) + numbers[level[held]]
+
+    def top(chosen: np.ndarray | slice) -> Shares:
+        amounts = np.bincount(cell[chosen], minlength=ages * len(levels)).reshape(ages, len(levels))
+        return _top(amounts, many[levels], k)
+
+    requests = np.maximum(np.diff(borders), 1)[:, None]
+    covered = top(slice(None))
+    if alike is None:
+        return covered / requests, top(same) / requests
+    compared = top(alike)
+    share = np.divide(top(same & alike), compared, out=np.zeros_like(compared), where=compared > 0)
+    return covered / requests, covered * share / requests
 
 
-def _top(amount: np.ndarray, many: np.ndarray, k: Sequence[int]) -> Shares:
-    """The amount that belongs to the top K, by levels of counts; of a level that is cut, its even share."""
-    levels = np.flatnonzero(many)[::-1]
-    entities = np.concatenate([[0], np.cumsum(many[levels])])
-    amounts = np.concatenate([[0], np.cumsum(amount[levels])])
-    held: Shares = np.interp(np.asarray(k, dtype=np.float64), entities, amounts)
+def _top(amounts: np.ndarray, many: np.ndarray, k: Sequence[int]) -> Shares:
+    """The amounts (age × level) that belong to the top K, by levels of counts; of a level that is cut, its share."""
+    entities = np.concatenate([[0], np.cumsum(many[::-1])])
+    reached = np.concatenate([np.zeros((len(amounts), 1)), np.cumsum(amounts[:, ::-1], axis=1)], axis=1)
+    at = np.minimum(np.asarray(k, dtype=np.float64), entities[-1])
+    place = np.clip(np.searchsorted(entities, at, side="left"), 1, len(entities) - 1)
+    part = (at - entities[place - 1]) / (entities[place] - entities[place - 1])
+    held: Shares = reached[:, place - 1] + part * (reached[:, place] - reached[:, place - 1])
     return held
 
 
-def _whole(known: Occurrences, last: int, lasts: float) -> list[tuple[int, int]]:
-    """Tables that were asked for as long as the last window lasts, begun at several moments of the first."""
+def _whole(known: Occurrences, last: int, lasts: float) -> list[tuple[int, ...]]:
+    """Tables that were asked for as long as the last window lasts, or for as long as there is, by their age."""
     found = []
-    for share in (1 / 4, 1 / 3, 1 / 2) if last else ():
-        begin = known.moment(int(last * share))
-        end = min(last, int(np.searchsorted(known.time, known.time[begin] + int(lasts * MICROS), side="right")))
-        if 0 < begin < end:
-            found.append((begin, end))
+    for part in range(_FIRST, _PARTS) if last else ():
+        begin = known.moment(last * part // _PARTS)
+        ages = known.time[begin] + (np.arange(1, _AGES + 1) * (lasts * MICROS / _AGES)).astype(np.int64)
+        ends = np.searchsorted(known.time, ages, side="right")
+        ends = ends[: int(np.searchsorted(ends, last, side="right"))]
+        if begin > 0 and len(ends) and ends[0] > begin:
+            found.append((begin, *ends.tolist()))
     return found
 
 
-def _often(known: Occurrences, last: int, seconds: float) -> list[tuple[int, int]]:
+def _often(known: Occurrences, last: int, seconds: float) -> list[tuple[int, ...]]:
     """Tables that were asked for so many seconds, spread over the second half of what came before the last window."""
     start, stop = known.time[known.moment(last // 2)], known.time[last]
     room = max(1, int((stop - start) / (seconds * MICROS)))
     begins = np.linspace(0, room - 1, min(room, _BUILDS)).astype(np.int64)
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, ...]] = []
     for one in begins[::-1].tolist():
         from_moment = int(stop - (one + 1) * seconds * MICROS)
         begin, end = np.searchsorted(known.time, [from_moment, int(from_moment + seconds * MICROS)], side="left")

@@ -73,7 +73,7 @@ def measure_serving(given: Given) -> ServingEvidence:
         evidence = msgspec.structs.replace(evidence, measured=measured, candidates=ways)
         if given.log is None or not found.entities:
             return evidence
-        forecast = [built_once(one, found, hits, measured, bounds) for one in contestants(ways)]
+        forecast = built_once(contestants(ways), found, hits, measured, bounds, given.settings.prices)
         with telling(given.reporter, "replay"):
             return _proved(given, place, evidence, forecast, rows)
 

@@ -308,6 +308,9 @@ def _disagreements(one: Replayed) -> Iterator[str]:
     if abs(one.hit - one.forecast_hit) > HIT_TOLERANCE:
         said = f"the replay by {one.by} hit {one.hit:.1%} where {one.forecast_hit:.1%} was forecast"
         yield f"{name}: {said}: the replay wins"
+    if one.paradigm == "static" and _off_stale(one):
+        said = f"the replay by {one.by} was stale in {one.stale:.1%} where {one.forecast_stale:.1%} was forecast"
+        yield f"{name}: {said}: the replay wins"
     for what, forecast, value in (("CPU", one.forecast_cpu, one.cpu), ("p50", one.forecast_p50, one.p50)):
         if value is not None and abs(value - forecast) > COST_TOLERANCE * forecast:
             yield (
@@ -329,7 +332,7 @@ def _moved(candidate: Candidate, found: dict[tuple[str, int | None], Replayed], 
     hit = min(1.0, max(0.0, candidate.hit + between([_off(one) for one in replays])))
     stale, miss, cpu = candidate.stale, candidate.miss, candidate.cpu
     if candidate.paradigm == "static":
-        stale = min(hit, max(0.0, candidate.stale + between([_off_stale(one, candidate) for one in replays])))
+        stale = min(hit, max(0.0, candidate.stale + between([_off_stale(one) for one in replays])))
         miss = 1.0 - hit
         cpu += (hit - candidate.hit) * (measured.cpu_table - measured.cpu_miss)
     elif candidate.paradigm == "hybrid":
@@ -351,7 +354,7 @@ def _moved(candidate: Candidate, found: dict[tuple[str, int | None], Replayed], 
         cost=sum(parts.values()),
         cpu_month=candidate.cpu_month + (cpu - candidate.cpu) * workload.rate * MONTH,
     )
-    return judged(moved, evidence.constraints)
+    return judged(moved, evidence.constraints, workload)
 
 
 def _size(one: Replayed) -> float:
@@ -364,9 +367,9 @@ def _off(one: Replayed) -> float:
     return off if abs(off) > HIT_TOLERANCE else 0.0
 
 
-def _off_stale(one: Replayed, candidate: Candidate) -> float:
-    off = one.stale - candidate.stale
-    return off if one.k == candidate.k and abs(off) > HIT_TOLERANCE else 0.0
+def _off_stale(one: Replayed) -> float:
+    off = 0.0 if one.forecast_stale is None else one.stale - one.forecast_stale
+    return off if abs(off) > HIT_TOLERANCE else 0.0
 
 
 def _ratio(value: float | None, forecast: float) -> float:

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from ninetyfive.design.evidence import CacheSize, Change, Coverage, Growth, Window, Workload
-from ninetyfive.design.hits import MICROS, built, sizes
+from ninetyfive.design.hits import MICROS, built, head_kept, sizes
 from ninetyfive.design.occurrences import Occurrences
 from ninetyfive.design.requests import Requests
 from ninetyfive.design.stack import lru_hits
@@ -72,6 +72,7 @@ def workload(requests: Requests) -> Workload:
         change_rate=float(1.0 - compared.mean()) if len(compared) else 0.0,
         changes=changes(known, AGES),
         windows=windows(known),
+        head_kept=head_kept(known),
         noticed=(*requests.noticed, *_odd(requests, times, seconds)),
         left_out=requests.left_out,
     )
@@ -178,7 +179,7 @@ def _coverage(known: Occurrences) -> tuple[Coverage, ...]:
     (found,) = built(known, [(begin, end)], k)
     return tuple(
         Coverage(k=one, covered=float(covered), hit=float(equal))
-        for one, covered, equal in zip(k, found.covered, found.equal, strict=True)
+        for one, covered, equal in zip(k, found.covered[0], found.equal[0], strict=True)
     )
 
 
