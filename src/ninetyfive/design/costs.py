@@ -2,7 +2,8 @@
 
     rows ─┬─▶ a worker without a table ────── model ┐
           ├─▶ a static one that has them ──── table ├─ in turn, round after round ─▶ CPU, p50, p99: their medians
-          ├─▶ a static one that has others ── miss  ┘
+          ├─▶ a static one that has others ── miss  │
+          ├─▶ a hybrid one that has others ── look  ┘
           └─▶ a small and a larger table, in turn ──▶ CPU and bytes of a row
 
 The rule: what is compared is measured in turn, since a machine's speed changes within minutes; what is told of the
@@ -29,7 +30,7 @@ from typing import Protocol
 import polars as pl
 
 from ninetyfive.design.evidence import Measured
-from ninetyfive.design.scratch import Ground, latest, live, made, multiplied, new
+from ninetyfive.design.ground import Ground, latest, live, made, multiplied, new
 from ninetyfive.design.traffic import bodies, conformed, spread
 from ninetyfive.design.worker import Answer, worker
 from ninetyfive.errors import DataError
@@ -37,7 +38,6 @@ from ninetyfive.serve.messages import Live, Policy, WorkerConfig
 from ninetyfive.sources.files import frame
 from ninetyfive.steps.population import Latest
 
-KINDS = ("model", "table", "miss")
 _DISTINCT = 1_000
 """How many rows are asked for, again and again."""
 _WARM = 200
@@ -91,7 +91,9 @@ def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = wor
         read = _reading(ground, conformed(rows, ground.release))
         static, now = Policy(paradigm="static"), time.time_ns() // 1000
         lives["table"] = live(ground, made(ground, found, None, now)), static
-        lives["miss"] = live(ground, made(ground, multiplied(ground, found, _LARGE // 10), None, now)), static
+        others = made(ground, multiplied(ground, found, _LARGE // 10), None, now)
+        lives["miss"] = live(ground, others), static
+        lives["look"] = live(ground, others), Policy(paradigm="hybrid")
         until = max(until, time.monotonic() + 0.5 * (time.monotonic() - begun))
     with contextlib.ExitStack() as stack:
         askers = {
@@ -187,7 +189,14 @@ def _measured(seen: Mapping[str, _Seen], memory: int, table: tuple[float, float,
         memory=memory,
         noise=max(_noise(one.cpu) for one in seen.values()),
         cpu_read=read,
+        cpu_look=_beyond(told("look", "cpu"), median(model.cpu)),
+        p50_look=_beyond(told("look", "p50"), median(model.p50)),
     )
+
+
+def _beyond(value: float, other: float) -> float:
+    """How much more a value is; 0.0 where it is less, NaN of NaN."""
+    return value if math.isnan(value) else max(0.0, value - other)
 
 
 def _noise(values: Sequence[float]) -> float:

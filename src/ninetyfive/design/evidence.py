@@ -225,7 +225,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What answers cost on this machine, by the code of a worker; CPU and latencies in seconds a request.
 
     `cpu_row`: CPU of one row of a table that is built; `bytes_row` of one that is stored; `memory`: bytes of a worker.
-    `cpu_read`: CPU of one row of a log that a build reads. `noise`: half the distance between the quartiles of the
+    `cpu_read`: CPU of one row of a log that a build reads. `cpu_look` and `p50_look`: what a request takes longer that
+    is looked up in vain before the model answers it. `noise`: half the distance between the quartiles of the
     rounds, as a share of their median. What only a table would tell is NaN where there can be none.
     """
 
@@ -242,6 +243,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     memory: int
     noise: float
     cpu_read: float = 0.0
+    cpu_look: float = 0.0
+    p50_look: float = 0.0
 
 
 class Constraints(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ import polars as pl
 
 from ninetyfive.design.costs import Asker, Opens, asked_for, quantile, taken, timed
 from ninetyfive.design.evidence import Candidate, Measured, Replayed
-from ninetyfive.design.scratch import Ground, latest, live, made, new
+from ninetyfive.design.ground import Ground, latest, live, made, new
 from ninetyfive.design.traffic import Traffic, bodies, spread
 from ninetyfive.design.worker import Answer, worker
 from ninetyfive.errors import NinetyfiveError

@@ -9,11 +9,14 @@ What does not belong here: who is asked (`worker`), what is counted (`rehearsal`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
 from ninetyfive.conform import Conform
+from ninetyfive.design.evidence import Window
 from ninetyfive.models.release import OpenRelease
 from ninetyfive.schema import ColumnSchema, Schema
 from ninetyfive.sources.discovery import discover
@@ -22,6 +25,7 @@ from ninetyfive.sources.log_spans import about
 from ninetyfive.sources.readers import reader_of
 from ninetyfive.steps.population import REQUEST_TIME
 from ninetyfive.supervise.replay import body_of
+from ninetyfive.values import micros_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,14 @@ class Traffic:
     rows: pl.DataFrame
     rowless: int = 0
     refused: int = 0
+
+
+def of_windows(log: str, release: OpenRelease, windows: Sequence[Window]) -> Traffic:
+    """The requests of the last of the windows of a log: tables are made of what came before it. Errors as `of_log`."""
+    *before, last = windows
+    ends = [micros_of(datetime.fromisoformat(window.last)) for window in before if window.last]
+    until = micros_of(datetime.fromisoformat(last.last)) if last.last else None
+    return of_log(log, release, max(ends, default=-1), until)
 
 
 def of_log(log: str, release: OpenRelease, after: int, until: int | None = None) -> Traffic:

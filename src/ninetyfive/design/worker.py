@@ -48,8 +48,8 @@ class Worker:
     def __init__(self, config: WorkerConfig, process: subprocess.Popen[bytes], port: int) -> None:
         self.config = config
         self.process = process
-        self._connection = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS)
-        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
+        self._connection: socket.socket | None = None
         name = urllib.parse.quote(config.system)
         self._head = f"POST /v1/models/{name}:predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 
@@ -59,22 +59,14 @@ class Worker:
 
     def ask(self, request: bytes) -> Answer:
         """Send one request, and take its answer."""
-        start = time.perf_counter()
+        kept = self._connection
         try:
-            self._connection.sendall(request)
-            data = self._connection.recv(65_536)
-            end = data.find(b"\r\n\r\n") + 4
-            while end < 4:
-                data += self._more()
-                end = data.find(b"\r\n\r\n") + 4
-            head = data[:end].lower()
-            place = head.index(b"content-length: ") + 16
-            whole = end + int(head[place : head.index(b"\r\n", place)])
-            while len(data) < whole:
-                data += self._more()
+            return self._ask(kept or self._connect(), request)
         except (OSError, ValueError) as error:
-            raise _gone(self.config, str(error) or type(error).__name__) from None
-        return Answer(time.perf_counter() - start, int(data[9:12]), data[end:whole])
+            self.close()
+            if kept is None:
+                raise _gone(self.config, str(error) or type(error).__name__) from None
+        return self.ask(request)  # a worker lets a connection go that says nothing for long
 
     def cpu(self) -> float:
         """Seconds of CPU that its process has used."""
@@ -93,13 +85,30 @@ class Worker:
 
     def close(self) -> None:
         """Let the connection go."""
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def _more(self) -> bytes:
-        data = self._connection.recv(65_536)
-        if not data:
-            raise ValueError("it closed the connection")
-        return data
+    def _connect(self) -> socket.socket:
+        self._connection = socket.create_connection(("127.0.0.1", self._port), timeout=_ANSWER_SECONDS)
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._connection
+
+    @staticmethod
+    def _ask(connection: socket.socket, request: bytes) -> Answer:
+        """One answer; `ValueError` where it ends before its time."""
+        start = time.perf_counter()
+        connection.sendall(request)
+        data, end, whole = b"", 3, 1
+        while len(data) < whole:
+            more = connection.recv(65_536)
+            if not more:
+                raise ValueError("it closed the connection")
+            data += more
+            if end < 4:
+                end = data.find(b"\r\n\r\n") + 4
+                whole = end + _length(data[:end]) if end > 3 else len(data) + 1
+        return Answer(time.perf_counter() - start, int(data[9:12]), data[end:whole])
 
     def _state(self, name: str) -> float:
         try:
@@ -135,10 +144,17 @@ def worker(live: Live, policy: Policy, config: WorkerConfig, folder: Path) -> It
         stack.enter_context(ours)
         process = _started(made, folder, listener, theirs)
         stack.callback(_ended, process)
+        listener.close()
         _wait(made, ours, folder)
         one = Worker(made, process, made.port)
         stack.callback(one.close)
         yield one
+
+
+def _length(head: bytes) -> int:
+    """The length of a body, as the headers before it say."""
+    place = head.lower().index(b"content-length: ") + 16
+    return int(head[place : head.index(b"\r\n", place)])
 
 
 def _started(
@@ -181,7 +197,7 @@ def _wait(config: WorkerConfig, control: socket.socket, folder: Path) -> None:
     if isinstance(report, messages.Ready):
         return
     if isinstance(report, messages.Refused):
-        raise ModelError(**report.error)
+        raise ModelError(**{name: report.error[name] for name in ("where", "expected", "got", "do")})
     told = (folder / "told").read_text(encoding="utf-8", errors="replace").strip()
     raise _gone(config, told[-500:] or "it ended")
 

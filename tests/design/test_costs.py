@@ -1,0 +1,64 @@
+"""What answers and tables cost is measured by the code that does them; what cannot be measured is no number."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import msgspec
+import polars as pl
+import pytest
+
+from ninetyfive.design.costs import machine, measure, quantile
+from ninetyfive.design.evidence import Measured
+from ninetyfive.design.ground import Ground
+from ninetyfive.design.inside import inside
+from ninetyfive.design.traffic import newest
+from ninetyfive.errors import DataError
+from ninetyfive.models.release import OpenRelease
+
+On = Callable[[OpenRelease], Ground]
+TABLE = ("cpu_table", "cpu_miss", "p50_table", "p99_table", "cpu_row", "bytes_row", "cpu_read", "cpu_look", "p50_look")
+
+
+def numbers(found: Measured) -> dict[str, float]:
+    return {name: value for name, value in msgspec.structs.asdict(found).items() if name != "machine"}
+
+
+def test_what_is_measured_in_this_process(zones: OpenRelease, on: On, log: str) -> None:
+    found = measure(on(zones), newest(log, zones, 5_000), time.monotonic(), inside)
+    assert all(math.isfinite(value) and value >= 0.0 for value in numbers(found).values())
+    known = ("cpu_model", "cpu_table", "cpu_miss", "p50_model", "p50_table", "bytes_row", "memory")
+    assert all(numbers(found)[name] > 0 for name in known)
+    assert 24 <= found.bytes_row < 200
+    assert found.p50_model <= found.p99_model
+    assert found.machine == machine()
+
+
+@pytest.mark.slow
+def test_what_is_measured_of_workers(zones: OpenRelease, on: On, log: str) -> None:
+    ground = on(zones)
+    found = measure(ground, newest(log, zones, 5_000), time.monotonic())
+    assert all(math.isfinite(value) and value >= 0.0 for value in numbers(found).values())
+    assert 10**6 < found.memory < 10**9
+    records = [path for path in ground.folder.glob("answers-*/*/requests/*") if path.stat().st_size]
+    assert {path.parent.parent.name for path in records} == {"model", "table", "look"}, "a miss is not logged"
+
+
+def test_without_an_entity_only_the_model_is_measured(plain: OpenRelease, on: On, log: str) -> None:
+    found = measure(on(plain), newest(log, plain, 500), time.monotonic(), inside)
+    assert found.cpu_model > 0
+    assert all(math.isnan(numbers(found)[name]) for name in TABLE)
+
+
+def test_without_a_row_nothing_is_measured(zones: OpenRelease, on: On, log: str) -> None:
+    rows = newest(log, zones, 5)
+    with pytest.raises(DataError, match="rows that keep the schema"):
+        measure(on(zones), rows.clear(), time.monotonic(), inside)
+    with pytest.raises(DataError, match="rows that keep the schema"):
+        measure(on(zones), rows.with_columns(trip=pl.lit(None, pl.Int64)), time.monotonic(), inside)
+
+
+def test_a_quantile_is_a_value() -> None:
+    assert [quantile([3.0, 1.0, 2.0], share) for share in (0.0, 0.5, 0.99, 1.0)] == [1.0, 2.0, 3.0, 3.0]
