@@ -14,7 +14,7 @@ from ninetyfive.design.document import document
 from ninetyfive.design.evidence import Design
 from ninetyfive.design.markdown import markdown
 from ninetyfive.design.record import write_record
-from ninetyfive.design.scratch import design_from_answers
+from ninetyfive.design.verbs import design_from_answers
 from ninetyfive.settings import Settings
 
 

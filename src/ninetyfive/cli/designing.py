@@ -66,21 +66,17 @@ def design(  # noqa: PLR0913  its arguments are the flags of the command
     elif answers is not None:
         designed(_from_answers(answers, system), json)
     elif accept:
-        document = load_system(system).accept_design(number, assume=assume)  # type: ignore[attr-defined]
+        document = load_system(system).accept_design(number, assume=assume)
         accepted(document, json)
     elif check:
         with reporting.progress(json) as reporter:
-            document = load_system(system).check_design(  # type: ignore[attr-defined]
-                log=log, budget=budget, reporter=reporter
-            )
+            document = load_system(system).check_design(log=log, budget=budget, reporter=reporter)
         checked(document, json)
         if document["changed"]:
             raise typer.Exit(3)
     else:
         with reporting.progress(json) as reporter:
-            document = load_system(system).design(  # type: ignore[attr-defined]
-                log=log, budget=budget, assume=assume, reporter=reporter
-            )
+            document = load_system(system).design(log=log, budget=budget, assume=assume, reporter=reporter)
         designed(document, json)
 
 
@@ -100,9 +96,9 @@ def _check_words(asked: dict[str, bool], number: int | None) -> None:
 def _from_answers(answers: Path, system: Path) -> dict[str, Any]:
     """A design from answers; a project without a system.py is recorded beside where that will stand."""
     if system.is_file():
-        found: dict[str, Any] = load_system(system).design_from_answers(answers)  # type: ignore[attr-defined]
+        found: dict[str, Any] = load_system(system).design_from_answers(answers)
         return found
-    from ninetyfive.design.scratch import design_from_answers
+    from ninetyfive.design.verbs import design_from_answers
     from ninetyfive.settings import load_settings
 
     return design_from_answers(answers, load_settings(system.absolute().parent))
