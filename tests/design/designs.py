@@ -67,7 +67,7 @@ def training_evidence() -> TrainingEvidence:
     )  # fmt: skip
     return TrainingEvidence(
         metric="auc", task="binary", rows=120_000, first="2025-01-01T00:00:00+00:00", last="2025-12-31T00:00:00+00:00",
-        blocks=52, block=7 * DAY, label_delay=6 * 3600.0, gain=0.16,
+        blocks=52, block=7 * DAY, label_delay=6 * 3600.0, gain=0.08,
         decay=(
             Decay(metric="auc", points=points, decays=True, p_value=0.0004, half_life=42 * DAY, reason="it does"),
             Decay(metric="brier", points=brier, decays=False, p_value=None, half_life=None, reason="half is kept"),

@@ -64,20 +64,20 @@ def design(  # noqa: PLR0913  its arguments are the flags of the command
     if questions:
         _print_questions(json)
     elif answers is not None:
-        _print_design(_from_answers(answers, system), json)
+        designed(_from_answers(answers, system), json)
     elif accept:
-        accepted = load_system(system).accept_design(number, assume=assume)
-        _print_accepted(accepted, json)
+        document = load_system(system).accept_design(number, assume=assume)
+        accepted(document, json)
     elif check:
         with reporting.progress(json) as reporter:
             document = load_system(system).check_design(log=log, budget=budget, reporter=reporter)
-        _print_checked(document, json)
+        checked(document, json)
         if document["changed"]:
             raise typer.Exit(3)
     else:
         with reporting.progress(json) as reporter:
             document = load_system(system).design(log=log, budget=budget, assume=assume, reporter=reporter)
-        _print_design(document, json)
+        designed(document, json)
 
 
 def _check_words(asked: dict[str, bool], number: int | None) -> None:
@@ -113,7 +113,7 @@ def _print_questions(as_json: bool) -> None:
         sys.stdout.write(questions())
 
 
-def _print_design(document: printing.Document, as_json: bool) -> None:
+def designed(document: printing.Document, as_json: bool) -> None:
     """The outcome of `design`: what was decided, why, how sure that is, and what to do next."""
     if as_json:
         printing.emit(document)
@@ -185,7 +185,7 @@ def _print_end(console: Console, document: printing.Document) -> None:
         console.print(f"[bold]{'next':<9}[/] read it, then `ninetyfive design --accept {number}` puts it in force")
 
 
-def _print_accepted(document: printing.Document, as_json: bool) -> None:
+def accepted(document: printing.Document, as_json: bool) -> None:
     """The outcome of `design --accept`."""
     if as_json:
         printing.emit(document)
@@ -198,7 +198,7 @@ def _print_accepted(document: printing.Document, as_json: bool) -> None:
         console.print(f"note: {escape(text)}", soft_wrap=True)
 
 
-def _print_checked(document: printing.Document, as_json: bool) -> None:
+def checked(document: printing.Document, as_json: bool) -> None:
     """The outcome of `design --check`."""
     if as_json:
         printing.emit(document)

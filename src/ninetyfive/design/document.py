@@ -45,9 +45,9 @@ def document(design: Design, record: Record | None = None) -> dict[str, Any]:
         "serving": _serving(design) | {"text": serving_words(design.serving), "declared": serving_text},
         "sizing": _plain(design.sizing),
         "assumptions": _plain(design.assumptions),
-        "prices": dict(design.prices),
-        "budget": design.budget,
-        "seconds": design.seconds,
+        "prices": _plain(design.prices),
+        "budget": _plain(design.budget),
+        "seconds": _plain(design.seconds),
         "left_out": list(left_out(design)),
         "noticed": list(noticed(design)),
         "cannot": list(cannot(design)),
@@ -77,11 +77,13 @@ def _serving(design: Design) -> dict[str, Any]:
         if proof is None
         else {
             **_plain(proof),
-            "error": {
-                "hit": proof.forecast_hit - proof.hit,
-                "cpu": error(proof.forecast_cpu, proof.cpu),
-                "p50": error(proof.forecast_p50, proof.p50),
-            },
+            "error": _plain(
+                {
+                    "hit": proof.forecast_hit - proof.hit,
+                    "cpu": error(proof.forecast_cpu, proof.cpu),
+                    "p50": error(proof.forecast_p50, proof.p50),
+                }
+            ),
         },
     }
 

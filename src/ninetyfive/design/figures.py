@@ -58,7 +58,7 @@ def _svg(name: str, chart: alt.TopLevelMixin) -> str:
         },
         legend={
             "orient": "bottom", "labelColor": INK, "titleColor": INK, "labelFontSize": 11, "columns": 3,
-            "labelLimit": 160, "title": None,
+            "labelLimit": 160, "title": None, "columnPadding": 14, "symbolSize": 70,
         },
     )  # fmt: skip
     out = io.StringIO()
@@ -67,9 +67,11 @@ def _svg(name: str, chart: alt.TopLevelMixin) -> str:
 
 
 def _data(rows: list[dict[str, Any]]) -> alt.Data:
+    """Rows for a chart; those with a number that is not finite cannot be drawn."""
     import altair as alt
 
-    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+    drawn = [row for row in rows if all(math.isfinite(one) for one in row.values() if isinstance(one, float))]
+    return alt.Data(values=drawn)  # type: ignore[no-untyped-call]
 
 
 def _missing(name: str, title: str, why: str) -> Figure:
@@ -85,13 +87,14 @@ def _plane(design: Design) -> Figure:
     if not points or evidence.workload is None:
         return _missing("plane", title, "it needs a request log, and what answers cost on this machine")
     half_x, half_y = 0.02, 10**0.125
-    rows = [
-        {
-            "x": max(one.peakedness - half_x, 0.0), "x2": one.peakedness + half_x,
-            "y": one.cardinality / half_y, "y2": one.cardinality * half_y, "way": one.paradigm,
-        }
-        for one in points
-    ]  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for one in points:  # neighbours of one paradigm are one rectangle
+        low, high = one.cardinality / half_y, one.cardinality * half_y
+        if rows and (rows[-1]["way"], rows[-1]["y"]) == (one.paradigm, low):
+            rows[-1]["x2"] = one.peakedness + half_x
+        else:
+            left, right = max(one.peakedness - half_x, 0.0), one.peakedness + half_x
+            rows.append({"x": left, "x2": right, "y": low, "y2": high, "way": one.paradigm})
     seen = [name for name in _PARADIGMS if any(one.paradigm == name for one in points)]
     x = alt.Scale(domain=[0, 0.98], nice=False)
     y = alt.Scale(type="log", domain=[10 / half_y, 1e7 * half_y], nice=False)
@@ -107,11 +110,11 @@ def _plane(design: Design) -> Figure:
         )
     )
     at = {"x": min(max(evidence.workload.peakedness, 0.0), 0.98), "y": min(max(evidence.workload.entities, 10), 10**7)}
-    right = at["x"] > 0.6
+    ends = at["x"] > 0.6
     here = alt.Chart(_data([{**at, "text": "this system"}]))
     spot = here.mark_point(shape="cross", size=110, filled=True, color=INK, opacity=1).encode(x="x:Q", y="y:Q")
     word = here.mark_text(
-        align="right" if right else "left", dx=-10 if right else 10, fontSize=12, fontWeight="bold", color=INK
+        align="right" if ends else "left", dx=-10 if ends else 10, fontSize=12, fontWeight="bold", color=INK
     ).encode(x="x:Q", y="y:Q", text="text:N")
     chart = alt.layer(regions, spot, word).properties(width=_WIDTH, height=_HEIGHT + 30)
     caption = (
@@ -120,6 +123,8 @@ def _plane(design: Design) -> Figure:
         f"them about new entities, a table at most {seconds(evidence.constraints.staleness)} old. This system: "
         f"peakedness {number(evidence.workload.peakedness)}, {evidence.workload.entities:,} entities."
     )
+    if "static" not in seen:
+        caption += " A table of all entities is cheapest nowhere, or breaks a constraint."
     return Figure("plane", title, _svg("plane", chart), caption)
 
 
@@ -152,8 +157,12 @@ def _decay(design: Design) -> Figure:
     if evidence.gain:
         half = alt.Chart(_data([{"y": evidence.gain / 2, "text": "half of the gain over the constant"}]))
         layers.append(half.mark_rule(color=RED, strokeDash=[5, 4]).encode(y="y:Q"))
-        word = half.mark_text(color=INK, align="left", baseline="bottom", dx=4, dy=-2, fontSize=11)
-        layers.append(word.encode(x=alt.value(0), y="y:Q", text="text:N"))
+        crossed = any(at.excess.value > evidence.gain / 2 for at in decay.points)
+        if crossed:  # there is room below the line, at its end
+            word = half.mark_text(color=INK, align="right", baseline="top", dx=-4, dy=3, fontSize=11)
+        else:
+            word = half.mark_text(color=INK, align="left", baseline="bottom", dx=4, dy=-3, fontSize=11)
+        layers.append(word.encode(x=alt.value(_WIDTH if crossed else 0), y="y:Q", text="text:N"))
     if decay.half_life is not None:
         life = alt.Chart(_data([{"x": decay.half_life / day, "text": f"half-life {seconds(decay.half_life)}"}]))
         layers.append(life.mark_rule(color=RED, strokeDash=[5, 4]).encode(x="x:Q"))
@@ -176,7 +185,7 @@ def _policies(design: Design) -> Figure:
     ranked = sorted(evidence.policies, key=lambda one: one.cost)
     kept = design.training.every
     names = {
-        one.name: one.name + (" ◂ chosen" if one.runs and one.every == kept else "" if one.runs else " *")
+        one.name: one.name + (" (chosen)" if one.runs and one.every == kept else "" if one.runs else " *")
         for one in ranked
     }
     parts = {"quality lost": BLUE, "trainings": ORANGE}
@@ -190,7 +199,7 @@ def _policies(design: Design) -> Figure:
         .mark_bar()
         .encode(
             x=alt.X("cost:Q", title=f"cost in {number(evidence.replayed_days)} days, {currency_of(design)}"),
-            y=alt.Y("policy:N", sort=list(names.values()), title=None, axis=alt.Axis(labelLimit=150)),
+            y=alt.Y("policy:N", sort=list(names.values()), title=None, axis=alt.Axis(labelLimit=150, minExtent=110)),
             color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(parts.values()))),
             order=alt.Order("order:Q"),
         )
@@ -200,7 +209,7 @@ def _policies(design: Design) -> Figure:
     if oracle is not None:
         line = alt.Chart(_data([{"x": oracle.cost}]))
         layers.append(line.mark_rule(color=INK, strokeDash=[4, 3]).encode(x="x:Q"))
-    chart = alt.layer(*layers).properties(width=_WIDTH - 60, height=20 * len(names))
+    chart = alt.layer(*layers).properties(width=_WIDTH - 80, height=20 * len(names))
     caption = (
         "All policies replayed on one backtest. The dashed line is the oracle, which knows what comes. A star marks "
         "what is shown for comparison, and is not done by `ninetyfive run --if-due`."
@@ -242,9 +251,7 @@ def _against_k(
     seen = [way for way in _PARADIGMS if any(one.paradigm == way for one in found)]
     color = alt.Color("way:N", scale=alt.Scale(domain=seen, range=[_PARADIGMS[way] for way in seen]))
     rows = [{"k": one.k, "value": value(one), "way": one.paradigm, "kept": not one.broken} for one in tables]
-    x = alt.X(
-        "k:Q", scale=alt.Scale(type="log"), title="K, entities in the table", axis=alt.Axis(format="~s", tickCount=6)
-    )
+    x = _k_axis("K, entities in the table", [one.k or 1 for one in tables])
     y = alt.Y("value:Q", title=axis)
     base = alt.Chart(_data(rows)).encode(x=x, y=y, color=color)
     layers: list[Any] = [
@@ -259,9 +266,9 @@ def _against_k(
     if best is not None and best.k:
         ring = alt.Chart(_data([{"k": best.k, "value": value(best), "text": f"chosen: K = {best.k:,}"}]))
         layers.append(ring.mark_point(size=190, color=INK, strokeWidth=2, opacity=1).encode(x=x, y=y))
-        low = best.k > math.sqrt(tables[0].k or 1) * math.sqrt(max(one.k or 1 for one in tables))
-        word = ring.mark_text(align="right" if low else "left", dx=-11 if low else 11, dy=-9, color=INK, fontSize=11)
-        layers.append(word.encode(x=x, y=y, text="text:N"))
+        layers.append(ring.mark_rule(color=INK, strokeDash=[2, 3]).encode(x=x))
+        word = ring.mark_text(baseline="bottom", color=INK, fontSize=11)  # above the plot, where no line is
+        layers.append(word.encode(x=x, y=alt.value(-11), text="text:N"))
     note = caption
     if limit is not None and limit <= 3 * max(value(one) for one in found):
         layers.append(alt.Chart(_data([{"value": limit}])).mark_rule(color=RED, strokeDash=[5, 4]).encode(y=y))
@@ -278,9 +285,11 @@ def _coverage(design: Design) -> Figure:
     title, workload = "What K entities cover", design.serving_evidence.workload
     if workload is None or not (workload.coverage or workload.lru):
         return _missing("coverage", title, "there is no request log")
-    series = {"table: entity known": GREEN, "table: and unchanged": BLUE, "LRU cache": ORANGE}
+    series = {"in the table": GREEN, "and unchanged": BLUE, "LRU cache": ORANGE}
     known, unchanged, cache = series
-    rows = [{"k": one.k, "share": one.covered, "what": known} for one in workload.coverage if one.k]
+    rows: list[dict[str, Any]] = [
+        {"k": one.k, "share": one.covered, "what": known} for one in workload.coverage if one.k
+    ]
     rows += [{"k": one.k, "share": one.hit, "what": unchanged} for one in workload.coverage if one.k]
     rows += [{"k": one.size, "share": one.hit, "what": cache} for one in workload.lru if one.size]
     seen = [name for name in series if any(row["what"] == name for row in rows)]
@@ -288,7 +297,7 @@ def _coverage(design: Design) -> Figure:
         alt.Chart(_data(rows))
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(filled=True, size=30))
         .encode(
-            x=alt.X("k:Q", scale=alt.Scale(type="log"), title="K", axis=alt.Axis(format="~s", tickCount=6)),
+            x=_k_axis("K", [row["k"] for row in rows]),
             y=alt.Y("share:Q", title="share of requests", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
             color=alt.Color("what:N", scale=alt.Scale(domain=seen, range=[series[name] for name in seen])),
         )
@@ -300,6 +309,16 @@ def _coverage(design: Design) -> Figure:
         "requests are about new entities."
     )
     return Figure("coverage", title, _svg("coverage", chart), caption)
+
+
+def _k_axis(title: str, ks: list[int]) -> alt.X:
+    """A logarithmic axis over these K, with a line at each power of ten."""
+    import altair as alt
+
+    low, high = min(ks) / 1.2, max(ks) * 1.2
+    tens = [10**power for power in range(16) if low <= 10**power <= high]
+    axis = alt.Axis(format="~s", values=tens) if len(tens) > 1 else alt.Axis(format="~s", tickCount=4)
+    return alt.X("k:Q", scale=alt.Scale(type="log", domain=[low, high], nice=False), title=title, axis=axis)
 
 
 def _sentence(text: str) -> str:

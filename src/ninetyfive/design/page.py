@@ -73,15 +73,15 @@ def boxes(design: Design) -> dict[str, Box]:
     trained = ("once", window) if training.paradigm == "static" else (f"every {training.every}", window)
     release = design.release[:12] if design.release else "not made yet"
     workers = f"{design.sizing.workers:,} × worker" if design.sizing.workers != 1 else "1 worker"
-    says = {"static": "answers by table", "dynamic": "answers by model", "hybrid": "table, else model"}
+    says = {"static": "table answers", "dynamic": "model answers", "hybrid": "table, else model"}
     found = {
         "source": Box("source", (_short(design.system), *rows)),
         "trainings": Box("run --if-due", trained),
         "release": Box("release", (release,)),
         "workers": Box("serve", (workers, says[serving.paradigm])),
-        "log": Box("request log", ("every answered row",)),
+        "log": Box("request log", ("every answer",)),
         "labels": Box("labels", (f"{seconds(delay)} late" if delay else "joined by request",)),
-        "requests": Box("requests", (f"{evidence_rate(design)}",)),
+        "requests": Box("requests", (_rate(design),)),
     }
     if serving.paradigm != "dynamic":
         held = "every entity" if serving.k is None else f"K = {serving.k:,}"
@@ -91,7 +91,7 @@ def boxes(design: Design) -> dict[str, Box]:
     return found
 
 
-def evidence_rate(design: Design) -> str:
+def _rate(design: Design) -> str:
     """How often requests come, in words."""
     workload = design.serving_evidence.workload
     if workload is None:
