@@ -46,23 +46,24 @@ class DynamicTraining:
 
 @dataclass(frozen=True, slots=True)
 class StaticServing:
-    """Answer from a table computed beforehand for every row of the file `population`.
+    """Answer from a table computed beforehand: of every row of the file `population`, or of the head of the requests.
 
-    `on_missing`: 404, or the answer to give for an entity that the table does not hold. `on_change`: what a request
-    gets whose features differ from those the table was computed from: the "stale" answer, or "refuse". `on_outside`:
-    422, or the answer to give for a row that breaks a rule of the schema. `max_age`: from which age on ("1d") a table
-    answers no more; None: never. An answer is a number, of a multiclass system the name of a class.
+    The head is the `top` entities of the request log; one of the two is given. `on_missing`: 404, or the answer to give
+    for an entity that the table does not hold. `on_change`: what a request gets whose features differ from those the
+    table was computed from: the "stale" answer, or "refuse". `on_outside`: 422, or the answer to give for a row that
+    breaks a rule of the schema. `max_age`: from which age on ("1d") a table answers no more; None: never. An answer is
+    a number, of a multiclass system the name of a class.
     """
 
-    population: str
+    population: str | None = None
+    top: int | None = None
     on_missing: float | str = MISSING
     on_change: Literal["stale", "refuse"] = "stale"
     on_outside: float | str = OUTSIDE
     max_age: str | None = None
 
     def __post_init__(self) -> None:
-        if not is_text(self.population):
-            raise wrong("StaticServing(population=)", "the path or URL of a file of rows", self.population)
+        _check_whose("StaticServing", self.population, self.top)
         _check_answer("StaticServing(on_missing=)", self.on_missing, MISSING)
         if self.on_change not in ("stale", "refuse"):
             raise wrong("StaticServing(on_change=)", "'stale' or 'refuse'", self.on_change)
@@ -96,14 +97,7 @@ class HybridServing:
     max_age: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.top is None) == (self.population is None):
-            raise wrong(
-                "HybridServing(...)", "one of top= and population=", f"top={self.top}, population={self.population}"
-            )
-        if self.top is not None and not is_whole(self.top, 1):
-            raise wrong("HybridServing(top=)", "a whole number from 1", self.top)
-        if self.population is not None and not is_text(self.population):
-            raise wrong("HybridServing(population=)", "the path or URL of a file of rows", self.population)
+        _check_whose("HybridServing", self.population, self.top)
         if not is_whole(self.cache, 0):
             raise wrong("HybridServing(cache=)", "a whole number from 0", self.cache)
         _check_answer("HybridServing(on_outside=)", self.on_outside, OUTSIDE)
@@ -138,6 +132,16 @@ def check_fixed_answers(where: str, serving: Serving, task: Task, classes: tuple
             raise wrong(f"{where}{type(serving).__name__}({name}=)", f"{expected} (the task is {task})", answer)
         if task == "binary" and not 0.0 <= float(answer) <= 1.0:
             raise wrong(f"{where}{type(serving).__name__}({name}=)", "a probability from 0 to 1", answer)
+
+
+def _check_whose(name: str, population: object, top: object) -> None:
+    """`DeclarationError` where a table is made of neither a file nor the head of the requests, or of both."""
+    if (top is None) == (population is None):
+        raise wrong(f"{name}(...)", "one of top= and population=", f"top={top}, population={population}")
+    if top is not None and not is_whole(top, 1):
+        raise wrong(f"{name}(top=)", "a whole number from 1", top)
+    if population is not None and not is_text(population):
+        raise wrong(f"{name}(population=)", "the path or URL of a file of rows", population)
 
 
 def _check_answer(where: str, answer: object, status: int) -> None:

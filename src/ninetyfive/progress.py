@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 RowProgress = Callable[[int, int | None], None]
@@ -43,3 +45,12 @@ class Silent:
 
     def notice(self, text: str) -> None:
         """Nothing."""
+
+
+@contextmanager
+def telling(reporter: Reporter, step: str) -> Iterator[None]:
+    """Tell that a step begins and, unless it fails, that it ended."""
+    begun = time.perf_counter()
+    reporter.started(step)
+    yield
+    reporter.finished(step, time.perf_counter() - begun, False)

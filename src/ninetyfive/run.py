@@ -39,7 +39,7 @@ from ninetyfive.steps.population import named
 from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.table import Asked as TableAsked
-from ninetyfive.steps.table import build_table, refusal
+from ninetyfive.steps.table import build_table, lacking, refusal
 from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.validate import validate
 from ninetyfive.steps.window import labelled_depends
@@ -105,6 +105,21 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         }
         with ending(context.store, started.id, "promote"):
             return _finish(context, started.id, outputs, document, asked)
+
+
+def read_in(context: Context) -> tuple[Prepared, dict[str, Any]]:
+    """Read the source into spans as a run does first, and nothing more; what `ingest` put out.
+
+    `BusyError` where a run holds the store; what reading raises.
+    """
+    with context.store.lease(wait=LEASE_SECONDS):
+        context.store.check_system(context.declaration.name)
+        prepared = _prepare(context)
+        key = content_hash(["read in", _inputs_key(prepared)])
+        started = context.store.begin_run(f"design {context.declaration.name}", key)
+        outcome = run_steps(STEPS[:1], prepared, context.store, started.id, progress=_told(context))
+        context.store.finish_run(started.id, "done", {"steps": msgspec.to_builtins(outcome.steps)})
+        return prepared, outcome.outputs["ingest"]
 
 
 def _prepare(context: Context) -> Prepared:
@@ -205,6 +220,8 @@ def _finish(
         reason = "gates passed; --no-promote"
     elif left := _rolled_back(store.history(), made["release"]):
         reason = f"epoch {left.epoch} rolled it back ({left.reason}); `ninetyfive promote` makes it live again"
+    elif missing := lacking(store, context.declaration.effective_serving, made["release"]):
+        reason = missing
     else:
         table = _table(context, made["release"])
         promoted = table is None or table["passed"]

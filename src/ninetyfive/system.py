@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal, TypeVar
 
+from ninetyfive.accepted import Accepted
 from ninetyfive.arguments import check_duration, is_number, is_text, is_whole, wrong
 from ninetyfive.errors import DeclarationError, near_names
 from ninetyfive.features.operations import OPERATIONS
@@ -183,14 +184,23 @@ class Declaration:
         return self.label_columns | set(self.later) | time | set(self.source.own)
 
     @property
+    def accepted(self) -> Accepted | None:
+        """The design in force; a declaration that stands in no project has none."""
+        return None
+
+    @property
     def effective_training(self) -> Training:
-        """The training paradigm in force: the declared one; StaticTraining while it is "measured"."""
-        return StaticTraining() if isinstance(self.training, str) else self.training
+        """The training in force: what is declared; where that is "measured": of the design, else StaticTraining."""
+        if not isinstance(self.training, str):
+            return self.training
+        return self.accepted.training.made() if self.accepted else StaticTraining()
 
     @property
     def effective_serving(self) -> Serving:
-        """The serving paradigm in force: the declared one; DynamicServing while it is "measured"."""
-        return DynamicServing() if isinstance(self.serving, str) else self.serving
+        """The serving in force: what is declared; where that is "measured": of the design, else DynamicServing."""
+        if not isinstance(self.serving, str):
+            return self.serving
+        return self.accepted.serving.made() if self.accepted else DynamicServing()
 
     @property
     def effective_split(self) -> Split:
@@ -318,7 +328,7 @@ def _check_paradigms(system: Declaration, where: str) -> None:
     if not isinstance(system.serving, StaticServing | DynamicServing | HybridServing) and system.serving != MEASURED:
         raise wrong(
             f"{where}, serving=",
-            "nf.StaticServing(population=...), nf.DynamicServing(), nf.HybridServing(top=...) or 'measured'",
+            "nf.StaticServing(...), nf.DynamicServing(), nf.HybridServing(...) or 'measured'",
             system.serving,
         )
     if system.task is not None:

@@ -190,8 +190,11 @@ DECLARED: dict[str, tuple[Any, dict[str, Any], Named | str]] = {
     "a file that is named goes before": (nf.StaticServing("all.parquet"), {"file": "b.csv"}, Named(nf.csv("b.csv"))),
     "of a dynamic system too": (nf.DynamicServing(), {"file": "b.csv"}, Named(nf.csv("b.csv"))),
     "the head of a log": (nf.HybridServing(top=7), {"log": "log"}, Named(nf.request_log("log"), top=7)),
+    "the head of a log, of a static system": (nf.StaticServing(top=7), {"log": "l"}, Named(nf.request_log("l"), top=7)),
+    "a file goes before the log": (nf.StaticServing(top=7), {"file": "b.csv", "log": "l"}, Named(nf.csv("b.csv"))),
     "a dynamic system has none": (nf.DynamicServing(), {}, "--population FILE"),
     "the log is to be named": (nf.HybridServing(top=7), {}, "--log FOLDER"),
+    "by which paradigm is told": (nf.StaticServing(top=7), {}, r"StaticServing\(top=\), which takes it"),
 }
 
 

@@ -340,3 +340,28 @@ def test_the_head_of_a_request_log(project: Project, trips: Trips) -> None:
     head = rows.filter(pl.col("zone").is_in(counts["zone"][:2].to_list()))
     latest = head.sort("at").group_by("zone", maintain_order=True).last().select(trips(1).drop("tip", "fare").columns)
     equal_to_rows(project, said.json["table"], latest)
+
+
+def test_a_static_release_waits_for_its_table_of_the_log(project: Project, trips: Trips) -> None:
+    project.edit(("    split=", '    entity=["zone"],\n    serving=nf.StaticServing(top=2),\n    split='))
+    said = project.command("run", "--json")
+    first = said.json["release"]
+    assert (said.code, said.json["table"], said.json["promoted"], said.json["passed"]) == (0, None, False, True)
+    assert f"`ninetyfive table build --release {first[:12]}` (--population FILE" in said.json["reason"]
+    assert project.command("promote", first).code == 2
+    with pytest.raises(SourceError, match="expected a span of a request log, got none"):
+        project.load().build_table(release=first)
+    built = project.load().build_table(release=first, population=str(people(project, trips(60))))
+    assert (built["entities"], built["promoted"]) == (3, False)
+    assert project.run()["promoted"]
+    assert live(project) == (first, built["table"])
+    log_trips(project.folder / "log", trips(40), later=("tip", "fare"))
+    project.edit(('{"max_depth": 4}', '{"max_depth": 3}'))
+    second = project.run()
+    assert (second["promoted"], live(project)[0]) == (False, first)
+    built = project.load().build_table(release=second["release"], log=str(project.folder / "log"))
+    assert (built["entities"], built["rows"]["beyond"], built["promoted"]) == (2, 1, False)
+    assert project.load().promote(second["release"])["table"] == built["table"]
+    refreshed = project.load().build_table(log=str(project.folder / "log"))
+    assert refreshed["promoted"]
+    assert live(project) == (second["release"], refreshed["table"])

@@ -327,7 +327,7 @@ def table_build(  # noqa: PLR0913  its arguments are the flags of the command
     log: Annotated[
         str | None,
         typer.Option(
-            "--log", help="The request log that HybridServing(top=) is taken from; default: the one that serve keeps."
+            "--log", help="The request log that the entities of top= are taken from; default: the one that serve keeps."
         ),
     ] = None,
     no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the table, leave what is live.")] = False,

@@ -70,6 +70,8 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
 
     `cost` = `quality_cost` + `training_cost`, over the days that were replayed. `recovered`: the share of what the
     oracle saves over never retraining (None where it saves nothing). `runs`: `ninetyfive run --if-due` can do it today.
+    `trainings` are those beyond the first, which every policy starts with. `saves`: what it costs less than never
+    retraining, with its interval.
     """
 
     name: str
@@ -82,6 +84,7 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
     training_cost: float
     cost: float
     recovered: float | None
+    saves: Interval | None = None
 
 
 class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +223,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What answers cost on this machine, by the code of a worker; CPU and latencies in seconds a request.
 
     `cpu_row`: CPU of one row of a table that is built; `bytes_row` of one that is stored; `memory`: bytes of a worker.
+    `cpu_read`: CPU of one row of a log that a build reads. `noise`: half the distance between the quartiles of the
+    rounds, as a share of their median. What only a table would tell is NaN where there can be none.
     """
 
     machine: str
@@ -234,6 +239,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     bytes_row: float
     memory: int
     noise: float
+    cpu_read: float = 0.0
 
 
 class Constraints(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,7 +260,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A way to serve, and what is expected of it. `refresh`: seconds after which its table is built again.
 
     `hit`: share of requests that the table answers; `miss`: that nothing answers; `stale`: that are answered from other
-    features than the request's. `cost` a month is the sum of `parts`. `broken`: the constraints that it breaks.
+    features than the request's. `cost` a month is the sum of `parts`; `cpu_month`: seconds of CPU a month, of answers
+    and of building tables. `broken`: the constraints that it breaks.
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
@@ -270,6 +277,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, float]
     cost: float
     broken: tuple[str, ...] = ()
+    cpu_month: float = 0.0
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):

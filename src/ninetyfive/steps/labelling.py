@@ -65,8 +65,7 @@ class Labelling:
         rows = rows.filter(pl.col(PART) == self.part)
         if not self.fold:
             return rows.select(*self.keep, LABEL)
-        fold = mix(row_hash(rows, self.key) ^ _SALT) % np.uint64(FOLDS)
-        return rows.select(*self.keep, LABEL, pl.Series(FOLD, fold.astype(np.int64)))
+        return rows.select(*self.keep, LABEL, pl.Series(FOLD, fold_of(row_hash(rows, self.key))))
 
     def output(self, dtypes: Output) -> Output:
         """What comes out of frames with the columns `dtypes`."""
@@ -132,6 +131,11 @@ def label_of(frame: pl.DataFrame, label: Node, types: tuple[tuple[str, str], ...
     function = FrameFunction((("label", label),), needed((label,), dict(types)))
     made = function(frame)["label"].cast(LABEL_DTYPES[task]).alias(LABEL)
     return made.fill_nan(None) if task == "regression" else made
+
+
+def fold_of(hashes: np.ndarray) -> np.ndarray:
+    """The fold (0 to 19, int64) of rows whose key hashes (uint64) are given."""
+    return (mix(hashes ^ _SALT) % np.uint64(FOLDS)).astype(np.int64)
 
 
 def microseconds(column: str) -> pl.Expr:

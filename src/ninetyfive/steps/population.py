@@ -74,7 +74,9 @@ def named(serving: Serving, folder: Path, file: str | None, log: str | None) -> 
         raise UsageError(
             "table build",
             expected="a population",
-            got="dynamic serving, which has none" if need else "HybridServing(top=), which takes it from a request log",
+            got="dynamic serving, which has none"
+            if need
+            else f"{type(serving).__name__}(top=), which takes it from a request log",
             do="name a file of rows: --population FILE" if need else "name the folder of the log: --log FOLDER",
         )
     if serving.population is not None:

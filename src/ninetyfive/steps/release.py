@@ -90,7 +90,9 @@ def paradigms(system: Declaration) -> dict[str, dict[str, Any]]:
         usual = {field.name: field.default for field in fields(force)}
         shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items() if value != usual[key])
         measured = isinstance(declared, str)
-        text = f"{type(force).__name__}({shown})" + (", not yet measured" if measured else "")
+        design = system.accepted if measured else None
+        text = f"{type(force).__name__}({shown})"
+        text += f", by design {design.record}" if design else ", not yet measured" if measured else ""
         found[kind] = {
             "paradigm": type(force).__name__,
             "arguments": arguments,

@@ -1,6 +1,6 @@
 """Table: the answers of a release for a population, computed beforehand by any engine, judged, and kept in the store.
 
-    latest rows (`population`) ─ top? ─▶ transform ─▶ predictor ─▶ key, fingerprint, answers ─▶ table.mdb
+    latest rows (`population`) ─ top? ─▶ transform ─▶ predictor ─▶ key, fingerprint, answers ─▶ table.mdb   `make`
                                    └─▶ a sample, answered again one by one ─▶ gates ─▶ registered, good or not
 
 An entry holds the bits that a worker gives for the row alone: where the release says that a batch gives others, rows
@@ -14,7 +14,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +32,7 @@ from ninetyfive.models.release import OpenRelease
 from ninetyfive.models.scoring import Score, Scorer, prediction_columns
 from ninetyfive.paradigms import Serving, StaticServing
 from ninetyfive.plan import Engine, Map, Plan, Read, Reduce, Write, result_of
-from ninetyfive.progress import Reporter
+from ninetyfive.progress import Reporter, telling
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.quantiles import Quantile, Quantiles
 from ninetyfive.reducers.sample import Sample
@@ -41,7 +40,7 @@ from ninetyfive.relations import rows_of
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.population import FINGERPRINT, KEY, KEY_TEXT, WHOLE, Latest, Named, head_of, latest_rows
 from ninetyfive.steps.predict import Rows, no_answer
-from ninetyfive.store.manifests import MANIFEST, describe_folder
+from ninetyfive.store.manifests import MANIFEST, Manifest, describe_folder
 from ninetyfive.store.opening import Store
 from ninetyfive.store.records import Pointer, TableRecord
 from ninetyfive.tables.about import Answers, TableAbout, table_id
@@ -121,31 +120,24 @@ def build_table(store: Store, engine: Engine, release: OpenRelease, asked: Asked
         )
     jobs, begun = engine.jobs, time.perf_counter()
     with store.attempt() as scratch:
-        with _told(reporter, "latest"):
+        with telling(reporter, "latest"):
             latest = latest_rows(asked.population, release, engine, scratch, micros_of(asked.as_of))
-        with _told(reporter, "answers"):
-            scored = _score(latest, release, engine, scratch, asked.population.top)
-        with _told(reporter, "table"):
-            about = _write(_about(latest, release, asked, scored), scored, scratch)
-            manifest = describe_folder(scratch / "table")
-            differing = _differing(scratch / "table", manifest.data, release, scored.sample)
-            evidence = TableEvidence(
-                about=about, before=_before(store, about), sampled=len(scored.sample), differing=differing
+        made = make(latest, release, engine, scratch, asked, reporter)
+        about = made.about
+        document = _document(made, latest, _before(store, about))
+        id = table_id(about, made.manifest.files[ENTRIES])
+        put = store.put_folder(made.folder, f"table-{id}")
+        kept = store.add_table(
+            TableRecord(
+                id=id,
+                release=release.hash,
+                folder=put,
+                as_of=about.as_of,
+                rows=about.rows,
+                words=asked.words,
+                document=document,
             )
-            document = _document(evidence, latest, scored, manifest.size)
-            id = table_id(about, manifest.files[ENTRIES])
-            put = store.put_folder(scratch / "table", f"table-{id}")
-            kept = store.add_table(
-                TableRecord(
-                    id=id,
-                    release=release.hash,
-                    folder=put,
-                    as_of=about.as_of,
-                    rows=about.rows,
-                    words=asked.words,
-                    document=document,
-                )
-            )
+        )
     shown = {name: value for name, value in kept.document.items() if name != "about"}
     return {
         "table": kept.id,
@@ -156,6 +148,39 @@ def build_table(store: Store, engine: Engine, release: OpenRelease, asked: Asked
         "jobs": engine.jobs - jobs,
         "seconds": time.perf_counter() - begun,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A table in a folder, without its manifest's file: nobody has judged or registered it.
+
+    `differing` of `sampled` entries are not what their rows give alone; `unanswered` have no answer.
+    """
+
+    folder: Path
+    about: TableAbout
+    manifest: Manifest
+    unanswered: int
+    sampled: int
+    differing: int
+
+    def evidence(self, before: TableAbout | None) -> TableEvidence:
+        """What its gates judge it by."""
+        return TableEvidence(about=self.about, before=before, sampled=self.sampled, differing=self.differing)
+
+
+def make(latest: Latest, release: OpenRelease, engine: Engine, folder: Path, asked: Asked, reporter: Reporter) -> Made:
+    """Answer the latest rows, or those of the `top` entities where that is asked for, into the new folder `table`.
+
+    It stands under `folder`, with the files of the answers beside it.
+    """
+    with telling(reporter, "answers"):
+        scored = _score(latest, release, engine, folder, asked.population.top)
+    with telling(reporter, "table"):
+        about = _write(_about(latest, release, asked, scored), scored, folder)
+        manifest = describe_folder(folder / "table")
+        differing = _differing(folder / "table", manifest.data, release, scored.sample)
+    return Made(folder / "table", about, manifest, scored.unanswered, len(scored.sample), differing)
 
 
 def refresh(
@@ -202,6 +227,18 @@ def rollback(store: Store, serving: Serving, reason: str) -> Pointer:
     if target is not None:
         _check_servable(serving, target.release, target.table)
     return store.rollback(champion.epoch if champion else 0, reason)
+
+
+def lacking(store: Store, serving: Serving, release: str) -> str | None:
+    """Why a release that passed its gates is not live: static serving, whose table `run` does not make, has none."""
+    if not isinstance(serving, StaticServing) or serving.top is None or store.newest_table(release) is not None:
+        return None
+    short = release[:12]
+    return (
+        "gates passed, but static serving answers from a table, and there is none of it yet: "
+        f"`ninetyfive table build --release {short}` (--population FILE while there is no request log), "
+        f"then `ninetyfive promote {short}`"
+    )
 
 
 def _check_servable(serving: Serving, release: str, table: str | None) -> None:
@@ -328,25 +365,16 @@ def _before(store: Store, about: TableAbout) -> TableAbout | None:
     return None
 
 
-def _document(evidence: TableEvidence, latest: Latest, scored: _Scored, size: int) -> dict[str, Any]:
-    verdicts, about = decide_table(evidence), evidence.about
+def _document(made: Made, latest: Latest, before: TableAbout | None) -> dict[str, Any]:
+    verdicts, about = decide_table(made.evidence(before)), made.about
     beyond = latest.counts["entities"] - about.rows
     document = {
         "passed": verdicts.passed,
         "gates": msgspec.to_builtins(verdicts.verdicts),
-        "rows": {**latest.counts, "beyond": beyond, "unanswered": scored.unanswered},
-        "size": size,
-        "notices": [*latest.notices, *no_answer(scored.unanswered)],
+        "rows": {**latest.counts, "beyond": beyond, "unanswered": made.unanswered},
+        "size": made.manifest.size,
+        "notices": [*latest.notices, *no_answer(made.unanswered)],
         "about": msgspec.to_builtins(about),
     }
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
     return plain
-
-
-@contextmanager
-def _told(reporter: Reporter, step: str) -> Iterator[None]:
-    """Tell that a step begins and, unless it fails, that it ended."""
-    begun = time.perf_counter()
-    reporter.started(step)
-    yield
-    reporter.finished(step, time.perf_counter() - begun, False)

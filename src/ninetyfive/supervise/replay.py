@@ -192,9 +192,13 @@ def _of(file: FileFound) -> Iterator[Logged]:
     own = (frame["request_time"].to_physical(), frame["request_answer"], frame["request_release"])
     for at, answer, release, *row in zip(*own, *cells, strict=True):
         if any(cell is not None for cell in row):
-            given = {name: _plain(cell) for name, cell in zip(columns, row, strict=True) if cell is not None}
-            body = msgspec.json.encode({"instances": [given]})
-            yield Logged(at, body, None if answer is None else list(answer), release, hidden)
+            yield Logged(at, body_of(columns, row), None if answer is None else list(answer), release, hidden)
+
+
+def body_of(columns: Sequence[str], row: Sequence[Any]) -> bytes:
+    """The body of a request for one row, without its nulls."""
+    given = {name: _plain(cell) for name, cell in zip(columns, row, strict=True) if cell is not None}
+    return msgspec.json.encode({"instances": [given]})
 
 
 def _plain(cell: Any) -> Any:

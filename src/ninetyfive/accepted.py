@@ -1,0 +1,128 @@
+"""The design in force: design/accepted.toml beside system.py, which says what system.py leaves "measured".
+
+    ninetyfive design --accept ─ write ─▶ design/accepted.toml ─ read ─▶ System.effective_training, .effective_serving
+
+The rule: it holds paradigms and where they come from, never evidence; without the file nothing is in force.
+What does not belong here: how a design is found and recorded (`design`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ninetyfive.errors import SettingsError
+from ninetyfive.paradigms import (
+    DynamicServing,
+    DynamicTraining,
+    HybridServing,
+    Serving,
+    StaticServing,
+    StaticTraining,
+    Training,
+)
+
+FOLDER = "design"
+FILE = "accepted.toml"
+_HEAD = '# Written by `ninetyfive design --accept`: what system.py leaves "measured" is done as this says.\n'
+
+
+class AcceptedTraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[training]`: `every` is told of dynamic training only; durations are text."""
+
+    paradigm: Literal["static", "dynamic"]
+    every: str | None = None
+    window: str | None = None
+
+    def made(self) -> Training:
+        """The paradigm; `DeclarationError` where its words cannot be."""
+        if self.paradigm == "static":
+            return StaticTraining(self.window)
+        return DynamicTraining(self.every or "", self.window)
+
+
+class AcceptedServing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[serving]`: of static and hybrid serving the `top` entities of the request log that stand in the table.
+
+    `refresh`: how often the table is to be built again.
+    """
+
+    paradigm: Literal["static", "dynamic", "hybrid"]
+    top: int | None = None
+    refresh: str | None = None
+
+    def made(self) -> Serving:
+        """The paradigm; `DeclarationError` where its words cannot be."""
+        if self.paradigm == "dynamic":
+            return DynamicServing()
+        return StaticServing(top=self.top) if self.paradigm == "static" else HybridServing(top=self.top)
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The design in force: the number of its record, of which `system`, when and by whom it was accepted.
+
+    `assumed`: what was taken for granted in accepting it.
+    """
+
+    record: int
+    system: str
+    accepted: str
+    by: str
+    training: AcceptedTraining
+    serving: AcceptedServing
+    assumed: tuple[str, ...] = ()
+
+
+def read_accepted(folder: Path) -> Accepted | None:
+    """The design in force of the project in `folder`; None where there is none, `SettingsError` where it is unreadable.
+
+    >>> read_accepted(Path("/nowhere")) is None
+    True
+    """
+    path = folder / FOLDER / FILE
+    try:
+        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Accepted)
+        found.training.made(), found.serving.made()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        do = "accept a record anew: ninetyfive design --accept, or remove the file"
+        raise SettingsError(str(path), expected="an accepted design", got=str(error), do=do) from None
+    return found
+
+
+def write_accepted(folder: Path, accepted: Accepted) -> Path:
+    """Put a design in force, at once or not at all; the file."""
+    target = folder / FOLDER / FILE
+    target.parent.mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=target.parent, encoding="utf-8", delete=False) as stream:
+        try:
+            stream.write(_toml(accepted))
+            stream.flush()
+            os.fsync(stream.fileno())
+            os.chmod(stream.name, 0o644)
+            os.replace(stream.name, target)
+        except OSError:
+            os.unlink(stream.name)
+            raise
+    return target
+
+
+def _toml(accepted: Accepted) -> str:
+    data: dict[str, Any] = msgspec.to_builtins(accepted)
+    tables = {name: data.pop(name) for name in ("training", "serving")}
+    lines = [_HEAD.rstrip(), *_lines(data)]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *_lines(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(table: dict[str, Any]) -> list[str]:
+    """Text, numbers and lists of text are written in TOML as in JSON."""
+    return [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in table.items() if value is not None]

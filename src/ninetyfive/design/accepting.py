@@ -1,0 +1,77 @@
+"""Accepting a design: whether its evidence carries it, and what is then in force; and whether a new one says otherwise.
+
+    Design, --assume ─ decide_accept ─▶ Accepted      Design, Accepted ─ decide_changed ─▶ reasons
+
+The rule: static and hybrid serving that nobody measured are put in force only by naming what is assumed.
+What does not belong here: writing what is in force (`accepted`), finding a design (`measuring`).
+"""
+
+from __future__ import annotations
+
+from ninetyfive.accepted import Accepted, AcceptedServing, AcceptedTraining
+from ninetyfive.design.evidence import Design
+from ninetyfive.errors import UsageError
+
+ASSUMABLE = {
+    "requests-like-data": "requests ask about the same entities, as often and in the same order, as the history holds",
+    "answers": "what was answered to the questions is so",
+}
+"""What `--assume` may name, and what that takes for granted."""
+
+
+def decide_accept(design: Design, assume: str | None, now: str, by: str) -> Accepted:
+    """What is in force once `design` is accepted; `UsageError` where it rests on what was not measured nor assumed."""
+    if assume is not None and assume not in ASSUMABLE:
+        raise UsageError(
+            "--assume", expected=" or ".join(ASSUMABLE), got=repr(assume), do="correct it, or leave it out"
+        )
+    training, serving = design.training, design.serving
+    unproved = serving.paradigm != "dynamic" and serving.confidence in ("assumed", "none")
+    unproved |= training.paradigm == "dynamic" and training.confidence in ("assumed", "none")
+    needed = "answers" if design.training_evidence is None and not design.release else "requests-like-data"
+    if unproved and assume != needed:
+        raise UsageError(
+            f"design {design.number}",
+            expected="evidence for what it says",
+            got=f"{_said(design)}, which is assumed: {ASSUMABLE[needed]}",
+            do=f"measure it on a request log, or accept the assumption by name: --accept --assume {needed}",
+        )
+    return Accepted(
+        record=design.number,
+        system=design.system,
+        accepted=now,
+        by=by,
+        training=AcceptedTraining(paradigm=training.paradigm, every=training.every, window=training.window),
+        serving=AcceptedServing(paradigm=serving.paradigm, top=serving.k, refresh=serving.refresh),
+        assumed=(needed,) if unproved else (),
+    )
+
+
+def _said(design: Design) -> str:
+    return f"{design.training.paradigm} training and {design.serving.paradigm} serving"
+
+
+def decide_changed(design: Design, accepted: Accepted) -> tuple[str, ...]:
+    """What a design measured anew says otherwise than the one in force, in words; () where nothing.
+
+    The design was chosen with the one in force and the hysteresis, so that what stays within it is the same here. How
+    often a table is built again does not make another answer.
+    """
+    found = []
+    was, now = accepted.training, design.training
+    if (was.paradigm, was.every, was.window) != (now.paradigm, now.every, now.window):
+        found.append(f"training: {_words(now.paradigm, now.every, now.window)}, not {_words(*_of(was))}")
+    if accepted.serving.paradigm != design.serving.paradigm:
+        found.append(f"serving: {design.serving.paradigm}, not {accepted.serving.paradigm}")
+    elif accepted.serving.top != design.serving.k:
+        found.append(f"serving: a table of {design.serving.k:,} entities, not {accepted.serving.top or 0:,}")
+    return tuple(found)
+
+
+def _of(training: AcceptedTraining) -> tuple[str, str | None, str | None]:
+    return training.paradigm, training.every, training.window
+
+
+def _words(paradigm: str, every: str | None, window: str | None) -> str:
+    more = [f"every {every}"] * bool(every) + [f"on {window}"] * bool(window)
+    return " ".join([paradigm, *more])

@@ -1,0 +1,144 @@
+"""Serving, measured: from a request log and a release to evidence that was replayed.
+
+    log ─ requests ─▶ workload, hits ─┐
+    this machine ─ costs ─────────────┴▶ candidates ─ choose ─▶ the best of each paradigm ─ proof ─▶ candidates again
+
+The rule: each part has its share of the time, and what one cannot do is said, so that the others still tell what they
+know. What does not belong here: any of the parts, and what follows (`serving`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from ninetyfive.design import costs, proof, traffic
+from ninetyfive.design.evidence import Candidate, Constraints, ServingEvidence
+from ninetyfive.design.forecast import built_once, candidates
+from ninetyfive.design.hits import table_hits
+from ninetyfive.design.requests import Requests
+from ninetyfive.design.scratch import Ground
+from ninetyfive.design.serving import with_replayed
+from ninetyfive.design.workload import workload
+from ninetyfive.durations import duration
+from ninetyfive.errors import NinetyfiveError
+from ninetyfive.features.frames import frame_of
+from ninetyfive.models.release import OpenRelease
+from ninetyfive.plan import Engine
+from ninetyfive.progress import Reporter, telling
+from ninetyfive.settings import DesignSettings, Settings
+
+COSTS, PROOF = 0.15, 0.25
+"""The shares of the budget by which costs and the replay end, from when they begin."""
+_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What serving is measured on: requests, the log that they are of (None: there is none), release, where to work."""
+
+    requests: Requests
+    log: str | None
+    release: OpenRelease | None
+    engine: Engine
+    settings: Settings
+    budget: float
+    reporter: Reporter
+
+
+def measure_serving(given: Given) -> ServingEvidence:
+    """All that can be known of serving within about 0.4 of the budget; what cannot is said."""
+    bounds = constraints_of(given.settings.design)
+    with telling(given.reporter, "workload"):
+        found, hits = workload(given.requests), table_hits(given.requests, bounds.staleness)
+    evidence = ServingEvidence(workload=found, measured=None, constraints=bounds, assumed=given.requests.assumed)
+    if given.release is None:
+        why = "there is no release, so what an answer costs is not known: `ninetyfive run` makes one"
+        return msgspec.structs.replace(evidence, cannot=(why,))
+    with ground(given.release, given.engine, given.settings) as place:
+        rows = _rows(given, given.release)
+        try:
+            with telling(given.reporter, "costs"):
+                measured = costs.measure(place, rows, time.monotonic() + COSTS * given.budget)
+        except NinetyfiveError as error:
+            return msgspec.structs.replace(evidence, cannot=(f"what an answer costs was not measured: {error}",))
+        ways = candidates(found, hits, measured, bounds, given.settings.prices)
+        evidence = msgspec.structs.replace(evidence, measured=measured, candidates=ways)
+        if given.log is None or not found.entities:
+            return evidence
+        forecast = [built_once(one, found, hits, measured, bounds) for one in contestants(ways)]
+        with telling(given.reporter, "replay"):
+            return _proved(given, place, evidence, forecast, rows)
+
+
+def constraints_of(said: DesignSettings) -> Constraints:
+    """What the settings bound."""
+    return Constraints(
+        latency=said.latency,
+        staleness=float(duration(said.staleness)),
+        misses=said.misses,
+        changed=said.changed,
+        budget=said.budget,
+    )
+
+
+@contextmanager
+def ground(release: OpenRelease, engine: Engine, settings: Settings) -> Iterator[Ground]:
+    """A folder for tables and workers that is gone afterwards, with the limits and the log of the service."""
+    with tempfile.TemporaryDirectory(prefix="ninetyfive-design-") as folder:
+        log = settings.serve.log
+        key = None if log.key_file is None else settings.absolute(log.key_file)
+        kept = msgspec.structs.replace(log, key_file=key)
+        yield Ground(release, engine, Path(folder), settings.serve.limits, kept)
+
+
+def contestants(ways: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """What is replayed: the best of each paradigm, those that keep the constraints before others.
+
+    Of static tables that all break one, the one that breaks the fewest: it shows by how much.
+    """
+    found = []
+    for paradigm in ("dynamic", "static", "hybrid"):
+        alike = [one for one in ways if one.paradigm == paradigm]
+        if alike:
+            found.append(min(alike, key=lambda one: (len(one.broken), one.miss if one.broken else 0.0, one.cost)))
+    return tuple(found)
+
+
+def _rows(given: Given, release: OpenRelease) -> pl.DataFrame:
+    """Requests to ask: the latest of the log, else the golden ones of the release."""
+    if given.log is not None:
+        rows = traffic.newest(given.log, release, _ROWS)
+        if rows.height:
+            return rows
+    return frame_of([golden.row for golden in release.golden], release.request.types)
+
+
+def _proved(
+    given: Given, place: Ground, evidence: ServingEvidence, forecast: Sequence[Candidate], asked: pl.DataFrame
+) -> ServingEvidence:
+    """The evidence with what the window that judges gave."""
+    assert given.log is not None
+    assert evidence.measured is not None
+    cut = given.requests.occurrences.cuts[1]
+    until = time.monotonic() + PROOF * given.budget
+    try:
+        held_out = traffic.of_log(given.log, place.release, int(given.requests.time[cut - 1]) if cut else 0)
+        reference = proof.Reference(evidence.measured, asked)
+        done = proof.prove(place, held_out, forecast, until, reference=reference)
+    except NinetyfiveError as error:
+        return msgspec.structs.replace(evidence, cannot=(*evidence.cannot, f"nothing was replayed: {error}"))
+    told = msgspec.structs.replace(
+        evidence,
+        noticed=(*evidence.noticed, *done.noticed),
+        left_out=(*evidence.left_out, *done.left_out),
+        cannot=(*evidence.cannot, *done.cannot),
+    )
+    return with_replayed(told, done.replayed)

@@ -1,0 +1,365 @@
+"""Which training a system needs: measured over its own history, then chosen by a pure function of what was measured.
+
+    history, recipe ─ blocks ─▶ backtest ─▶ decay · windows · policies ─▶ TrainingEvidence ─ choose_training ─▶ choice
+
+Retraining is advised only where a test says that models decay, where what it saves is above 0 by its interval, and
+where it is cheaper than never training again. Of the policies only those are chosen that `run --if-due` can do.
+What does not belong here: how anything is measured (the modules above), what a training is made of (`backtest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from ninetyfive import values
+from ninetyfive.design.backtest import Backtest, Recipe, Trainer, backtest, halves_of, window_text
+from ninetyfive.design.blocks import Blocks, blocks_of, span_text
+from ninetyfive.design.contrasts import Contrast, Luck, contrast, luck_of, reach
+from ninetyfive.design.decay import decay_of, gain_of
+from ninetyfive.design.evidence import (
+    Alternative,
+    Decay,
+    Interval,
+    PolicyScore,
+    TrainingChoice,
+    TrainingEvidence,
+)
+from ninetyfive.design.history import TIME, History
+from ninetyfive.design.policies import (
+    DROPS,
+    PERIODS,
+    SHIFTS,
+    Board,
+    Outcome,
+    cost_aware,
+    never,
+    on_drift,
+    on_drop,
+    oracle,
+    periodic,
+    replay,
+)
+from ninetyfive.design.windows import compare_windows
+from ninetyfive.durations import duration, duration_text
+from ninetyfive.paradigms import DynamicTraining, StaticTraining, Training
+from ninetyfive.settings import DesignSettings, PriceSettings
+
+LEAST_SECONDS = 60.0
+"""What a training is taken to cost at least, in seconds of a processor core: a run also reads, judges and writes."""
+_DAY = 86_400.0
+_MONTH = 30.0
+_WEEK = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What a training costs and what a metric is worth: an hour of a core, a hundredth of the metric a day, or none.
+
+    Without `point_day` a loss of `tolerance` × the gain over the constant baseline for seven days is worth a training.
+    """
+
+    cpu_hour: float
+    point_day: float | None
+    tolerance: float
+
+    @classmethod
+    def of(cls, prices: PriceSettings, design: DesignSettings) -> Money:
+        """From the settings."""
+        return cls(prices.cpu_hour, prices.point_day, design.tolerance)
+
+    def price(self, seconds: float) -> float:
+        """The price of a training of so many seconds."""
+        return max(seconds, LEAST_SECONDS) / 3_600.0 * self.cpu_hour
+
+    def worth(self, price: float, gain: float | None) -> tuple[float, str]:
+        """What one unit of the metric is worth a day, and where that was said; 0 where nobody can tell."""
+        if self.point_day is not None:
+            return self.point_day * 100.0, "[prices] point_day"
+        if gain is None or gain <= 0 or self.tolerance <= 0:
+            return 0.0, "nothing: a fresh model gains nothing over the constant baseline"
+        text = f"[design] tolerance: to lose {self.tolerance:.0%} of the gain for {_WEEK:.0f} days weighs one training"
+        return price / (_WEEK * self.tolerance * gain), text
+
+
+def measure_training(
+    history: History, recipe: Recipe, money: Money, left: Callable[[], float] = lambda: np.inf
+) -> TrainingEvidence:
+    """Backtest a recipe over a history, as far as `left()` seconds go; what stands in the way is said in `cannot`."""
+    blocks = blocks_of(history)
+    evidence = _about(history, recipe, blocks)
+    if history.cannot or blocks.cannot:
+        return msgspec.structs.replace(evidence, cannot=(*history.cannot, *(() if history.cannot else blocks.cannot)))
+    trainer = Trainer(history, recipe, blocks)
+    test = backtest(trainer, left)
+    metric = recipe.metrics[0]
+    found = {
+        "trainings": test.trainings,
+        "noticed": (*evidence.noticed, *test.failed),
+        "left_out": (*evidence.left_out, *test.left_out),
+    }
+    made = int(np.isfinite(np.diagonal(test.grids[test.main].losses[metric][:, :, 0])).sum())
+    if made < 2:
+        why = "the metric is not defined on any block" if test.trainings and not test.failed else "trainings failed"
+        why = "there was no time for two trainings" if test.left_out and not test.failed else why
+        return msgspec.structs.replace(evidence, cannot=(f"{why}: nothing can be compared",), **found)
+    windows, window = compare_windows(test, metric)
+    gain = gain_of(test.grids[window], metric)
+    seconds = test.seconds / max(history.share, 1e-9)
+    price = money.price(seconds)
+    worth, told = money.worth(price, gain)
+    aged = test.main if window is None else window
+    halves = halves_of(trainer, aged, left)
+    decay = tuple(decay_of(test, name, aged, halves) for name in recipe.metrics)
+    days = (blocks.count - blocks.warm) * blocks.length / _DAY
+    policies = (
+        _policies(test, metric, window, _Rates(price, worth, gain, luck_of(halves, metric, aged))) if worth > 0 else ()
+    )
+    cannot = () if decay[0].p_value is not None else (decay[0].reason,)
+    if gain is not None and gain <= 0:
+        cannot = (*cannot, "a fresh model gains nothing over the constant baseline: whether it decays decides nothing")
+    return msgspec.structs.replace(
+        evidence,
+        gain=gain,
+        decay=decay,
+        windows=windows,
+        policies=policies,
+        replayed_days=days,
+        training_seconds=seconds,
+        training_price=price,
+        worth=worth,
+        worth_from=told,
+        cannot=cannot,
+        **found,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """The price of a training, what a unit of the metric is worth a day, the gain of fresh models, and their luck."""
+
+    price: float
+    worth: float
+    gain: float | None
+    luck: Luck
+
+
+def _about(history: History, recipe: Recipe, blocks: Blocks) -> TrainingEvidence:
+    time = history.frame[TIME]
+    first, last = (None, None) if not len(time) else (int(time[0]), int(time[-1]))
+    return TrainingEvidence(
+        metric=recipe.metrics[0],
+        task=history.task,
+        rows=history.frame.height,
+        first=None if first is None else str(values.plain(first, "timestamp")),
+        last=None if last is None else str(values.plain(last, "timestamp")),
+        blocks=blocks.count,
+        block=float(blocks.length),
+        label_delay=blocks.delay,
+        gain=None,
+        noticed=(*history.noticed, *blocks.noticed),
+        left_out=history.left_out,
+    )
+
+
+def _policies(test: Backtest, metric: str, window: int | None, rates: _Rates) -> tuple[PolicyScore, ...]:
+    """All policies on the grid of one window, the cheapest first."""
+    grid, blocks = test.grids[window], test.blocks
+    losses = grid.losses[metric]
+    made = np.flatnonzero(np.isfinite(losses[:, :, 0]).any(axis=1))
+    days = blocks.length / _DAY
+    board = Board(
+        losses[:, :, 0],
+        grid.constant[metric][:, :, 0],
+        grid.shift,
+        blocks.known,
+        int(made[0]),
+        rates.price / (rates.worth * days),
+        rates.gain or 0.0,
+    )
+    span = len(board.blocks)
+    outcomes: dict[tuple[str, str | None, bool], Outcome] = {("never", None, True): replay(board, never)}
+    for period in (period for period in PERIODS if period < span):
+        outcomes["periodic", span_text(period * blocks.length), True] = periodic(board, period)
+    for limit in SHIFTS:
+        outcomes[f"on drift {limit:g}", None, False] = replay(board, on_drift(limit))
+    for share in DROPS:
+        outcomes[f"on quality drop {share:.0%}", None, False] = replay(board, on_drop(share))
+    outcomes["cost-aware", None, False] = replay(board, cost_aware)
+    outcomes["oracle", None, False] = replay_oracle = oracle(board)
+    plain = outcomes["never", None, True]
+    saved_most = plain.cost(board.price) - replay_oracle.cost(board.price)
+    covariance = rates.luck.covariance(blocks.count, window)
+    unit = rates.worth * days
+    scores = []
+    for (name, every, runs), outcome in outcomes.items():
+        saved = plain.cost(board.price) - outcome.cost(board.price)
+        scored = np.isfinite(losses[:, :, 0])
+        weights = np.where(scored, plain.weights - outcome.weights, 0.0)
+        apart = contrast(losses, weights, covariance) if weights.any() else Contrast(0.0, 0.0, 0.0)
+        wide = reach(apart, rates.luck)
+        scores.append(
+            PolicyScore(
+                name=name,
+                every=every,
+                window=window_text(window, blocks),
+                runs=runs,
+                trainings=round(outcome.trainings),
+                excess=outcome.excess / span,
+                quality_cost=outcome.excess * unit,
+                training_cost=outcome.trainings * rates.price,
+                cost=outcome.cost(board.price) * unit,
+                recovered=saved / saved_most if saved_most > 1e-12 * max(abs(plain.excess), 1e-12) else None,
+                saves=Interval(saved * unit, (saved - wide) * unit, (saved + wide) * unit),
+            )
+        )
+    return tuple(sorted(scores, key=lambda score: score.cost))
+
+
+def choose_training(evidence: TrainingEvidence, in_force: Training | None, hysteresis: float = 0.1) -> TrainingChoice:
+    """The cheapest of never and periodic that the evidence allows; the training in force where nothing else is.
+
+    Another one has to be cheaper than the one in force by the share `hysteresis`. Where nothing can be concluded the
+    confidence is "none", and what is in force stays.
+    """
+    if evidence.cannot or not evidence.policies:
+        return _undecided(evidence, in_force)
+    decay = evidence.decay[0]
+    scores = {score.every: score for score in evidence.policies if score.runs}
+    plain = scores[None]
+    sure = [
+        score
+        for every, score in scores.items()
+        if every is not None and decay.decays and score.saves is not None and (score.saves.low or 0.0) > 0.0
+    ]
+    best = min([plain, *sure], key=lambda score: score.cost)
+    reasons = [_decay_text(evidence, decay)]
+    held = _nearest(scores, in_force)
+    if held is not None and held is not best and best.cost > held.cost * (1.0 - hysteresis):
+        reasons.append(
+            f"{_name(best)} would cost {_share(held.cost - best.cost, held.cost)} less than {_name(held)}, which is in "
+            f"force: less than the {hysteresis:.0%} for which a design changes"
+        )
+        best = held
+    reasons.append(_cost_text(evidence, best, plain))
+    every, window = best.every, best.window
+    if isinstance(in_force, DynamicTraining) and best is held:
+        every, window = in_force.every, in_force.window
+    days = max(evidence.replayed_days, 1e-9)
+    return TrainingChoice(
+        paradigm="static" if every is None else "dynamic",
+        policy="never" if every is None else "periodic",
+        every=every,
+        window=window,
+        half_life=decay.half_life,
+        saves=(plain.cost - best.cost) / days * _MONTH,
+        confidence="measured",
+        reasons=tuple(reasons),
+        alternatives=tuple(_alternatives(evidence, best, sure)),
+        would_change=tuple(_would_change(evidence, best, plain)),
+    )
+
+
+def _undecided(evidence: TrainingEvidence, in_force: Training | None) -> TrainingChoice:
+    every = in_force.every if isinstance(in_force, DynamicTraining) else None
+    stays = "what is in force stays" if in_force is not None else "train once, and look again when there is more"
+    return TrainingChoice(
+        paradigm="static" if every is None else "dynamic",
+        policy="never" if every is None else "periodic",
+        every=every,
+        window=in_force.window if in_force is not None else None,
+        half_life=None,
+        saves=None,
+        confidence="none",
+        reasons=(*(evidence.cannot or ("no policy could be replayed",)), stays),
+        would_change=("a longer history with labels, in which models of several ages can be compared",),
+    )
+
+
+def _nearest(scores: dict[str | None, PolicyScore], in_force: Training | None) -> PolicyScore | None:
+    """The replayed policy that is nearest to the training in force."""
+    if in_force is None:
+        return None
+    if isinstance(in_force, StaticTraining):
+        return scores[None]
+    wanted = np.log(duration(in_force.every))
+    known = [score for every, score in scores.items() if every is not None]
+    return min(known, key=lambda score: abs(np.log(duration(score.every or "1s")) - wanted), default=scores[None])
+
+
+def _name(score: PolicyScore) -> str:
+    return "never training again" if score.every is None else f"training every {score.every}"
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.0%}" if whole > 0 else "nothing"
+
+
+def _decay_text(evidence: TrainingEvidence, decay: Decay) -> str:
+    if not decay.decays:
+        return f"{decay.metric}: {decay.reason}"
+    known = [point for point in decay.points if point.excess.low is not None] or list(decay.points)
+    worst = max(known, key=lambda point: point.excess.value)
+    share = (
+        f", {worst.excess.value / evidence.gain:.0%} of its gain over the constant baseline" if evidence.gain else ""
+    )
+    return (
+        f"models decay (p = {decay.p_value:.2g}): at an age of {duration_text(worst.age)} a model loses "
+        f"{worst.excess.value:.3g} of {decay.metric} more than a fresh one{share}"
+    )
+
+
+def _cost_text(evidence: TrainingEvidence, best: PolicyScore, plain: PolicyScore) -> str:
+    if best is plain:
+        return (
+            f"never training again costs {plain.cost:.3g} over the {evidence.replayed_days:.3g} days replayed, "
+            "and nothing that is sure to save something costs less"
+        )
+    return (
+        f"{_name(best)} costs {best.cost:.3g} over the {evidence.replayed_days:.3g} days replayed, "
+        f"{best.trainings} trainings included; never training again costs {plain.cost:.3g}"
+    )
+
+
+def _alternatives(evidence: TrainingEvidence, best: PolicyScore, sure: list[PolicyScore]) -> list[Alternative]:
+    found = []
+    for score in evidence.policies:
+        if score is best:
+            continue
+        what = _name(score) if score.runs else score.name
+        if score.name == "oracle":
+            why = f"it knows the future: no policy costs less than its {score.cost:.3g}"
+        elif not score.runs:
+            cheaper = f"; it would save {best.cost - score.cost:.3g}" if score.cost < best.cost else "; it costs more"
+            why = f"`run --if-due` cannot do it yet{cheaper} over the days replayed"
+        elif score.cost > best.cost:
+            why = f"it costs {score.cost:.3g}, {best.cost:.3g} is less"
+        elif score.every is not None and score not in sure:
+            why = "what it saves over never training again cannot be told from chance"
+        else:
+            why = "it is cheaper by less than what a change has to save"
+        found.append(Alternative(what, why))
+    return found
+
+
+def _would_change(evidence: TrainingEvidence, best: PolicyScore, plain: PolicyScore) -> list[str]:
+    told = []
+    rivals = [score for score in evidence.policies if score.runs and (score.every is None) != (best.every is None)]
+    if rivals and evidence.worth > 0:
+        rival = min(rivals, key=lambda score: score.cost)
+        quality, trained = rival.quality_cost - best.quality_cost, best.training_cost - rival.training_cost
+        if quality * trained > 0 and quality != 0:
+            factor = trained / quality
+            more = "more" if factor > 1 else "less"
+            told.append(
+                f"{_name(rival)} would cost as little if a unit of {evidence.metric} were worth {factor:.3g} times "
+                f"({more} than) what it is taken for"
+            )
+    if best is plain:
+        told.append("decay that a longer history shows")
+    else:
+        told.append(f"blocks shorter than {span_text(int(evidence.block))}: no shorter period was replayed")
+    return told

@@ -1,0 +1,245 @@
+"""Which way to serve is chosen: from values, and from logs that are drawn."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from bench._request_logs import Log
+from tests.design.test_forecast import CONSTRAINTS, DAY, MEASURED, ways
+from tests.design.test_workload import ODD, renamed
+
+from ninetyfive.design.evidence import Candidate, Constraints, Measured, Replayed, ServingChoice, ServingEvidence
+from ninetyfive.design.requests import Requests, requests_of_arrays
+from ninetyfive.design.serving import InForce, break_even, choose_serving, with_replayed
+from ninetyfive.design.workload import workload
+from ninetyfive.settings import PriceSettings
+
+
+def evidence(
+    requests: Requests,
+    measured: Measured = MEASURED,
+    constraints: Constraints = CONSTRAINTS,
+    prices: PriceSettings | None = None,
+) -> ServingEvidence:
+    """All that is known of a log."""
+    return ServingEvidence(
+        workload=workload(requests),
+        measured=measured,
+        constraints=constraints,
+        candidates=ways(requests, measured, constraints, prices),
+        assumed=requests.assumed,
+    )
+
+
+def chosen(requests: Requests, in_force: InForce | None = None, **changes: object) -> ServingChoice:
+    return choose_serving(evidence(requests, **changes), in_force, 0.1)  # type: ignore[arg-type]
+
+
+FEW_ENTITIES = Log(requests=60_000, zipf=1.0, cardinality=100, seed=21)
+LONG_TAIL = Log(requests=60_000, zipf=1.1, cardinality=1_000_000, seed=22)
+UNIQUE = Log(requests=60_000, zipf=0.0, cardinality=10, new=0.99, seed=23)
+
+
+def test_a_few_entities_that_stay_are_a_plain_table() -> None:
+    found = chosen(FEW_ENTITIES.requests_of())
+    assert (found.paradigm, found.k, found.confidence) == ("static", 100, "measured")
+    assert found.refresh == "1d"
+    assert {one.what.split()[0] for one in found.alternatives} == {"dynamic", "hybrid", "static"}
+
+
+def test_a_peaked_head_with_a_long_tail_is_a_hybrid() -> None:
+    found = chosen(LONG_TAIL.requests_of(), measured=msgspec.structs.replace(MEASURED, cpu_row=10e-6))
+    assert found.paradigm == "hybrid"
+    assert found.k is not None
+    assert any("below a model cost of" in words for words in found.would_change)
+    assert any("if misses might be" in words for words in found.would_change)
+
+
+def test_what_is_never_asked_again_goes_to_the_model() -> None:
+    found = chosen(UNIQUE.requests_of())
+    assert (found.paradigm, found.k, found.refresh) == ("dynamic", None, None)
+    assert any("above a model cost of" in words for words in found.would_change)
+
+
+def test_the_break_even_is_where_both_cost_the_same() -> None:
+    requests = LONG_TAIL.requests_of()
+    known = evidence(requests)
+    best = min((one for one in known.candidates if one.paradigm == "hybrid"), key=lambda one: one.cost)
+    even = break_even(best, known.candidates, known.workload, MEASURED)  # type: ignore[arg-type]
+    assert even is not None
+    other = {(one.paradigm, one.k): one for one in ways(requests, msgspec.structs.replace(MEASURED, cpu_model=even))}
+    assert other["hybrid", best.k].cost == pytest.approx(other["dynamic", None].cost, rel=1e-6)
+
+
+def candidate(paradigm: str, k: int | None, cost: float, *broken: str) -> Candidate:
+    hit = 0.0 if k is None else 0.5
+    return Candidate(
+        paradigm=paradigm,  # type: ignore[arg-type]
+        k=k,
+        refresh=None if k is None else DAY,
+        hit=hit,
+        miss=0.0,
+        stale=0.0,
+        cpu=1e-4,
+        p50=1e-3,
+        p99=2e-3,
+        table_bytes=0,
+        parts={"answers": cost, "building": 0.0, "storage": 0.0},
+        cost=cost,
+        broken=broken,
+        cpu_month=cost * 1e5,
+    )
+
+
+def among(*found: Candidate) -> ServingEvidence:
+    known = evidence(FEW_ENTITIES.requests_of())
+    return msgspec.structs.replace(known, candidates=found)
+
+
+def test_within_noise_the_simplest_is_taken() -> None:
+    model, table, small = candidate("dynamic", None, 10.1), candidate("hybrid", 50, 10.0), candidate("hybrid", 5, 10.0)
+    assert choose_serving(among(model, table, small), None, 0.1).paradigm == "dynamic"
+    dear = candidate("dynamic", None, 10.3)
+    assert choose_serving(among(dear, table, small), None, 0.1).k == 5
+
+
+def test_a_candidate_that_breaks_a_constraint_is_not_taken() -> None:
+    model, table = candidate("dynamic", None, 10.0), candidate("static", 50, 1.0, "misses: 3.0% of requests …")
+    found = choose_serving(among(model, table), None, 0.1)
+    assert found.paradigm == "dynamic"
+    assert found.alternatives[0].why_not.startswith("it breaks misses")
+    assert any(words.startswith("if misses might be") for words in found.would_change)
+
+
+def test_where_every_candidate_breaks_one_the_least_harm_is_done() -> None:
+    slow = candidate("dynamic", None, 10.0, "latency: p99 is 200 ms, 100 ms is allowed")
+    missing = candidate("static", 50, 1.0, "misses: 3.0% of requests get no answer, 1.0% may")
+    found = choose_serving(among(slow, missing), None, 0.1)
+    assert found.paradigm == "dynamic"
+    assert "no way to serve keeps every constraint" in found.reasons[0]
+
+
+@pytest.mark.parametrize(("cost", "paradigm"), [(9.5, "dynamic"), (8.5, "hybrid")])
+def test_what_is_in_force_stays_unless_another_is_cheaper_by_the_share(cost: float, paradigm: str) -> None:
+    known = among(candidate("dynamic", None, 10.0), candidate("hybrid", 50, cost))
+    assert choose_serving(known, InForce("dynamic"), 0.1).paradigm == paradigm
+
+
+def test_what_is_in_force_goes_where_it_breaks_a_constraint() -> None:
+    known = among(candidate("dynamic", None, 10.0), candidate("static", 50, 9.5, "changed: 3.0% …"))
+    found = choose_serving(known, InForce("static", 50), 0.1)
+    assert found.paradigm == "dynamic"
+    assert "breaks changed" in found.reasons[1]
+
+
+def test_a_size_in_force_between_those_of_the_grid_stays() -> None:
+    known = among(candidate("dynamic", None, 20.0), candidate("hybrid", 50, 10.0), candidate("hybrid", 70, 9.9))
+    assert choose_serving(known, InForce("hybrid", 48), 0.1).k == 48
+
+
+def replay(one: Candidate, hit: float, by: str = "worker code", **changes: float) -> Replayed:
+    values: dict[str, object] = {"cpu": one.cpu, "p50": one.p50, "p99": one.p99, "stale": one.stale, "miss": one.miss}
+    return Replayed(
+        paradigm=one.paradigm,
+        k=one.k,
+        by=by,
+        requests=1_000,
+        forecast_hit=one.hit,
+        hit=hit,
+        forecast_cpu=one.cpu,
+        forecast_p50=one.p50,
+        **{**values, **changes},  # type: ignore[arg-type]
+    )
+
+
+def test_where_a_replay_disagrees_it_wins_and_the_record_says_so() -> None:
+    known = evidence(FEW_ENTITIES.requests_of())
+    before = choose_serving(known, None, 0.1)
+    table = next(one for one in known.candidates if (one.paradigm, one.k) == ("static", 100))
+    found = with_replayed(known, [replay(table, 0.9), replay(table, 0.8, "service")])
+    after = next(one for one in found.candidates if (one.paradigm, one.k) == ("static", 100))
+    assert (after.hit, after.miss) == (pytest.approx(0.8), pytest.approx(0.2))
+    assert len(found.overruled) == 1
+    assert "static serving of the top 100: the replay by service hit 80.0%" in found.overruled[0]
+    choice = choose_serving(found, None, 0.1)
+    assert (before.paradigm, choice.paradigm) == ("static", "hybrid")
+    assert found.overruled[0] in choice.reasons
+
+
+def test_a_replay_within_the_tolerance_changes_nothing_and_proves() -> None:
+    known = evidence(FEW_ENTITIES.requests_of())
+    table = next(one for one in known.candidates if (one.paradigm, one.k) == ("static", 100))
+    found = with_replayed(known, [replay(table, table.hit - 0.01, "service", cpu=table.cpu * 1.2)])
+    assert (found.candidates, found.overruled) == (known.candidates, ())
+    assert choose_serving(found, None, 0.1).confidence == "proved"
+
+
+def test_a_replay_that_takes_more_cpu_costs_more() -> None:
+    known = evidence(FEW_ENTITIES.requests_of())
+    table = next(one for one in known.candidates if (one.paradigm, one.k) == ("hybrid", 100))
+    found = with_replayed(known, [replay(table, table.hit, cpu=3 * table.cpu, p50=2 * table.p50)])
+    after = next(one for one in found.candidates if (one.paradigm, one.k) == ("hybrid", 100))
+    assert after.cpu == pytest.approx(3 * table.cpu)
+    assert after.parts["answers"] == pytest.approx(3 * table.parts["answers"])
+    assert after.p50 == pytest.approx(2 * table.p50)
+    assert len(found.overruled) == 2
+
+
+def test_zero_prices_compare_cpu() -> None:
+    free = PriceSettings(cpu_hour=0.0, memory_gib_hour=0.0, storage_gib_month=0.0)
+    found = chosen(FEW_ENTITIES.requests_of(), prices=free)
+    assert (found.paradigm, found.cost) == ("static", None)
+    assert any("prices are 0" in words for words in found.reasons)
+    assert chosen(UNIQUE.requests_of(), prices=free).paradigm == "dynamic"
+
+
+def test_rows_taken_for_requests_are_no_evidence() -> None:
+    requests = FEW_ENTITIES.requests_of()
+    assumed = Requests(requests.time, requests.entity, requests.fingerprint, assumed=True)
+    found = chosen(assumed)
+    assert (found.paradigm, found.confidence) == ("dynamic", "assumed")
+    assert [one.what.split()[0] for one in found.alternatives] == ["static", "hybrid"]
+    assert all("if requests were like the data it would save" in one.why_not for one in found.alternatives)
+
+
+def test_nothing_known_is_the_model_and_no_confidence() -> None:
+    nothing = ServingEvidence(workload=None, measured=None, constraints=CONSTRAINTS)
+    found = choose_serving(nothing, None, 0.1)
+    assert (found.paradigm, found.cost, found.confidence) == ("dynamic", None, "none")
+    kept = choose_serving(nothing, InForce("static", 7), 0.1)
+    assert (kept.paradigm, kept.k, kept.confidence) == ("static", 7, "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "paradigm", "confidence"),
+    [
+        ("an empty log", "dynamic", "none"),
+        ("no entity", "dynamic", "none"),
+        ("one moment", "dynamic", "none"),
+        ("all unique", "dynamic", "measured"),
+        ("one entity", "static", "measured"),
+        ("few", "dynamic", "none"),
+        ("a gap", "static", "measured"),
+    ],
+)
+def test_odd_logs_get_no_more_confidence_than_they_give(name: str, paradigm: str, confidence: str) -> None:
+    found = chosen(ODD[name][0], measured=msgspec.structs.replace(MEASURED, cpu_row=1e-6))
+    assert (found.paradigm, found.confidence) == (paradigm, confidence)
+
+
+@pytest.mark.parametrize("log", [FEW_ENTITIES, LONG_TAIL, UNIQUE])
+def test_names_and_the_order_of_rows_change_no_answer(log: Log, seed: int) -> None:
+    requests = log.requests_of()
+    assert chosen(requests) == chosen(renamed(requests, seed))
+
+
+@pytest.mark.parametrize("zipf", [0.5, 1.1])
+@pytest.mark.parametrize("cardinality", [300, 30_000])
+def test_twice_the_volume_moves_toward_the_table_only(zipf: float, cardinality: int) -> None:
+    once = Log(requests=30_000, zipf=zipf, cardinality=cardinality, new=0.02, seed=24).requests_of()
+    twice = requests_of_arrays(*(np.repeat(one, 2) for one in (once.time, once.entity, once.fingerprint)))
+    order = ["dynamic", "hybrid", "static"]
+    before, after = (chosen(one) for one in (once, twice))
+    assert order.index(after.paradigm) >= order.index(before.paradigm)
+    assert (after.k or 0) >= (before.k or 0)

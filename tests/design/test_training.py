@@ -1,0 +1,207 @@
+"""Measuring and choosing a training: drift that is there, drift that is not, and histories that say nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import chain, count, repeat
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+from tests.design.histories import START, Drift, logistic, made, recipe, rows
+
+from ninetyfive.design.evidence import TrainingEvidence
+from ninetyfive.design.training import Money, choose_training, measure_training
+from ninetyfive.paradigms import DynamicTraining, StaticTraining
+
+MONEY = Money(0.0316, None, 0.05)
+
+
+def measured(frame: pl.DataFrame, delay: str | None = None, **changes: Any) -> TrainingEvidence:
+    """The evidence with the seconds of trainings, which differ from run to run, put away."""
+    return measure_training(made(frame, delay), recipe(**changes), MONEY)
+
+
+def refused(evidence: TrainingEvidence, words: str) -> None:
+    """Nothing was concluded, for a reason that holds `words`, and what is in force stays."""
+    assert any(words in why for why in evidence.cannot), evidence.cannot
+    for in_force in (None, StaticTraining("30d"), DynamicTraining("7d", "30d")):
+        choice = choose_training(evidence, in_force)
+        assert choice.confidence == "none"
+        assert any(words in reason for reason in choice.reasons)
+        assert choice.every == getattr(in_force, "every", None)
+
+
+@pytest.mark.parametrize("drift", ["gradual", "sudden", "seasonal"])
+def test_drift_is_found_and_most_of_its_cost_recovered(drift: Drift) -> None:
+    evidence = measured(rows(drift, seed=3))
+    assert evidence.decay[0].decays
+    choice = choose_training(evidence, None)
+    assert (choice.paradigm, choice.policy, choice.confidence) == ("dynamic", "periodic", "measured")
+    chosen = next(score for score in evidence.policies if score.every == choice.every)
+    assert chosen.recovered is not None
+    assert chosen.recovered > 0.8
+    assert choice.saves is not None
+    assert choice.saves > 0
+    assert evidence.decay[0].half_life is not None
+
+
+def test_no_retraining_where_nothing_drifts() -> None:
+    choice = choose_training(measured(rows("stationary", seed=3)), None)
+    assert (choice.paradigm, choice.policy, choice.every, choice.confidence) == ("static", "never", None, "measured")
+    assert any("chance" in reason for reason in choice.reasons)
+    assert any("periodic" in one.what or "every" in one.what for one in choice.alternatives)
+    assert choice.would_change
+
+
+def test_a_training_in_force_stays_unless_another_is_clearly_cheaper() -> None:
+    evidence = measured(rows("gradual", seed=3))
+    free = choose_training(evidence, None)
+    assert free.every is not None
+    assert choose_training(evidence, DynamicTraining(free.every, "11d"), 0.1).window == "11d"
+    assert choose_training(evidence, StaticTraining(), 0.1).every == free.every
+    assert choose_training(evidence, StaticTraining(), 1.0).paradigm == "static"
+    still = measured(rows("stationary", seed=3))
+    assert choose_training(still, DynamicTraining("5d"), 0.1).paradigm == "static"
+
+
+def test_a_training_that_is_dear_is_not_advised() -> None:
+    evidence = measured(rows("gradual", seed=3))
+    cheap = measure_training(made(rows("gradual", seed=3)), recipe(), Money(0.0316, 1e-9, 0.05))
+    assert evidence.decay == cheap.decay
+    assert choose_training(cheap, None).paradigm == "static"
+    assert cheap.worth_from == "[prices] point_day"
+
+
+def test_same_answer_for_shuffled_rows_and_other_names() -> None:
+    frame = rows("gradual", seed=4, size=3_000)
+    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=1)
+    evidence = measured(frame)
+    assert measured(shuffled).decay == evidence.decay
+    renamed = frame.with_columns(pl.col("id") * 7 + 1_000_003)
+    one, other = choose_training(evidence, None), choose_training(measured(renamed), None)
+    assert (one.policy, one.every, one.window) == (other.policy, other.every, other.window)
+
+
+@pytest.mark.parametrize("drift", ["stationary", "gradual"])
+def test_twice_the_rows_same_answer(drift: Drift) -> None:
+    frame = rows(drift, seed=5, size=3_000)
+    again = frame.with_columns(pl.col("id") + 1_000_000)
+    one, other = (choose_training(measured(rows_), None) for rows_ in (frame, pl.concat([frame, again])))
+    assert (one.policy, one.every, one.window) == (other.policy, other.every, other.window)
+
+
+def test_more_rows_later_are_not_drift() -> None:
+    """The rate grows tenfold; windows of equal length have as many rows, so that nothing seems to age."""
+    frame = rows("stationary", seed=6, size=9_000)
+    keep = np.random.default_rng(1).random(9_000) < np.linspace(0.1, 1.0, 9_000)
+    evidence = measured(frame.filter(pl.Series(keep)))
+    assert not evidence.decay[0].decays
+
+
+def test_three_hundred_rows_are_too_few() -> None:
+    refused(measured(rows(size=300)), "300 labelled rows are too few")
+
+
+def test_rows_of_one_moment_have_no_age() -> None:
+    refused(measured(rows(size=2_000).with_columns(at=pl.lit(START))), "one moment")
+
+
+def test_labels_that_come_after_the_history_teach_nothing() -> None:
+    refused(measured(rows(size=2_000), delay="200d"), "labels are known 200d after their rows")
+
+
+def test_one_class_everywhere_cannot_be_trained_on() -> None:
+    evidence = measured(rows(size=2_000).with_columns(y=pl.lit(True)))
+    refused(evidence, "trainings failed")
+    assert any("two classes" in text for text in evidence.noticed)
+
+
+def test_one_class_in_some_windows_is_told_and_the_rest_is_used() -> None:
+    frame = rows("gradual", seed=7, size=4_000)
+    early = pl.col("at") < START + timedelta(days=45)
+    evidence = measured(frame.with_columns(y=pl.when(early).then(pl.lit(True)).otherwise(pl.col("y"))))
+    assert any("trainings failed" in text and "two classes" in text for text in evidence.noticed)
+    assert evidence.policies
+
+
+def test_one_class_in_a_block_is_not_judged_by_auc() -> None:
+    frame = rows(seed=8, size=4_000)
+    block = (pl.col("at") > START + timedelta(days=100)) & (pl.col("at") < START + timedelta(days=106))
+    only = frame.with_columns(y=pl.when(block).then(pl.lit(False)).otherwise(pl.col("y")))
+    evidence = measured(only, metrics=("auc",))
+    assert not evidence.cannot
+    assert evidence.decay[0].points
+
+
+def test_gaps_in_time_are_told() -> None:
+    frame = rows("gradual", seed=9, size=4_000)
+    gap = (pl.col("at") > START + timedelta(days=60)) & (pl.col("at") < START + timedelta(days=90))
+    evidence = measured(frame.filter(~gap))
+    assert any("have no rows" in text for text in evidence.noticed)
+    assert evidence.decay[0].decays
+
+
+def test_a_row_far_from_all_others_does_not_stretch_the_blocks() -> None:
+    frame = rows("gradual", seed=9, size=4_000)
+    odd = frame.head(1).with_columns(at=pl.lit(START - timedelta(days=20_000)), id=pl.lit(-1, pl.Int64))
+    evidence = measured(pl.concat([frame, odd]))
+    assert evidence.block == measured(frame).block
+    assert any("stand far" in text for text in evidence.noticed)
+
+
+def test_a_model_that_raises_on_one_window_is_told_and_left_out() -> None:
+    calls = count()
+
+    def fails_once(x: Any, y: Any, params: dict[str, Any]) -> Any:
+        if next(calls) == 3:
+            raise ValueError("no luck")
+        return logistic(x, y, params)
+
+    evidence = measured(rows("gradual", seed=3), function=fails_once)
+    assert any("no luck" in text for text in evidence.noticed)
+    assert choose_training(evidence, None).paradigm == "dynamic"
+
+
+def test_a_model_that_learns_nothing_gives_no_answer() -> None:
+    draws = np.random.default_rng(1)
+    frame = rows(size=3_000).with_columns(y=pl.Series(draws.random(3_000) < 0.5))
+    evidence = measured(frame)
+    if evidence.gain is not None and evidence.gain <= 0:
+        refused(evidence, "gains nothing")
+    else:
+        assert choose_training(evidence, None).paradigm == "static"
+
+
+def test_a_deadline_cuts_the_grid_and_says_so() -> None:
+    left = iter([1e9] * 6 + [0.0] * 1_000)
+    evidence = measure_training(made(rows("gradual", seed=3)), recipe(), MONEY, lambda: next(left))
+    assert any("budget of time cut" in text for text in evidence.left_out)
+    assert evidence.trainings == 6
+    assert choose_training(evidence, None).confidence == "none"
+
+
+def test_a_cut_grid_still_answers() -> None:
+    """A quarter of the trainings: all of the main window, few of the others, and then the pairs of halves."""
+    left = chain([1e9] * 20, [0.0], repeat(1e9))
+    evidence = measure_training(made(rows("gradual", seed=3)), recipe(), MONEY, lambda: next(left))
+    assert any("budget of time cut" in text for text in evidence.left_out)
+    assert choose_training(evidence, None).paradigm == "dynamic"
+
+
+def test_labels_are_waited_for() -> None:
+    evidence = measured(rows("gradual", seed=3), delay="10d")
+    assert evidence.label_delay == pytest.approx(10 * 86_400)
+    assert choose_training(evidence, None).paradigm == "dynamic"
+    fresh = measured(rows("gradual", seed=3))
+    assert fresh.gain is not None
+    assert evidence.gain is not None
+    assert evidence.gain < fresh.gain
+
+
+def test_evidence_is_data() -> None:
+    evidence = measured(rows("gradual", seed=3, size=2_000), metrics=("log_loss", "auc"))
+    assert msgspec.json.decode(msgspec.json.encode(evidence), type=TrainingEvidence) == evidence
+    assert [decay.metric for decay in evidence.decay] == ["log_loss", "auc"]
