@@ -7,7 +7,8 @@ declaring a system loads nothing heavy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from ninetyfive.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from ninetyfive.steps.context import Context
 
 
 class System(Upkeep):
@@ -56,12 +59,8 @@ class System(Upkeep):
         data); `promote=False` leaves the champion; `cache=False` does every step again, `start` one and all after it.
         """
         from ninetyfive.run import Asked, as_of_microseconds, run
-        from ninetyfive.steps.context import Context
 
-        told = reporter or Silent()
-        settings = self.settings
-        with self._store(settings, create=True) as store:
-            context = Context(self, settings, store, self._engine(settings, told), told, as_of_microseconds(as_of))
+        with self._context(reporter, as_of_microseconds(as_of)) as context:
             return run(context, Asked(promote=promote, cache=cache, start=start, if_due=if_due))
 
     def predict(self, rows: Any, *, release: str | None = None) -> pl.DataFrame:
@@ -204,6 +203,54 @@ class System(Upkeep):
         with self._store(settings) as store:
             return tables(store)
 
+    def design(
+        self,
+        *,
+        log: str | None = None,
+        budget: float = 180.0,
+        assume: str | None = None,
+        reporter: Reporter | None = None,
+    ) -> dict[str, Any]:
+        """Measure which training and which serving this system needs, and record it; its document (docs/design.md).
+
+        `log` is the folder of a request log (default: that of the service), `budget` how many seconds it may take;
+        `assume="requests-like-data"` decides as if requests were like the history where there is no log.
+        """
+        from ninetyfive.design.measuring import Asked
+        from ninetyfive.design.verbs import design
+
+        asked = Asked(log, budget, assume)
+        with self._context(reporter) as context:
+            return design(context, asked)
+
+    def design_from_answers(self, answers: str | Path) -> dict[str, Any]:
+        """Record the provisional design that follows from a file of answers (docs/design.md)."""
+        from ninetyfive.design.verbs import design_from_answers
+
+        return design_from_answers(Path(answers), self.settings, self.name)
+
+    def accept_design(self, number: int | None = None, *, assume: str | None = None) -> dict[str, Any]:
+        """Put a recorded design in force (default: the newest), where system.py says "measured".
+
+        One that rests on what nobody measured is refused unless `assume` names it: "requests-like-data", "answers".
+        """
+        from ninetyfive.design.verbs import accept
+        from ninetyfive.store.opening import actor_name
+
+        found = accept(self, self.folder, number, assume, actor_name())
+        self._tell("design.accept", f"design {found['number']}", {"assumed": found["assumed"]})
+        return found
+
+    def check_design(
+        self, *, log: str | None = None, budget: float = 180.0, reporter: Reporter | None = None
+    ) -> dict[str, Any]:
+        """Measure again, and say under "changed" whether another design than the one in force is the answer now."""
+        from ninetyfive.design.measuring import Asked
+        from ninetyfive.design.verbs import check
+
+        with self._context(reporter) as context:
+            return check(context, Asked(log, budget))
+
     def promote(
         self, release: str, *, table: str | None = None, reason: str = "promoted by hand", wait: float | None = None
     ) -> dict[str, Any]:
@@ -258,6 +305,14 @@ class System(Upkeep):
         from ninetyfive.supervise.starting import deploy
 
         return deploy(self, self.settings, Path(to), image, insecure=insecure, log=log)
+
+    @contextmanager
+    def _context(self, reporter: Reporter | None, as_of: int | None = None) -> Iterator[Context]:
+        from ninetyfive.steps.context import Context
+
+        told, settings = reporter or Silent(), self.settings
+        with self._store(settings, create=True) as store:
+            yield Context(self, settings, store, self._engine(settings, told), told, as_of)
 
     def _services(self) -> list[dict[str, Any]]:
         """The services of this system that run on this machine."""

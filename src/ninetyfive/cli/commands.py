@@ -9,6 +9,7 @@ import typer
 
 from ninetyfive import __version__
 from ninetyfive.cli import keeping, printing, reporting
+from ninetyfive.cli.designing import design
 from ninetyfive.cli.project import load_system
 from ninetyfive.cli.serving import deploy_app, print_services, print_waited, serve, token_app
 
@@ -29,6 +30,7 @@ app.add_typer(table_app, name="table")
 app.add_typer(token_app, name="token")
 app.add_typer(deploy_app, name="deploy")
 app.command()(serve)
+app.command()(design)
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]

@@ -1,0 +1,321 @@
+"""What a record says, as blocks: the decision first, then what it rests on, what was not chosen, what would change it.
+
+    Design ─ content() ─▶ sections of Text, Items, Rows, Code ─▶ markdown, page
+
+Both forms of a record are made of this, so that they say the same. In texts `backticks` are code; nothing else is
+markup. What does not belong here: how blocks look (`markdown`, `page`), figures (`figures`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ninetyfive.design.evidence import Design, TrainingEvidence, Workload
+from ninetyfive.design.prices import price_table
+from ninetyfive.design.wording import (
+    CONFIDENCE,
+    NOTHING,
+    alternatives,
+    candidate_name,
+    cannot,
+    currency_of,
+    declared,
+    error,
+    interval,
+    left_out,
+    money,
+    noticed,
+    number,
+    percent,
+    replayed,
+    seconds,
+    serving_words,
+    size,
+    training_words,
+)
+
+_FEW = 12
+"""The most rows of a table of candidates: those that a reader compares."""
+
+
+class Text(NamedTuple):
+    """A paragraph."""
+
+    text: str
+
+
+class Items(NamedTuple):
+    """A list; without a title where that is ""."""
+
+    title: str
+    texts: tuple[str, ...]
+
+
+class Rows(NamedTuple):
+    """A table."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Code(NamedTuple):
+    """Lines of Python."""
+
+    lines: tuple[str, ...]
+
+
+Block = Text | Items | Rows | Code
+
+
+class Section(NamedTuple):
+    """Blocks under a title; `name` is a word for links, and says which figures belong to it."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def content(design: Design) -> tuple[Section, ...]:
+    """Every section of the record of `design`; equal designs give equal content."""
+    parts = (
+        ("decision", "Decision", _decision(design)),
+        ("training", "Evidence: training", _training(design)),
+        ("serving", "Evidence: serving", _serving(design)),
+        ("sizing", "Sizing", _sizing(design)),
+        ("alternatives", "Alternatives, and why not", _alternatives(design)),
+        ("changes", "What would change the answer", _changes(design)),
+        ("assumptions", "Assumptions", _assumptions(design)),
+        ("left-out", "Left out for want of time", _left_out(design)),
+        ("measured", "How it was measured", _how(design)),
+    )
+    made = [Section(name, title, tuple(blocks)) for name, title, blocks in parts]
+    return tuple(section for section in made if section.blocks)
+
+
+def _decision(design: Design) -> Iterator[Block]:
+    texts = (_sentence(training_words(design.training)), _sentence(serving_words(design.serving)))
+    yield Items("", texts)
+    parts = f"Training: {design.training.confidence}; serving: {design.serving.confidence}."
+    yield Text(f"Confidence: {CONFIDENCE[design.confidence]}. {parts}")
+    if design.sizing.should_be_table:
+        yield Text("This endpoint should be a table: see sizing.")
+    accept = f"`ninetyfive design --accept {design.number}`"
+    yield Text(f'{accept} puts it in force where system.py says `"measured"`. Written out it is:')
+    yield Code(tuple(f"{line}," for line in declared(design)))
+    yield from _items("Why this training", design.training.reasons)
+    yield from _items("Why this serving", design.serving.reasons)
+    yield from _items("What cannot be concluded", cannot(design))
+
+
+def _training(design: Design) -> Iterator[Block]:
+    evidence = design.training_evidence
+    if evidence is None:
+        yield Text("No history was measured.")
+        return
+    yield Text(
+        f"{evidence.rows:,} labelled rows from {evidence.first or NOTHING} to {evidence.last or NOTHING}, in "
+        f"{evidence.blocks:,} blocks of {seconds(evidence.block)}; labels are known {seconds(evidence.label_delay)} "
+        f"later. {evidence.trainings:,} trainings of {seconds(evidence.training_seconds)} each. The model gains "
+        f"{number(evidence.gain)} in {evidence.metric} over the constant baseline. Excess is in units of the metric, "
+        "above 0 is worse."
+    )
+    for one in evidence.decay:
+        says = "decays" if one.decays else "is not seen to decay"
+        test = "" if one.p_value is None else f" (p = {one.p_value:.2g})"
+        title = f"{one.metric} {says}{test}; half-life {seconds(one.half_life)}: {one.reason}"
+        rows = tuple((seconds(at.age), interval(at.excess), f"{at.pairs:,}", f"{at.rows:,}") for at in one.points)
+        yield Rows(title, ("age of the model", "excess", "pairs", "rows"), rows)
+    if evidence.windows:
+        cells = tuple(
+            (one.window or "all before", interval(one.excess), f"{one.trainings:,}") for one in evidence.windows
+        )
+        yield Rows("Windows, by the loss beyond that of the best", ("window", "excess", "trainings"), cells)
+    if evidence.policies:
+        yield from _policies(evidence, currency_of(design))
+
+
+def _policies(evidence: TrainingEvidence, currency: str) -> Iterator[Block]:
+    rows = tuple(
+        (
+            one.name,
+            f"{one.trainings:,}",
+            number(one.excess),
+            money(one.quality_cost, currency),
+            money(one.training_cost, currency),
+            money(one.cost, currency),
+            percent(one.recovered),
+            "yes" if one.runs else "no",
+        )
+        for one in sorted(evidence.policies, key=lambda one: one.cost)
+    )
+    head = ("policy", "trainings", "excess", "quality", "training", "cost", "recovered", "`run` does it")
+    yield Rows(f"Policies replayed over {number(float(evidence.replayed_days))} days", head, rows)
+    yield Text(
+        f"A unit of {evidence.metric} is worth {money(evidence.worth, currency)} a day ({evidence.worth_from}), a "
+        f"training costs {money(evidence.training_price, currency)}. Recovered: the share of what the oracle saves "
+        "over never retraining."
+    )
+
+
+def _serving(design: Design) -> Iterator[Block]:
+    evidence = design.serving_evidence
+    if evidence.assumed:
+        yield Text("Assumed: there is no request log; the workload is that of the history, or of answers.")
+    if evidence.workload is None:
+        yield Text("No requests were measured.")
+    else:
+        yield from _workload(evidence.workload)
+    limits, currency = evidence.constraints, currency_of(design)
+    latency = "no bound on latency" if limits.latency is None else f"p99 {seconds(limits.latency)}"
+    budget = "no budget" if limits.budget is None else f"{money(limits.budget, currency)} a month"
+    yield Text(
+        f"To be kept: {latency}; a table at most {seconds(limits.staleness)} old; misses {percent(limits.misses)}; "
+        f"answers from changed features {percent(limits.changed)}; {budget}."
+    )
+    if (cost := evidence.measured) is not None:
+        rows = (
+            ("the model answers", seconds(cost.cpu_model), seconds(cost.p50_model), seconds(cost.p99_model)),
+            ("the table answers", seconds(cost.cpu_table), seconds(cost.p50_table), seconds(cost.p99_table)),
+            ("the table misses, the model answers", seconds(cost.cpu_miss), NOTHING, NOTHING),
+            ("a row of a table is built", seconds(cost.cpu_row), NOTHING, NOTHING),
+        )
+        title = f"Measured on {cost.machine}: a row takes {size(cost.bytes_row)}, a worker {size(cost.memory)}"
+        yield Rows(title, ("what", "CPU", "p50", "p99"), rows)
+    yield from _candidates(design)
+    yield from _replays(design)
+    yield from _items("Overruled by the replay", evidence.overruled)
+
+
+def _workload(found: Workload) -> Iterator[Block]:
+    rows = (
+        ("requests, and entities asked about", f"{found.requests:,}, {found.entities:,}"),
+        ("days", number(found.days)),
+        ("requests a second: mean, busiest minute", f"{number(found.rate)}, {number(found.peak_rate)}"),
+        ("requests about entities never seen before", percent(found.new_entity_rate)),
+        ("peakedness (1 − normalised entropy)", number(found.peakedness)),
+        ("slope of Zipf's law, R² of its fit", f"{number(found.zipf_slope)}, {number(found.zipf_fit)}"),
+        ("Gini coefficient", number(found.gini)),
+        ("requests about an entity asked about before", percent(found.repeated)),
+        ("of these, with other features than before", percent(found.change_rate)),
+    )
+    yield Rows(f"Requests from {found.first} to {found.last}", ("what", "value"), rows)
+    if found.coverage:
+        cells = tuple((f"{one.k:,}", percent(one.covered), percent(one.hit)) for one in found.coverage)
+        title = "What the K entities most asked about cover of the window after"
+        yield Rows(title, ("K", "asked about", "and features unchanged"), cells)
+
+
+def _candidates(design: Design) -> Iterator[Block]:
+    ranked = sorted(design.serving_evidence.candidates, key=lambda one: (bool(one.broken), one.cost))
+    if not ranked:
+        return
+    currency, kept = currency_of(design), (design.serving.paradigm, design.serving.k)
+    shown = [one for place, one in enumerate(ranked) if place < _FEW or (one.paradigm, one.k) == kept]
+    for one in ranked:
+        if one.paradigm not in {other.paradigm for other in shown}:
+            shown.append(one)
+    rows = tuple(
+        (
+            candidate_name(one),
+            money(one.cost, currency),
+            percent(one.hit),
+            percent(one.miss),
+            percent(one.stale),
+            seconds(one.p50),
+            seconds(one.p99),
+            "; ".join(one.broken) or ("chosen" if (one.paradigm, one.k) == kept else "kept"),
+        )
+        for one in shown
+    )
+    title = f"Ways to serve, by cost a month: {len(shown)} of {len(ranked)}"
+    head = ("way", "cost", "hits", "misses", "changed", "p50", "p99", "constraints")
+    yield Rows(title, head, rows)
+
+
+def _replays(design: Design) -> Iterator[Block]:
+    rows = tuple(
+        (
+            candidate_name(one),
+            one.by,
+            f"{percent(one.hit)} ({percent(one.forecast_hit)})",
+            percent(one.miss),
+            percent(one.stale),
+            f"{seconds(one.cpu)} ({seconds(one.forecast_cpu)}{_off(one.forecast_cpu, one.cpu)})",
+            f"{seconds(one.p50)} ({seconds(one.forecast_p50)}{_off(one.forecast_p50, one.p50)})",
+        )
+        for one in design.serving_evidence.replayed
+    )
+    if rows:
+        title = "Replayed on the window that neither fitted nor chose; in brackets the forecast, and its error"
+        yield Rows(title, ("way", "by", "hits", "misses", "changed", "CPU", "p50"), rows)
+    if replayed(design) is None and design.serving_evidence.candidates:
+        yield Text("What was chosen was not replayed.")
+
+
+def _off(forecast: float | None, found: float | None) -> str:
+    off = error(forecast, found)
+    return "" if off is None else f", {off:+.0%}"
+
+
+def _sizing(design: Design) -> Iterator[Block]:
+    sizing, currency, table = design.sizing, currency_of(design), price_table()
+    yield Text(
+        f"Engine `{sizing.engine}`, workers {sizing.workers:,}, memory {size(sizing.memory)}: "
+        f"{money(sizing.month, currency)} a month, of which {money(sizing.idle, currency)} for what stands idle."
+    )
+    yield from _items("", sizing.reasons)
+    if sizing.managed:
+        rows = tuple((one.service, one.what, one.amount, f"{one.month:,.2f}") for one in sizing.managed)
+        title = (
+            f"Managed services that would do a part of it, {table.currency} a month: list prices of {table.region}, "
+            f"table of {table.dated}"
+        )
+        yield Rows(title, ("service", "what for", "how much", "month"), rows)
+
+
+def _alternatives(design: Design) -> Iterator[Block]:
+    rows = tuple((one.what, one.why_not) for one in alternatives(design))
+    yield Rows("", ("what", "why not"), rows) if rows else Text("None was compared.")
+
+
+def _changes(design: Design) -> Iterator[Block]:
+    texts = design.training.would_change + design.serving.would_change
+    yield Items("", texts) if texts else Text("Nothing was found that would.")
+
+
+def _assumptions(design: Design) -> Iterator[Block]:
+    rows = tuple((one.what, one.settle) for one in design.assumptions)
+    yield Rows("", ("assumed", "what would settle it"), rows) if rows else Text("None.")
+
+
+def _left_out(design: Design) -> Iterator[Block]:
+    yield from _items("", left_out(design))
+
+
+def _how(design: Design) -> Iterator[Block]:
+    cost = design.serving_evidence.measured
+    texts = [f"made {design.made} by ninetyfive {design.version}"]
+    if design.budget:
+        texts.append(f"{number(design.seconds)} s of a budget of {number(design.budget)} s")
+    if cost is not None:
+        texts.append(f"machine: {cost.machine}; repeated timings differ by {percent(cost.noise)}")
+    texts.append(f"release: {design.release}" if design.release else "release: none was measured")
+    said = [
+        f"{name} {one if isinstance(one, str) else number(one)}"
+        for name, one in design.prices.items()
+        if one is not None
+    ]
+    texts.append(f"prices: {', '.join(said)}" if said else "prices: none")
+    yield Items("", tuple(texts))
+    yield from _items("Noticed", noticed(design))
+
+
+def _items(title: str, texts: Sequence[str]) -> Iterator[Block]:
+    if texts:
+        yield Items(title, tuple(texts))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
