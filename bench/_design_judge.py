@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 from bench._design_systems import INPUTS, Asked
-from ninetyfive.design.policies import PERIODS, Board, never, oracle, periodic, replay
 
 from ninetyfive.design.evidence import Constraints, Measured
+from ninetyfive.design.policies import PERIODS, Board, never, oracle, periodic, replay
 from ninetyfive.durations import duration
 from ninetyfive.settings import PriceSettings
 
@@ -81,15 +81,15 @@ def judge_training(asked: Trained) -> TrainingJudged:
     count = int((time[-1] - first) // (asked.block * MICROS))
     edges = first + (np.arange(count + 1) * asked.block * MICROS).astype(np.int64)
     grids = {window: _grid(asked, time, edges, window) for window in asked.windows}
-    # Beyond the window whose fresh models are best, so that no window is judged by its own.
-    fresh = min((np.diagonal(grid) for grid in grids.values()), key=lambda losses: float(np.nansum(losses)))
+    # What an old model loses less than a fresh one is no gain of money: the best there was is the measure of all.
+    ideal = np.nanmin(np.concatenate(list(grids.values())), axis=0)
     month = 30.0 / (count * asked.block / 86_400)
     unit = asked.worth * asked.block / 86_400
     costs: dict[Policy, float] = {}
     best: dict[str | None, float] = {}
     for window, grid in grids.items():
         board = _board(grid, count, asked.price / unit if unit else np.inf)
-        offset = float(np.nansum(np.diagonal(grid) - fresh))
+        offset = float(np.nansum(np.diagonal(grid) - ideal))
 
         def month_of(excess: float, trainings: float, offset: float = offset) -> float:
             return ((excess + offset) * unit + (1 + trainings) * asked.price) * month

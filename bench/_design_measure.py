@@ -20,12 +20,24 @@ import msgspec
 import polars as pl
 from bench._design_judge import Judge, Policy, Trained, Way, judge_training
 from bench._design_systems import DAY, FUNCTIONS, INPUTS, PARAMS, Setup, history, requests
-from ninetyfive.design.costs import Opens, measure
-from ninetyfive.design.forecast import candidates, expected, mixed_quantile
+
+from ninetyfive import col
+from ninetyfive.cli.project import load_system
+from ninetyfive.design.costs import measure
+from ninetyfive.design.evidence import (
+    Candidate,
+    Replayed,
+    ServingChoice,
+    ServingEvidence,
+    TrainingChoice,
+    TrainingEvidence,
+)
+from ninetyfive.design.forecast import built_once, candidates
 from ninetyfive.design.history import history_of
 from ninetyfive.design.hits import Hits, table_hits
 from ninetyfive.design.inside import inside
-from ninetyfive.design.proof import prove
+from ninetyfive.design.measuring_serving import constraints_of, contestants
+from ninetyfive.design.proof import Reference, prove
 from ninetyfive.design.requests import requests_of_arrays
 from ninetyfive.design.scratch import Ground
 from ninetyfive.design.serving import choose_serving
@@ -33,19 +45,6 @@ from ninetyfive.design.traffic import of_frame
 from ninetyfive.design.training import Money, Recipe, choose_training, measure_training
 from ninetyfive.design.worker import worker
 from ninetyfive.design.workload import workload
-
-from ninetyfive import col
-from ninetyfive.cli.project import load_system
-from ninetyfive.design.evidence import (
-    Candidate,
-    Constraints,
-    Measured,
-    Replayed,
-    ServingChoice,
-    ServingEvidence,
-    TrainingChoice,
-    TrainingEvidence,
-)
 from ninetyfive.durations import duration
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.models.release import OpenRelease, open_release
@@ -53,15 +52,9 @@ from ninetyfive.settings import DesignSettings, PriceSettings
 from ninetyfive.store.opening import open_store
 
 PRICES, DESIGN = PriceSettings(), DesignSettings()
-CONSTRAINTS = Constraints(
-    latency=DESIGN.latency,
-    staleness=float(duration(DESIGN.staleness)),
-    misses=DESIGN.misses,
-    changed=DESIGN.changed,
-    budget=DESIGN.budget,
-)
-TRAINING_SECONDS, COST_SECONDS, REPLAY_SECONDS = 8.0, 3.0, 4.0
-"""What a system may take for its backtest, its unit costs, and the replay; a service takes twice the last."""
+CONSTRAINTS = constraints_of(DESIGN)
+TRAINING_SECONDS, COST_SECONDS, REPLAY_SECONDS = 8.0, 3.0, 8.0
+"""What a system may take for its backtest, its unit costs, and the replay at most."""
 SYSTEM = """\
 import ninetyfive as nf
 from ninetyfive import col
@@ -194,10 +187,15 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
     chosen = _way(choice, ways)
     (cost, broken), (best, least) = judge.cost(chosen), judge.best(list(_all(hits)))
     traffic = of_frame(rows.select(*names, "request_time"), release, int(asked.time[cut - 1]))
-    replayed = _replays(ground, traffic, _once(ways, hits, costs), inside, REPLAY_SECONDS)
-    if service:
-        served = measure(ground, latest, time.monotonic() + COST_SECONDS, worker)
-        replayed += _replays(ground, traffic, _once(ways, hits, served), worker, 2 * REPLAY_SECONDS)
+    replayed: list[Replayed] = []
+    for opens in (inside, worker) if service else (inside,):
+        known = costs if opens is inside else measure(ground, latest, time.monotonic() + COST_SECONDS, worker)
+        rivals = contestants(candidates(said, hits, known, CONSTRAINTS, PRICES))
+        once = [built_once(one, said, hits, known, CONSTRAINTS) for one in rivals]
+        until = time.monotonic() + REPLAY_SECONDS
+        found = prove(ground, traffic, once, until, opens, Reference(known, latest)).replayed
+        # What the code of a worker gives was replayed first; of the service only what the service gives.
+        replayed += [one for one in found if opens is inside or one.by == "service"]
     return {
         "chosen": chosen._asdict(),
         "best": best._asdict(),
@@ -214,12 +212,6 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
     }
 
 
-def _replays(ground: Ground, traffic: Any, ways: list[Candidate], opens: Opens, seconds: float) -> list[Replayed]:
-    """What the replay gave; of a service only what the service gave, as its code was replayed before."""
-    found = prove(ground, traffic, ways, time.monotonic() + seconds, opens).replayed
-    return [one for one in found if opens is inside or one.by == "service"]
-
-
 def _way(choice: ServingChoice, ways: tuple[Candidate, ...]) -> Way:
     known = next(one for one in ways if (one.paradigm, one.k) == (choice.paradigm, choice.k))
     return Way(known.paradigm, known.k, known.refresh)
@@ -230,20 +222,3 @@ def _all(hits: Hits) -> Iterator[Way]:
     yield Way("dynamic")
     for refresh in hits.refreshes:
         yield from (Way(paradigm, k, refresh) for k in hits.k for paradigm in ("static", "hybrid"))
-
-
-def _once(ways: tuple[Candidate, ...], hits: Hits, costs: Measured) -> list[Candidate]:
-    """The model, a table of all, and the cheapest hybrid one: what is forecast of tables built once, as replayed."""
-    found = [ways[0]]
-    for paradigm in ("static", "hybrid"):
-        tables = [one for one in ways if one.paradigm == paradigm]
-        if not tables:
-            continue
-        best = tables[-1] if paradigm == "static" else min(tables, key=lambda one: (len(one.broken), one.cost))
-        shares = expected(hits, best.k or 0, None)
-        hit = shares.covered if paradigm == "static" else shares.equal
-        rest = costs.cpu_miss if paradigm == "static" else costs.cpu_model
-        p50 = costs.p50_table if paradigm == "static" else mixed_quantile(0.5, hit, costs)
-        cpu = hit * costs.cpu_table + (1 - hit) * rest
-        found.append(msgspec.structs.replace(best, hit=hit, miss=1 - hit, cpu=cpu, p50=p50))
-    return found

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 Result = dict[str, Any]
+_ENOUGH = 2_500
 EXCESS, POINTS, SHARE = 0.05, 0.02, 0.25
 PAGE = """\
 # How right a design is
@@ -31,11 +32,11 @@ are made stands at the head of `bench/_design_systems.py`; what hindsight compar
 |---|---|---|---|
 {figures}
 
-A design costs a month what its answers, tables and trainings cost, and what its model loses beyond one made anew each
-block, at the prices of the settings. The best in hindsight is the cheapest of all that could have been chosen, and
-keeps the constraints on the judged requests. The first training is counted too, which every policy needs. Loss is the
-expected one: the true probability of each label is known. A forecast is of a table that is built once, before the
-judged requests, as it is replayed.
+A design costs a month what its answers, tables and trainings cost, and what its model loses beyond the best model
+that there was for each block, at the prices of the settings. The best in hindsight is the cheapest of all that could
+have been chosen, and keeps the constraints on the judged requests. The first training is counted too, which every
+policy needs. Loss is the expected one: the true probability of each label is known. A forecast is of a table that is
+built once, before the judged requests, as it is replayed.
 
 ## What was chosen
 
@@ -139,7 +140,8 @@ def _worst(result: Result, error: Callable[[Result], float | None], by: str) -> 
 
 
 def _off(one: Result) -> float | None:
-    return abs(one["hit"] - one["forecast_hit"])
+    """The error of a hit rate; None of fewer requests than tell it to a point."""
+    return None if one["requests"] < _ENOUGH else abs(one["hit"] - one["forecast_hit"])
 
 
 def _cpu(one: Result) -> float | None:
