@@ -22,9 +22,9 @@ import polars as pl
 from ninetyfive.design import costs, proof, traffic
 from ninetyfive.design.evidence import Candidate, Constraints, ServingEvidence
 from ninetyfive.design.forecast import built_once, candidates
+from ninetyfive.design.ground import Ground
 from ninetyfive.design.hits import table_hits
 from ninetyfive.design.requests import Requests
-from ninetyfive.design.scratch import Ground
 from ninetyfive.design.serving import with_replayed
 from ninetyfive.design.workload import workload
 from ninetyfive.durations import duration
