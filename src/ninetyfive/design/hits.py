@@ -22,7 +22,7 @@ from ninetyfive.design.requests import Requests
 Shares = np.ndarray[Any, np.dtype[np.float64]]
 MICROS = 1_000_000
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-_BUILDS, _FIRST, _PARTS, _AGES = 24, 3, 12, 6
+_BUILDS, _OVERLAPPING, _FIRST, _PARTS, _AGES = 24, 12, 3, 12, 6
 _DAY, _HEADS, _LEAST_HEAD = 86_400 * MICROS, 10, 0.05
 
 
@@ -242,14 +242,17 @@ def _whole(known: Occurrences, last: int, lasts: float) -> list[tuple[int, ...]]
 
 
 def _often(known: Occurrences, last: int, seconds: float) -> list[tuple[int, ...]]:
-    """Tables that were asked for so many seconds, spread over the second half of what came before the last window."""
-    start, stop = known.time[known.moment(last // 2)], known.time[last]
-    room = max(1, int((stop - start) / (seconds * MICROS)))
-    begins = np.linspace(0, room - 1, min(room, _BUILDS)).astype(np.int64)
+    """Tables that were asked for so many seconds, spread over the last two thirds of what came before the last window.
+
+    They overlap where that is short: a feature that seldom changes is seen at more ages of it.
+    """
+    stop, length = int(known.time[last]), int(seconds * MICROS)
+    start = int(known.time[known.moment(last // 3)])
+    room = max(0, stop - length - start)
+    several = 1 + min(_BUILDS, max(_OVERLAPPING, room // length)) if room else 1
     found: list[tuple[int, ...]] = []
-    for one in begins[::-1].tolist():
-        from_moment = int(stop - (one + 1) * seconds * MICROS)
-        begin, end = np.searchsorted(known.time, [from_moment, int(from_moment + seconds * MICROS)], side="left")
+    for one in np.linspace(start if room else stop - length, stop - length, several).astype(np.int64).tolist():
+        begin, end = np.searchsorted(known.time, [one, one + length], side="left").tolist()
         if 0 < begin < end <= last:
-            found.append((int(begin), int(end)))
+            found.append((begin, end))
     return found
