@@ -24,14 +24,12 @@ import msgspec
 import numpy as np
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, Workload
-from ninetyfive.design.hits import Built, Hits, Horizon, Shares
+from ninetyfive.design.hits import HEAD_KEPT, Built, Hits, Horizon, Shares
 from ninetyfive.durations import duration_text
 from ninetyfive.settings import PriceSettings
 
 MONTH = 365.25 / 12 * 86_400
 """Seconds of a month."""
-HEAD_KEPT = 0.5
-"""A plain table is advised where so much of a head is one a day later."""
 ANSWERS, BUILDING, STORAGE = "answers", "building", "storage"
 """The parts of what a candidate costs."""
 _GIB, _P99 = 1 << 30, NormalDist().inv_cdf(0.99)
