@@ -51,6 +51,8 @@ _BUILD_SECONDS = 1.0
 class Asker(Protocol):
     """Who answers: a worker, or its code in this process."""
 
+    def ready(self) -> None: ...
+
     def request(self, body: bytes) -> bytes: ...
 
     def ask(self, request: bytes) -> Answer: ...
@@ -100,6 +102,8 @@ def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = wor
             kind: stack.enter_context(opens(what, policy, ground.config, new(ground, "answers") / kind))
             for kind, (what, policy) in lives.items()
         }
+        for one in askers.values():
+            one.ready()
         seen = _rounds(askers, bodies(kept, ground.release), until)
         memory = askers["model"].memory()
     return _measured(seen, memory, (row, size, read))

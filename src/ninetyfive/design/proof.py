@@ -252,6 +252,7 @@ class _Replay:
             if self.askers and self.reference is not None:
                 self._open(stack, _REFERENCE, self.ground.live, Policy())
                 self.again = bodies(asked_for(self.ground, self.reference.rows), self.ground.release)
+            self._ready()
             size = self._warm(bodies(spread(rows, _WARM), self.ground.release))
             turns, ended = max(1, -(-rows.height // size)), 0
             while ended < turns and self.askers.keys() - {_REFERENCE}:
@@ -272,7 +273,18 @@ class _Replay:
         try:
             self.askers[name] = stack.enter_context(self.opens(what, policy, self.ground.config, folder))
         except NinetyfiveError as error:
-            self.notes.cannot.append(f"{name} was not replayed through {self._whom}: {error}")
+            self._failed(name, error)
+
+    def _ready(self) -> None:
+        for name, one in list(self.askers.items()):
+            try:
+                one.ready()
+            except NinetyfiveError as error:
+                self._failed(name, error)
+
+    def _failed(self, name: str, error: NinetyfiveError) -> None:
+        self.notes.cannot.append(f"{name} was not replayed through {self._whom}: {error}")
+        self.askers.pop(name, None)
 
     def _warm(self, asked: Sequence[bytes]) -> int:
         """Ask a little that is not counted; how many requests make a round."""
