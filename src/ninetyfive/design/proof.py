@@ -132,7 +132,7 @@ def prove(
     if rows.is_empty():
         notes.cannot.append("no request of the window that judges can be asked again: none of them has a row")
         return Proof((), tuple(notes.noticed), (), tuple(notes.cannot))
-    lives = _lives(ground, traffic, candidates, notes)
+    lives = _lives(ground, traffic, _in_time(traffic, candidates, until, reference, notes), notes)
     counted = _looked_up(ground, rows, lives, until, notes)
     asked = _Replay(ground, opens, reference, notes).run(rows, lives, until)
     return Proof(
@@ -151,12 +151,28 @@ def policy_of(candidate: Candidate) -> Policy:
 def _look(traffic: Traffic, rows: pl.DataFrame, notes: _Notes) -> None:
     for number, words in (
         (traffic.rowless, "records of the window that judges have no row, and are not asked again"),
+        (traffic.foreign, "of them lack a column of a request of this release, and are not asked again"),
         (traffic.refused, "of its rows break the schema of the release, and are not asked again"),
     ):
         if number:
             notes.noticed.append(f"{number:,} {words}")
     if rows.height < traffic.rows.height:
         notes.left_out.append(f"{rows.height:,} of {traffic.rows.height:,} requests were replayed, evenly spread")
+
+
+def _in_time(
+    traffic: Traffic, candidates: Sequence[Candidate], until: float, reference: Reference | None, notes: _Notes
+) -> Sequence[Candidate]:
+    """The candidates whose tables can be made by then, as far as it is known what reading the log costs."""
+    if reference is None or all(one.paradigm == "dynamic" for one in candidates):
+        return candidates
+    seconds = traffic.records * reference.measured.cpu_read
+    if not seconds > until - time.monotonic():
+        return candidates
+    notes.left_out.append(
+        f"the replay of tables: making one of {traffic.records:,} records takes about {seconds:.0f} s"
+    )
+    return [one for one in candidates if one.paradigm == "dynamic"]
 
 
 def _lives(
