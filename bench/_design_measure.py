@@ -20,6 +20,7 @@ import msgspec
 import polars as pl
 from bench._design_judge import Judge, Policy, Trained, Way, judge_training
 from bench._design_systems import DAY, FUNCTIONS, INPUTS, PARAMS, Setup, history, requests
+from ninetyfive.design.scratch import Ground
 
 from ninetyfive import col
 from ninetyfive.cli.project import load_system
@@ -39,7 +40,6 @@ from ninetyfive.design.inside import inside
 from ninetyfive.design.measuring_serving import constraints_of, contestants
 from ninetyfive.design.proof import Reference, prove
 from ninetyfive.design.requests import requests_of_arrays
-from ninetyfive.design.scratch import Ground
 from ninetyfive.design.serving import choose_serving
 from ninetyfive.design.traffic import of_frame
 from ninetyfive.design.training import Money, Recipe, choose_training, measure_training
