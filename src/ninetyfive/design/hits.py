@@ -187,7 +187,7 @@ def head_kept(known: Occurrences) -> float | None:
         pairs += 1
     if had <= _LEAST_HEAD * pairs:
         return None
-    return min(1.0, max(0.0, kept / had))
+    return float(min(1.0, max(0.0, kept / had)))
 
 
 def _answered(
