@@ -131,7 +131,7 @@ def test_luck_is_that_of_halves_and_shared_by_overlap() -> None:
     luck = luck_of(halves(0.02), METRIC, WARM)
     assert luck.pairs == 6
     assert luck.variance is not None
-    assert 0.1 < luck.variance / (0.02**2 / 2) < 4.0
+    assert 0.1 < luck.variance / (0.02**2 / 4) < 4.0
     shared = Luck(1.0, 6, 4).covariance(12, 4)
     assert shared[8, 8] == pytest.approx(1.0)
     assert shared[8, 10] == pytest.approx(0.5)

@@ -16,6 +16,7 @@ from tests.design.histories import START, Drift, logistic, made, recipe, rows
 from ninetyfive.design.evidence import TrainingEvidence
 from ninetyfive.design.training import Money, choose_training, measure_training
 from ninetyfive.paradigms import DynamicTraining, StaticTraining
+from ninetyfive.settings import DesignSettings, PriceSettings
 
 MONEY = Money(0.0316, None, 0.05)
 
@@ -212,3 +213,15 @@ def test_evidence_is_data() -> None:
     evidence = measured(rows("gradual", seed=3, size=2_000), metrics=("log_loss", "auc"))
     assert msgspec.json.decode(msgspec.json.encode(evidence), type=TrainingEvidence) == evidence
     assert [decay.metric for decay in evidence.decay] == ["log_loss", "auc"]
+
+
+def test_money_is_what_the_settings_say() -> None:
+    money = Money.of(PriceSettings(cpu_hour=0.036), DesignSettings(tolerance=0.1))
+    assert money.price(1.0) == pytest.approx(0.0006)  # at least a minute
+    assert money.price(3_600.0) == pytest.approx(0.036)
+    worth, told = money.worth(0.07, 0.5)
+    assert worth * 0.1 * 0.5 * 7 == pytest.approx(0.07)
+    assert "tolerance" in told
+    assert money.worth(0.07, -0.1)[0] == money.worth(0.07, None)[0] == 0.0
+    worth, told = Money.of(PriceSettings(point_day=2.0), DesignSettings()).worth(0.07, -0.1)
+    assert (worth, told) == (200.0, "[prices] point_day")

@@ -72,8 +72,8 @@ class Contrast:
 def luck_of(halves: Sequence[Halves], metric: str, length: int) -> Luck:
     """The luck of models on the whole window, from those of its halves.
 
-    Two halves differ by twice the variance of a model of half the rows, which is taken to be twice that of the whole
-    (it is more, where a loss is near its least: the answer is then too careful).
+    Two halves differ by twice the variance of a model of half the rows. What a fitted model loses beyond the best of
+    its kind goes with 1 / rows, and its variance with the square: of half the rows it is four times that of the whole.
     """
     squares = []
     for pair in halves:
@@ -82,7 +82,7 @@ def luck_of(halves: Sequence[Halves], metric: str, length: int) -> Luck:
         if known.any():
             mean = apart[known].mean(axis=0)
             squares.append(max(float(mean[0] ** 2 - _jackknife(mean[1:])), float(mean[0] ** 2) / 4))
-    return Luck(float(np.mean(squares)) / 4 if squares else None, len(squares), length)
+    return Luck(float(np.mean(squares)) / 8 if squares else None, len(squares), length)
 
 
 def contrast(losses: Floats, weights: Floats, covariance: Floats) -> Contrast:

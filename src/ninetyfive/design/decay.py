@@ -67,11 +67,14 @@ def decay_of(test: Backtest, metric: str, window: int, halves: Sequence[Halves])
 
 
 def gain_of(grid: Grid, metric: str) -> float | None:
-    """How much less a fresh model loses than the constant baseline, the mean over blocks; None where none is known."""
+    """How much less a fresh model loses than the constant baseline, the median of blocks; None where none is known.
+
+    The median: while the world changes, fresh models too may lose more than they ever gained.
+    """
     fresh = np.diagonal(grid.losses[metric][:, :, 0])
     plain = np.diagonal(grid.constant[metric][:, :, 0])
     known = np.isfinite(fresh) & np.isfinite(plain)
-    return float((plain - fresh)[known].mean()) if known.any() else None
+    return float(np.median((plain - fresh)[known])) if known.any() else None
 
 
 def apart_of(losses: Floats) -> Floats:
