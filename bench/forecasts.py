@@ -99,7 +99,7 @@ def hindsight(hits: Hits, known: Occurrences, found: tuple[Candidate, ...], log:
 
 
 def system(kind_and_log: tuple[str, Log], futures: int) -> dict[str, Any]:
-    """The errors of one log: of the middle and the greatest K, and of the choice."""
+    """The errors of one log: of the middle and the greatest K, and of what was chosen; and what the choice costs."""
     kind, log = kind_and_log
     requests = log.requests_of()
     known, hits, told = requests.occurrences, table_hits(requests, DAY), workload(requests)
@@ -122,6 +122,7 @@ def system(kind_and_log: tuple[str, Log], futures: int) -> dict[str, Any]:
     mine = next(
         one for one in late if (one.paradigm, one.k, one.refresh) == (choice.paradigm, choice.k, chosen.refresh)
     )
+    errors["chosen"] = [chosen.hit - mine.hit]
     return {
         "kind": kind,
         "log": str(log),

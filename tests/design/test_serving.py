@@ -41,6 +41,7 @@ def chosen(requests: Requests, in_force: InForce | None = None, **changes: objec
     return choose_serving(evidence(requests, **changes), in_force, 0.1)  # type: ignore[arg-type]
 
 
+NUMBERS = np.arange(6_000)
 FEW_ENTITIES = Log(requests=60_000, zipf=1.0, cardinality=100, seed=21)
 LONG_TAIL = Log(requests=60_000, zipf=1.1, cardinality=1_000_000, seed=22)
 UNIQUE = Log(requests=60_000, zipf=0.0, cardinality=10, new=0.99, seed=23)
@@ -236,10 +237,19 @@ def test_nothing_known_is_the_model_and_no_confidence() -> None:
         ("one entity", "static", "measured"),
         ("few", "dynamic", "none"),
         ("a gap", "static", "measured"),
+        ("a second", "dynamic", "none"),
+        ("a clock that was set", "static", "measured"),
     ],
 )
 def test_odd_logs_get_no_more_confidence_than_they_give(name: str, paradigm: str, confidence: str) -> None:
-    found = chosen(ODD[name][0], measured=msgspec.structs.replace(MEASURED, cpu_row=1e-6))
+    odd = ODD | {
+        "a second": (requests_of_arrays(NUMBERS * 100, NUMBERS % 7, NUMBERS * 0), ""),
+        "a clock that was set": (
+            requests_of_arrays(NUMBERS * 60_000_000 + (NUMBERS > 5_990) * 10**15, NUMBERS % 7, NUMBERS * 0),
+            "",
+        ),
+    }
+    found = chosen(odd[name][0], measured=msgspec.structs.replace(MEASURED, cpu_row=1e-6))
     assert (found.paradigm, found.confidence) == (paradigm, confidence)
 
 

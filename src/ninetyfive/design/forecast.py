@@ -7,10 +7,11 @@
 What a table of K entities will cover is forecast as leave-one-out × what earlier tables covered ÷ what leaving one out
 had said of those (where they covered more, that is added instead). The first is Good and Turing's estimate for requests
 that come as those before (`left_one_out`); the quotient, of each age of a table and then their mean, is what drift and
-new entities leave of it. Where entities become more, "K" of an earlier table may mean as many as K, or as many as K is
-among those of then (log K in the proportion of log entities): that is taken which forecast the later of the earlier
-tables better from those before them. Of what is covered the share with equal features is that of earlier tables of the
-same ages. What does not belong here: which one is chosen (`serving`).
+new entities leave of it. A table counts by its requests and the square of those before it: late ones count more. Where
+entities become more, "K" of an earlier table may mean as many as K, or as many as K is among those of then (log K in
+the proportion of log entities): that is taken which forecast the later of the earlier tables better from those before
+them. Of what is covered the share with equal features is that of earlier tables of the same ages. What does not belong
+here: which one is chosen (`serving`).
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def _projected(
     sums = np.zeros((3, ages, len(hits.k)))
     weights = np.zeros((ages, 1))
     for one in built:
-        seen, weight = len(one.requests), one.requests[:, None]
+        seen, weight = len(one.requests), (one.requests * (one.begin / hits.requests) ** 2)[:, None]
         at = _sizes(hits, entities, one.entities, scaled)
         covered, equal = (_at(hits, shares, at) for shares in (one.covered, one.equal))
         again = _at(hits, one.again[None, :], at)

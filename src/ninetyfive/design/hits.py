@@ -24,7 +24,7 @@ MICROS = 1_000_000
 HEAD_KEPT = 0.5
 """A head of which less is left a day later moves."""
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-_BUILDS, _OVERLAPPING, _FIRST, _PARTS, _AGES = 24, 12, 3, 12, 6
+_BUILDS, _OVERLAPPING, _FIRST, _PARTS, _AGES, _WITHOUT_AGES = 24, 12, 3, 12, 6, 6
 _DAY, _HEADS, _LEAST_HEAD = 86_400 * MICROS, 10, 0.05
 
 
@@ -180,7 +180,7 @@ def head_kept(known: Occurrences) -> float | None:
         counts = np.bincount(known.code[begin:end], minlength=known.entities)
         held = np.sort(counts)[::-1].cumsum()
         k = int(np.searchsorted(held, held[-1] / 2)) + 1
-        even = k / np.count_nonzero(counts)
+        even = k / int(np.count_nonzero(counts))
         covered, _ = _answered(known, counts, np.zeros(known.entities, np.int64), (next_begin, next_end), (k,))
         had += float(left_one_out(counts, (k,))[0]) - even
         kept += float(covered[0, 0]) - even
@@ -249,7 +249,8 @@ def _whole(known: Occurrences, last: int, lasts: float, *, daily: bool) -> list[
         ends = ends[: int(np.searchsorted(ends, last, side="right"))]
         if begin > 0 and len(ends) and ends[0] > begin:
             found.append((begin, *ends.tolist()))
-    return found
+    # Of a last window that lasts longer than all before it (a clock that was set, a pause) no table was asked so long.
+    return found or [(begin, last) for begin in places[:_WITHOUT_AGES] if 0 < begin < last]
 
 
 def _often(known: Occurrences, last: int, seconds: float, *, apart: bool) -> list[tuple[int, ...]]:

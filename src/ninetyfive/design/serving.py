@@ -10,6 +10,7 @@ What does not belong here: what a candidate costs (`forecast`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -135,6 +136,8 @@ def _cannot(evidence: ServingEvidence) -> str:
         return "all requests came in one moment, so neither their rate nor what came later is known"
     if workload.requests < FEW:
         return f"{workload.requests:,} requests are too few to tell what a table would answer ({FEW:,} are needed)"
+    if len(evidence.candidates) == 1 and not math.isnan(evidence.measured.cpu_table):
+        return "the log lasts less than a few seconds, so nothing is known of what a table answers later"
     if evidence.assumed:
         return "there is no request log: rows of the history were taken for requests, which they need not be like"
     return ""

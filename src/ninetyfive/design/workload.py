@@ -234,6 +234,9 @@ def _odd(requests: Requests, times: np.ndarray, seconds: float) -> tuple[str, ..
         told.append("all requests are about one entity")
     elif known.entities == len(known):
         told.append("no entity was asked about twice: a table could answer none")
+    if 0 < seconds < 3 * 86_400:
+        lasts, a_third = duration_text(seconds), duration_text(seconds / 3)
+        told.append(f"the log lasts {lasts}: nothing is known of tables that are older than {a_third}")
     return (*told, *_gaps(times, seconds))
 
 
