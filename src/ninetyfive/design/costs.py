@@ -79,8 +79,9 @@ class _Seen:
 def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = worker) -> Measured:
     """What answering `rows` costs, the latest requests (columns of a request).
 
-    It ends about when the clock of `time.monotonic` says `until`, but not before a few rounds. `opens`: who answers, a worker or `inside`. What only a table would tell is NaN where no row has an entity.
-    `DataError` where no row keeps the schema; `ModelError` where a worker does not start or answer.
+    It ends about when the clock of `time.monotonic` says `until`, but not before a few rounds. `opens`: who answers, a
+    worker or `inside`. What only a table would tell is NaN where no row has an entity. `DataError` where no row keeps
+    the schema; `ModelError` where a worker does not start or answer.
     """
     kept = asked_for(ground, rows)
     if kept.is_empty():
