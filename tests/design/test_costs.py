@@ -52,6 +52,13 @@ def test_without_an_entity_only_the_model_is_measured(plain: OpenRelease, on: On
     assert all(math.isnan(numbers(found)[name]) for name in TABLE)
 
 
+def test_where_no_row_has_an_entity_only_the_model_is_measured(zones: OpenRelease, on: On, log: str) -> None:
+    rows = newest(log, zones, 500).with_columns(distance=pl.lit(None, pl.Float64))
+    found = measure(on(zones), rows, time.monotonic(), inside)
+    assert found.cpu_model > 0
+    assert all(math.isnan(numbers(found)[name]) for name in TABLE)
+
+
 def test_without_a_row_nothing_is_measured(zones: OpenRelease, on: On, log: str) -> None:
     rows = newest(log, zones, 5)
     with pytest.raises(DataError, match="rows that keep the schema"):

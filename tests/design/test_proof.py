@@ -174,6 +174,20 @@ def test_rounds_that_time_cuts_are_spread_evenly(
     assert by(proof, "dynamic").requests == 1_000
 
 
+def test_in_this_process_all_are_counted_and_some_are_timed(
+    timeless: OpenRelease, on: On, alike: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traffic = of_log(alike, timeless, moment(600))
+    whole = prove(on(timeless), traffic, ALL, soon(), inside)
+    monkeypatch.setattr("ninetyfive.design.proof.SAMPLE", 40)
+    sampled = prove(on(timeless), traffic, ALL, soon(), inside)
+    assert sampled.left_out == ()
+    for one, other in zip(whole.replayed, sampled.replayed, strict=True):
+        assert (one.requests, one.hit, one.miss, one.stale) == (other.requests, other.hit, other.miss, other.stale)
+        assert other.cpu is not None
+        assert other.p50 is not None
+
+
 def test_the_time_is_over(zones: OpenRelease, on: On, log: str) -> None:
     traffic = of_log(log, zones, moment(600))
     proof = prove(on(zones), traffic, ALL, time.monotonic() - 1.0, inside)

@@ -77,20 +77,18 @@ class _Seen:
 
 
 def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = worker) -> Measured:
-    """What answering `rows` costs, the latest requests (columns of a request); it ends about when the clock of
-    `time.monotonic` says `until`, but not before a few rounds.
+    """What answering `rows` costs, the latest requests (columns of a request).
 
-    `opens`: who answers, a worker or `inside`. What only a table would tell is NaN for a release without an entity.
-    `DataError` where no row keeps the schema; `ModelError` where a worker does not start or answer.
+    It ends about when the clock of `time.monotonic` says `until`, but not before a few rounds. `opens`: who answers, a
+    worker or `inside`. What only a table would tell is NaN where no row has an entity. `DataError` where no row keeps
+    the schema; `ModelError` where a worker does not start or answer.
     """
     kept = asked_for(ground, rows)
     if kept.is_empty():
         raise DataError("design", expected="rows that keep the schema of a request", got="none", do="see the log")
     row, size, read, lives = math.nan, math.nan, math.nan, {"model": (ground.live, Policy())}
-    if ground.release.about.entity:
-        begun = time.monotonic()
-        source = frame(kept)
-        found = latest(ground, source, None)
+    found = latest(ground, frame(kept), None) if ground.release.about.entity else None
+    if found is not None and found.counts["entities"]:
         row, size = _rows_of_table(ground, found)
         read = _reading(ground, conformed(rows, ground.release))
         static, now = Policy(paradigm="static"), time.time_ns() // 1000
@@ -98,7 +96,6 @@ def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = wor
         others = made(ground, multiplied(ground, found, _OTHERS), None, now)
         lives["miss"] = live(ground, others), static
         lives["look"] = live(ground, others), Policy(paradigm="hybrid")
-        until = max(until, time.monotonic() + 0.5 * (time.monotonic() - begun))
     with contextlib.ExitStack() as stack:
         askers = {
             kind: stack.enter_context(opens(what, policy, ground.config, new(ground, "answers") / kind))

@@ -40,7 +40,8 @@ _COUNTED = 3
 class Ground:
     """What is measured, and where: a release whose folder is there, an engine, and a `folder` that may be filled.
 
-    `limits` and `log` are those of the service; where the log is kept does not matter.
+    The engine is one whose CPU is that of this process. `limits` and `log` are those of the service: a key file is
+    named by an absolute path, and where the log is kept does not matter.
     """
 
     release: OpenRelease
