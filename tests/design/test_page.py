@@ -14,6 +14,7 @@ from ninetyfive.design.evidence import Decay, Design, Interval
 from ninetyfive.design.figures import figures
 from ninetyfive.design.markdown import markdown
 from ninetyfive.design.page import boxes, page
+from ninetyfive.design.plane import plane
 
 NAMES = ["plane", "decay", "policies", "costs", "times", "coverage"]
 EVIL = '<script>alert("x")</script> & `a` | [b](javascript:c) *d*'
@@ -103,6 +104,17 @@ def test_numbers_that_are_not_finite_are_not_drawn() -> None:
     (drawn,) = (one for one in figures(made) if one.name == "decay")
     assert drawn.svg is not None
     assert "NaN" not in drawn.svg
+
+
+def test_where_no_table_could_be_measured_there_is_no_plane_and_a_dash() -> None:
+    evidence = design().serving_evidence
+    assert evidence.measured is not None
+    cost = msgspec.structs.replace(
+        evidence.measured, cpu_table=float("nan"), cpu_row=float("nan"), bytes_row=float("nan")
+    )
+    made = design(serving_evidence=msgspec.structs.replace(evidence, measured=cost))
+    assert plane(made.serving_evidence) == ()
+    assert "nan" not in markdown(made)
 
 
 def evil() -> Design:

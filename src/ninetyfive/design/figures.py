@@ -85,7 +85,7 @@ def _plane(design: Design) -> Figure:
     title = "Peakedness × cardinality"
     evidence, points = design.serving_evidence, plane(design.serving_evidence)
     if not points or evidence.workload is None:
-        return _missing("plane", title, "it needs a request log, and what answers cost on this machine")
+        return _missing("plane", title, "it needs requests, and what model and table cost on this machine")
     half_x, half_y = 0.02, 10**0.125
     rows: list[dict[str, Any]] = []
     for one in points:  # neighbours of one paradigm are one rectangle
