@@ -156,6 +156,7 @@ def test_the_diagram_names_the_components_of_what_was_chosen(whole: str) -> None
     assert named["table"].lines == ("K = 1,000", "built every 1d", "62.5 KiB")
     assert named["trainings"].lines == ("every 7d", "newest 90d")
     assert named["labels"].lines == ("6h late",)
+    assert named["requests"].lines == ("13.8 a minute",)
     assert named["workers"].lines == ("1 worker", "table, else model")
     assert "table" not in boxes(bare())
     assert ">table<" in whole

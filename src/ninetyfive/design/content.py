@@ -114,10 +114,12 @@ def _training(design: Design) -> Iterator[Block]:
     if evidence is None:
         yield Text("No history was measured.")
         return
+    delay = f"known {seconds(evidence.label_delay)} later" if evidence.label_delay else "known at once"
+    trained = "1 training" if evidence.trainings == 1 else f"{evidence.trainings:,} trainings"
     yield Text(
         f"{evidence.rows:,} labelled rows from {evidence.first or NOTHING} to {evidence.last or NOTHING}, in "
-        f"{evidence.blocks:,} blocks of {seconds(evidence.block)}; labels are known {seconds(evidence.label_delay)} "
-        f"later. {evidence.trainings:,} trainings of {seconds(evidence.training_seconds)} each. The model gains "
+        f"{evidence.blocks:,} blocks of {seconds(evidence.block)}; labels are {delay}. "
+        f"{trained} of {seconds(evidence.training_seconds)} each. The model gains "
         f"{number(evidence.gain)} in {evidence.metric} over the constant baseline. Excess is in units of the metric, "
         "above 0 is worse."
     )

@@ -78,6 +78,13 @@ def _missing(name: str, title: str, why: str) -> Figure:
     return Figure(name, title, None, f"Not drawn: {why}.")
 
 
+def _why(design: Design, what: str) -> str:
+    """Why there is no evidence of training, in its own words where it has some."""
+    evidence = design.training_evidence
+    said = evidence.cannot[0].rstrip(".") if evidence is not None and evidence.cannot else ""
+    return f"{what}; {said or 'that needs a labelled history with a time'}"
+
+
 def _plane(design: Design) -> Figure:
     """The cheapest paradigm at each peakedness and cardinality, and this system."""
     import altair as alt
@@ -139,7 +146,7 @@ def _decay(design: Design) -> Figure:
         else None
     )
     if evidence is None or decay is None:
-        return _missing("decay", title, "no ages were compared; that needs a labelled history with a time")
+        return _missing("decay", title, _why(design, "no ages were compared"))
     day = 86_400.0
     rows = [
         {"age": at.age / day, "loss": at.excess.value, "low": at.excess.low, "high": at.excess.high}
@@ -181,7 +188,7 @@ def _policies(design: Design) -> Figure:
 
     title, evidence = "Retraining policies, by cost", design.training_evidence
     if evidence is None or not evidence.policies:
-        return _missing("policies", title, "no policy was replayed; that needs a labelled history with a time")
+        return _missing("policies", title, _why(design, "no policy was replayed"))
     ranked = sorted(evidence.policies, key=lambda one: one.cost)
     kept = design.training.every
     names = {

@@ -114,8 +114,8 @@ def seconds(value: float | None) -> str:
     """
     if value is None or math.isnan(value):
         return NOTHING
-    if abs(value) >= 60:
-        return duration_text(value)
+    if value == 0 or abs(value) >= 60:
+        return duration_text(value) if value else "0 s"
     for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
         if abs(value) * factor >= 1 or unit == "µs":
             shown = value * factor
