@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from ninetyfive.design.content import Block, Code, Items, Rows, Text, content
 from ninetyfive.design.evidence import Design
 
-_MARKUP = re.compile(r"[\\*\[<>|~]|(?<!\w)_|_(?!\w)|&(?=[#\w]+;)|^[#+-]|^\d+[.)](?=\s|$)")
+_MARKUP = re.compile(r"[\\*\[<>|~]|(?<!\w)_|_(?!\w)|&(?=[#\w]+;)|^#|^[+-](?=[\s-]|$)|^\d+[.)](?=\s|$)")
 
 
 def markdown(design: Design) -> str:
@@ -32,6 +32,8 @@ def escaped(text: str) -> str:
 
     >>> print(escaped("a|b <b>*x* of `snake_case|y`, and a_b [x](y)"))
     a\\|b \\<b\\>\\*x\\* of `snake_case\\|y`, and a_b \\[x](y)
+    >>> print(escaped("0.5"), escaped("-3.9e-05 [-1, 2]"), escaped("1. first"), escaped("- x"))
+    0.5 -3.9e-05 \\[-1, 2] 1\\. first \\- x
     """
     text = " ".join(text.split())
     if text.count("`") % 2:
