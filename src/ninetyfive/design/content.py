@@ -28,6 +28,7 @@ from ninetyfive.design.wording import (
     noticed,
     number,
     percent,
+    policy_name,
     replayed,
     seconds,
     serving_words,
@@ -141,7 +142,7 @@ def _training(design: Design) -> Iterator[Block]:
 def _policies(evidence: TrainingEvidence, currency: str) -> Iterator[Block]:
     rows = tuple(
         (
-            one.name,
+            policy_name(one),
             f"{one.trainings:,}",
             number(one.excess),
             money(one.quality_cost, currency),

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 import math
 
-from ninetyfive.design.evidence import Alternative, Candidate, Design, Interval, Replayed, ServingChoice, TrainingChoice
+from ninetyfive.design.evidence import (
+    Alternative,
+    Candidate,
+    Design,
+    Interval,
+    PolicyScore,
+    Replayed,
+    ServingChoice,
+    TrainingChoice,
+)
 from ninetyfive.durations import duration_text
 
 NOTHING = "–"
@@ -77,6 +86,12 @@ def replayed(design: Design) -> Replayed | None:
 def candidate_name(one: Candidate | Replayed) -> str:
     """A way to serve, by its paradigm and how many its table holds."""
     return one.paradigm if one.k is None else f"{one.paradigm}, K = {one.k:,}"
+
+
+def policy_name(one: PolicyScore) -> str:
+    """A retraining policy, with how often and on what it trains where that is part of it."""
+    name = f"every {one.every}" if one.every and one.name == "periodic" else one.name
+    return f"{name} on {one.window}" if one.window and one.every else name
 
 
 def number(value: float | int | None) -> str:
