@@ -50,8 +50,8 @@ def training_evidence() -> TrainingEvidence:
     )
     brier = tuple(msgspec.structs.replace(one, excess=Interval(one.excess.value / 3, None, None)) for one in points)
     told = [
-        ("never", None, 0, 0.070, False), ("every 56d", "56d", 5, 0.030, True), ("every 28d", "28d", 10, 0.018, True),
-        ("every 7d", "7d", 42, 0.006, True), ("every 1d", "1d", 300, 0.001, True), ("on drift", None, 12, 0.020, False),
+        ("never", None, 0, 0.070, False), ("periodic", "56d", 5, 0.030, True), ("periodic", "28d", 10, 0.018, True),
+        ("periodic", "7d", 42, 0.006, True), ("periodic", "1d", 300, 0.001, True), ("on drift", None, 12, 0.020, False),
         ("on quality drop", None, 9, 0.016, False), ("cost-aware", None, 14, 0.012, False),
         ("oracle", None, 16, 0.009, False),
     ]  # fmt: skip
@@ -59,9 +59,9 @@ def training_evidence() -> TrainingEvidence:
     oracle = 0.009 * 300 * 2.0 + 16 * 0.2
     policies = tuple(
         PolicyScore(
-            name=name, every=every, window="90d", runs=runs or name == "never", trainings=count, excess=excess,
-            quality_cost=excess * 300 * 2.0, training_cost=count * 0.2, cost=excess * 300 * 2.0 + count * 0.2,
-            recovered=(never - excess * 300 * 2.0 - count * 0.2) / (never - oracle),
+            name=name, every=every, window="90d" if every else None, runs=runs or name == "never", trainings=count,
+            excess=excess, quality_cost=excess * 300 * 2.0, training_cost=count * 0.2, cost=excess * 300 * 2.0 + count *
+            0.2, recovered=(never - excess * 300 * 2.0 - count * 0.2) / (never - oracle),
         )
         for name, every, count, excess, runs in told
     )  # fmt: skip

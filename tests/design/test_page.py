@@ -14,6 +14,7 @@ from ninetyfive.design.evidence import Decay, Design, Interval
 from ninetyfive.design.figures import figures
 from ninetyfive.design.markdown import markdown
 from ninetyfive.design.page import boxes, page
+from ninetyfive.design.plane import plane
 
 NAMES = ["plane", "decay", "policies", "costs", "times", "coverage"]
 EVIL = '<script>alert("x")</script> & `a` | [b](javascript:c) *d*'
@@ -82,7 +83,7 @@ def test_every_figure_is_drawn_from_whole_evidence() -> None:
     said = {one.name: one.svg or "" for one in drawn}
     assert ">this system<" in said["plane"]
     assert ">half-life 42d<" in said["decay"]
-    assert ">every 7d (chosen)<" in said["policies"]
+    assert ">every 7d on 90d (chosen)<" in said["policies"]
     assert ">oracle *<" in said["policies"]
     assert ">chosen: K = 1,000<" in said["costs"]
     assert ">LRU cache<" in said["coverage"]
@@ -105,6 +106,17 @@ def test_numbers_that_are_not_finite_are_not_drawn() -> None:
     assert "NaN" not in drawn.svg
 
 
+def test_where_no_table_could_be_measured_there_is_no_plane_and_a_dash() -> None:
+    evidence = design().serving_evidence
+    assert evidence.measured is not None
+    cost = msgspec.structs.replace(
+        evidence.measured, cpu_table=float("nan"), cpu_row=float("nan"), bytes_row=float("nan")
+    )
+    made = design(serving_evidence=msgspec.structs.replace(evidence, measured=cost))
+    assert plane(made.serving_evidence) == ()
+    assert "nan" not in markdown(made)
+
+
 def evil() -> Design:
     made = design(system=EVIL, release=EVIL, noticed=(EVIL,), left_out=(EVIL,))
     training = msgspec.structs.replace(made.training, reasons=(EVIL,))
@@ -120,8 +132,8 @@ def test_no_name_becomes_markup() -> None:
     text = markdown(evil())
     assert "<script>" not in text.replace("\\<script\\>", "")
     assert "[b](" not in text.replace("\\[b](", "")
-    rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {3, 4, 5, 8, 9}
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
 
 
 def test_the_markdown_says_the_decision_first_and_all_that_a_reader_asks() -> None:
@@ -144,6 +156,7 @@ def test_the_diagram_names_the_components_of_what_was_chosen(whole: str) -> None
     assert named["table"].lines == ("K = 1,000", "built every 1d", "62.5 KiB")
     assert named["trainings"].lines == ("every 7d", "newest 90d")
     assert named["labels"].lines == ("6h late",)
+    assert named["requests"].lines == ("13.8 a minute",)
     assert named["workers"].lines == ("1 worker", "table, else model")
     assert "table" not in boxes(bare())
     assert ">table<" in whole

@@ -137,3 +137,12 @@ def test_whatever_is_known_there_is_an_answer(load: Load) -> None:
     assert 0 <= sizing.idle <= sizing.month * (1 + 1e-9)
     assert all(math.isfinite(one.month) and one.month >= 0 for one in sizing.managed)
     assert sizing.reasons
+
+
+def test_what_could_not_be_measured_counts_as_not_known() -> None:
+    nan = float("nan")
+    odd = changed(paradigm="hybrid", k=100, cpu=nan, rate=nan, peak_rate=nan, cpu_row=nan, bytes_row=nan, refresh=nan)
+    unknown = changed(
+        paradigm="hybrid", k=100, cpu=None, rate=None, peak_rate=None, cpu_row=None, bytes_row=None, refresh=None
+    )
+    assert size(odd, PRICES) == size(unknown, PRICES)

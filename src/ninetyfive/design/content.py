@@ -28,6 +28,7 @@ from ninetyfive.design.wording import (
     noticed,
     number,
     percent,
+    policy_name,
     replayed,
     seconds,
     serving_words,
@@ -114,10 +115,12 @@ def _training(design: Design) -> Iterator[Block]:
     if evidence is None:
         yield Text("No history was measured.")
         return
+    delay = f"known {seconds(evidence.label_delay)} later" if evidence.label_delay else "known at once"
+    trained = "1 training" if evidence.trainings == 1 else f"{evidence.trainings:,} trainings"
     yield Text(
         f"{evidence.rows:,} labelled rows from {evidence.first or NOTHING} to {evidence.last or NOTHING}, in "
-        f"{evidence.blocks:,} blocks of {seconds(evidence.block)}; labels are known {seconds(evidence.label_delay)} "
-        f"later. {evidence.trainings:,} trainings of {seconds(evidence.training_seconds)} each. The model gains "
+        f"{evidence.blocks:,} blocks of {seconds(evidence.block)}; labels are {delay}. "
+        f"{trained} of {seconds(evidence.training_seconds)} each. The model gains "
         f"{number(evidence.gain)} in {evidence.metric} over the constant baseline. Excess is in units of the metric, "
         "above 0 is worse."
     )
@@ -139,23 +142,24 @@ def _training(design: Design) -> Iterator[Block]:
 def _policies(evidence: TrainingEvidence, currency: str) -> Iterator[Block]:
     rows = tuple(
         (
-            one.name,
+            policy_name(one),
             f"{one.trainings:,}",
             number(one.excess),
             money(one.quality_cost, currency),
             money(one.training_cost, currency),
             money(one.cost, currency),
+            NOTHING if one.saves is None else interval(one.saves),
             percent(one.recovered),
             "yes" if one.runs else "no",
         )
         for one in sorted(evidence.policies, key=lambda one: one.cost)
     )
-    head = ("policy", "trainings", "excess", "quality", "training", "cost", "recovered", "`run` does it")
+    head = ("policy", "trainings", "excess", "quality", "training", "cost", "saves", "recovered", "`run` does it")
     yield Rows(f"Policies replayed over {number(float(evidence.replayed_days))} days", head, rows)
     yield Text(
         f"A unit of {evidence.metric} is worth {money(evidence.worth, currency)} a day ({evidence.worth_from}), a "
-        f"training costs {money(evidence.training_price, currency)}. Recovered: the share of what the oracle saves "
-        "over never retraining."
+        f"training costs {money(evidence.training_price, currency)}. Saves: what it costs less than never retraining, "
+        "with its 90 % interval. Recovered: the share of what the oracle saves over never retraining."
     )
 
 
@@ -199,6 +203,7 @@ def _workload(found: Workload) -> Iterator[Block]:
         ("Gini coefficient", number(found.gini)),
         ("requests about an entity asked about before", percent(found.repeated)),
         ("of these, with other features than before", percent(found.change_rate)),
+        ("of a head, still one a day later", percent(found.head_kept)),
     )
     yield Rows(f"Requests from {found.first} to {found.last}", ("what", "value"), rows)
     if found.coverage:
@@ -241,7 +246,7 @@ def _replays(design: Design) -> Iterator[Block]:
             one.by,
             f"{percent(one.hit)} ({percent(one.forecast_hit)})",
             percent(one.miss),
-            percent(one.stale),
+            percent(one.stale) + ("" if one.forecast_stale is None else f" ({percent(one.forecast_stale)})"),
             f"{seconds(one.cpu)} ({seconds(one.forecast_cpu)}{_off(one.forecast_cpu, one.cpu)})",
             f"{seconds(one.p50)} ({seconds(one.forecast_p50)}{_off(one.forecast_p50, one.p50)})",
         )

@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ninetyfive.design.evidence import Candidate, Design
+from ninetyfive.design.evidence import Candidate, Design, PolicyScore
 from ninetyfive.design.plane import plane
-from ninetyfive.design.wording import chosen, currency_of, number, percent, seconds
+from ninetyfive.design.wording import chosen, currency_of, number, percent, policy_name, seconds
 
 if TYPE_CHECKING:
     import altair as alt
@@ -78,6 +78,13 @@ def _missing(name: str, title: str, why: str) -> Figure:
     return Figure(name, title, None, f"Not drawn: {why}.")
 
 
+def _why(design: Design, what: str) -> str:
+    """Why there is no evidence of training, in its own words where it has some."""
+    evidence = design.training_evidence
+    said = evidence.cannot[0].rstrip(".") if evidence is not None and evidence.cannot else ""
+    return f"{what}; {said or 'that needs a labelled history with a time'}"
+
+
 def _plane(design: Design) -> Figure:
     """The cheapest paradigm at each peakedness and cardinality, and this system."""
     import altair as alt
@@ -85,7 +92,7 @@ def _plane(design: Design) -> Figure:
     title = "Peakedness × cardinality"
     evidence, points = design.serving_evidence, plane(design.serving_evidence)
     if not points or evidence.workload is None:
-        return _missing("plane", title, "it needs a request log, and what answers cost on this machine")
+        return _missing("plane", title, "it needs requests, and what model and table cost on this machine")
     half_x, half_y = 0.02, 10**0.125
     rows: list[dict[str, Any]] = []
     for one in points:  # neighbours of one paradigm are one rectangle
@@ -139,7 +146,7 @@ def _decay(design: Design) -> Figure:
         else None
     )
     if evidence is None or decay is None:
-        return _missing("decay", title, "no ages were compared; that needs a labelled history with a time")
+        return _missing("decay", title, _why(design, "no ages were compared"))
     day = 86_400.0
     rows = [
         {"age": at.age / day, "loss": at.excess.value, "low": at.excess.low, "high": at.excess.high}
@@ -181,25 +188,27 @@ def _policies(design: Design) -> Figure:
 
     title, evidence = "Retraining policies, by cost", design.training_evidence
     if evidence is None or not evidence.policies:
-        return _missing("policies", title, "no policy was replayed; that needs a labelled history with a time")
+        return _missing("policies", title, _why(design, "no policy was replayed"))
     ranked = sorted(evidence.policies, key=lambda one: one.cost)
-    kept = design.training.every
-    names = {
-        one.name: one.name + (" (chosen)" if one.runs and one.every == kept else "" if one.runs else " *")
-        for one in ranked
-    }
+    names = [
+        f"{policy_name(one)}{' (chosen)' if _is_chosen(design, one) else '' if one.runs else ' *'}" for one in ranked
+    ]
     parts = {"quality lost": BLUE, "trainings": ORANGE}
     rows = [
-        {"policy": names[one.name], "part": part, "order": place, "cost": cost}
-        for one in ranked
+        {"policy": name, "part": part, "order": place, "cost": cost}
+        for name, one in zip(names, ranked, strict=True)
         for place, (part, cost) in enumerate(zip(parts, (one.quality_cost, one.training_cost), strict=True))
     ]
     bars = (
         alt.Chart(_data(rows))
         .mark_bar()
         .encode(
-            x=alt.X("cost:Q", title=f"cost in {number(evidence.replayed_days)} days, {currency_of(design)}"),
-            y=alt.Y("policy:N", sort=list(names.values()), title=None, axis=alt.Axis(labelLimit=150, minExtent=110)),
+            x=alt.X(
+                "cost:Q",
+                title=f"cost in {number(evidence.replayed_days)} days, {currency_of(design)}",
+                axis=alt.Axis(tickCount=5),
+            ),
+            y=alt.Y("policy:N", sort=names, title=None, axis=alt.Axis(labelLimit=190, minExtent=145)),
             color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(parts.values()))),
             order=alt.Order("order:Q"),
         )
@@ -209,12 +218,20 @@ def _policies(design: Design) -> Figure:
     if oracle is not None:
         line = alt.Chart(_data([{"x": oracle.cost}]))
         layers.append(line.mark_rule(color=INK, strokeDash=[4, 3]).encode(x="x:Q"))
-    chart = alt.layer(*layers).properties(width=_WIDTH - 80, height=20 * len(names))
+    chart = alt.layer(*layers).properties(width=_WIDTH - 115, height=20 * len(names))
     caption = (
         "All policies replayed on one backtest. The dashed line is the oracle, which knows what comes. A star marks "
         "what is shown for comparison, and is not done by `ninetyfive run --if-due`."
     )
     return Figure("policies", title, _svg("policies", chart), caption)
+
+
+def _is_chosen(design: Design, one: PolicyScore) -> bool:
+    """Whether it is the policy that the design says: periodic ones by how often and on what, else never."""
+    choice = design.training
+    if choice.paradigm == "static":
+        return one.name == "never"
+    return one.runs and (one.every, one.window) == (choice.every, choice.window)
 
 
 def _costs(design: Design) -> Figure:

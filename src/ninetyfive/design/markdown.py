@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from ninetyfive.design.content import Block, Code, Items, Rows, Text, content
 from ninetyfive.design.evidence import Design
 
-_MARKUP = re.compile(r"[\\*\[<>|~]|(?<!\w)_|_(?!\w)|&(?=[#\w]+;)|^#|^[+-](?=[\s-]|$)")
-_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
+_MARKUP = re.compile(r"[\\*\[<>|~]|(?<!\w)_|_(?!\w)|&(?=[#\w]+;)|^#|^[+-](?=[\s-]|$)|^\d+[.)](?=\s|$)")
 
 
 def markdown(design: Design) -> str:
@@ -41,9 +40,7 @@ def escaped(text: str) -> str:
         text = text.replace("`", "'")
     parts = text.split("`")
     shown = [
-        part.replace("|", "\\|")
-        if place % 2
-        else _NUMBERED.sub(r"\1\\\2", _MARKUP.sub(lambda found: "\\" + found[0], part))
+        part.replace("|", "\\|") if place % 2 else _MARKUP.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", part)
         for place, part in enumerate(parts)
     ]
     return "`".join(shown)

@@ -96,7 +96,10 @@ def _rate(design: Design) -> str:
     workload = design.serving_evidence.workload
     if workload is None:
         return "rate not known"
-    return f"{workload.rate:,.3g} a second"
+    for unit, length in (("second", 1), ("minute", 60), ("hour", 3600)):
+        if workload.rate * length >= 1:
+            return f"{workload.rate * length:,.3g} a {unit}"
+    return f"{workload.rate * 86_400:,.3g} a day"
 
 
 def _after(text: str) -> str:

@@ -44,8 +44,11 @@ class _Ranks(NamedTuple):
 
 
 def plane(evidence: ServingEvidence) -> tuple[Point, ...]:
-    """The points of the plane; none where requests or costs were not measured."""
-    if evidence.workload is None or evidence.measured is None:
+    """The points of the plane; none where requests or costs, those of a table too, were not measured."""
+    cost = evidence.measured
+    if evidence.workload is None or cost is None:
+        return ()
+    if not all(map(math.isfinite, (cost.cpu_model, cost.cpu_table, cost.cpu_miss, cost.cpu_row, cost.p99_model))):
         return ()
     found = []
     for decade in DECADES:

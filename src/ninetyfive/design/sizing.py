@@ -69,6 +69,9 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     static_keeps: bool = False
 
 
+_UNKNOWABLE = ("rate", "peak_rate", "cpu", "refresh", "cpu_row", "bytes_row")
+
+
 class Takes(msgspec.Struct, frozen=True, kw_only=True):
     """The figures that the sentences of a sizing are made of, a month: CPU in seconds, money in that of `[prices]`."""
 
@@ -96,6 +99,7 @@ def size(load: Load, prices: PriceSettings, managed: PriceTable | None = None) -
     ('local', 1, 23.68, False)
     """
     table = managed or price_table()
+    load = msgspec.structs.replace(load, **{name: None for name in _UNKNOWABLE if _not_known(getattr(load, name))})
     takes = _takes(load, prices)
     engine, engine_reasons = _engine(load, takes, table)
     idle = takes.ready * (1.0 - (takes.used or 0.0))
@@ -110,6 +114,11 @@ def size(load: Load, prices: PriceSettings, managed: PriceTable | None = None) -
         reasons=(*engine_reasons, *_serving_reasons(load, takes, prices, idle), *table_reasons),
         managed=_managed(load, takes, table),
     )
+
+
+def _not_known(value: float | None) -> bool:
+    """What could not be measured is not a number: it counts as None."""
+    return value is not None and math.isnan(value)
 
 
 def _takes(load: Load, prices: PriceSettings) -> Takes:

@@ -1,14 +1,25 @@
 """How a design is said in words and figures, the same in the record, its page and on the command line.
 
     TrainingChoice, ServingChoice ─▶ a sentence, a line of system.py
-    numbers ─▶ text with a unit; None ─▶ "–"
+    numbers ─▶ text with a unit; None, and what is not a number ─▶ "–"
 
 What does not belong here: where a text stands (`markdown`, `page`).
 """
 
 from __future__ import annotations
 
-from ninetyfive.design.evidence import Alternative, Candidate, Design, Interval, Replayed, ServingChoice, TrainingChoice
+import math
+
+from ninetyfive.design.evidence import (
+    Alternative,
+    Candidate,
+    Design,
+    Interval,
+    PolicyScore,
+    Replayed,
+    ServingChoice,
+    TrainingChoice,
+)
 from ninetyfive.durations import duration_text
 
 NOTHING = "–"
@@ -77,13 +88,19 @@ def candidate_name(one: Candidate | Replayed) -> str:
     return one.paradigm if one.k is None else f"{one.paradigm}, K = {one.k:,}"
 
 
+def policy_name(one: PolicyScore) -> str:
+    """A retraining policy, with how often and on what it trains where that is part of it."""
+    name = f"every {one.every}" if one.every and one.name == "periodic" else one.name
+    return f"{name} on {one.window}" if one.window and one.every else name
+
+
 def number(value: float | int | None) -> str:
     """A number as people read it: thousands apart, four digits that count.
 
     >>> number(None), number(12_000), number(0.123456), number(123456.7), number(0.0)
     ('–', '12,000', '0.1235', '123,457', '0')
     """
-    if value is None:
+    if value is None or math.isnan(value):
         return NOTHING
     if isinstance(value, int):
         return f"{value:,}"
@@ -96,7 +113,7 @@ def percent(share: float | None) -> str:
     >>> percent(0.9341), percent(0.00012), percent(None), percent(1.0)
     ('93.4 %', '0.012 %', '–', '100 %')
     """
-    if share is None:
+    if share is None or math.isnan(share):
         return NOTHING
     value = share * 100
     if 0.1 <= abs(value) < 99.95:
@@ -110,10 +127,10 @@ def seconds(value: float | None) -> str:
     >>> seconds(0.00035), seconds(0.012), seconds(3.25), seconds(90000.0), seconds(None)
     ('350 µs', '12 ms', '3.2 s', '1d', '–')
     """
-    if value is None:
+    if value is None or math.isnan(value):
         return NOTHING
-    if abs(value) >= 60:
-        return duration_text(value)
+    if value == 0 or abs(value) >= 60:
+        return duration_text(value) if value else "0 s"
     for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
         if abs(value) * factor >= 1 or unit == "µs":
             shown = value * factor
@@ -127,7 +144,7 @@ def size(count: float | None) -> str:
     >>> size(0), size(1536), size(3 * 2**30), size(None)
     ('0 B', '1.5 KiB', '3.0 GiB', '–')
     """
-    if count is None:
+    if count is None or math.isnan(count):
         return NOTHING
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -143,7 +160,7 @@ def money(value: float | None, currency: str) -> str:
     >>> money(12.3456, "USD"), money(0.00123, "USD"), money(None, "USD"), money(0.0, "EUR")
     ('12.35 USD', '0.0012 USD', '–', '0 EUR')
     """
-    if value is None:
+    if value is None or math.isnan(value):
         return NOTHING
     if value == 0:
         return f"0 {currency}"
