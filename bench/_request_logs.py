@@ -8,6 +8,7 @@ are names in no order, so that ties of counts are broken at random, as keys brea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,72 +36,83 @@ class Log:
     days: float = 9.0
     wave: float = 0.0
     seed: int = 0
+    future: int | None = None
 
     def requests_of(self) -> Requests:
         """The log."""
-        chance = np.random.default_rng(self.seed)
-        time = self._times(chance)
+        time = self._times()
         weights = 1.0 / np.arange(1, self.cardinality + 1) ** self.zipf
-        ranks = np.searchsorted(np.cumsum(weights) / weights.sum(), chance.random(self.requests)).astype(np.int64)
+        drawn = self._drawn("rank", lambda chance: chance.random(self.requests))
+        ranks = np.searchsorted(np.cumsum(weights) / weights.sum(), drawn).astype(np.int64)
         ranks = np.minimum(ranks, self.cardinality - 1)
-        entity = self._moved(chance, time, ranks)
-        entity = self._renewed(chance, ranks, entity)
-        names = chance.permutation(int(entity.max()) + 1).astype(np.uint64)
-        return requests_of_arrays(time, names[entity], self._features(chance, time, entity))
+        entity = self._renewed(ranks, self._moved(time, ranks))
+        names = np.random.default_rng([self.seed, 1]).permutation(2 * int(entity.max()) + 2).astype(np.uint64)
+        return requests_of_arrays(time, names[entity], self._features(time, entity))
 
-    def _times(self, chance: np.random.Generator) -> np.ndarray:
+    def _drawn(self, what: str, draw: Callable[[np.random.Generator], np.ndarray]) -> np.ndarray:
+        """A value for each request: of the last third from the other seed, if there is one."""
+        made = draw(np.random.default_rng([self.seed, *what.encode()]))
+        if self.future is not None:
+            last = 2 * self.requests // 3
+            made[last:] = draw(np.random.default_rng([self.future, 1, *what.encode()]))[last:]
+        return made
+
+    def _times(self) -> np.ndarray:
         """Moments over the days, more of them by day than by night by the share `wave`."""
-        at = np.sort(chance.random(self.requests)) * self.days
+        at = (np.arange(self.requests) + np.random.default_rng(self.seed).random(self.requests)) / self.requests
+        at = at * self.days
         at = at - self.wave * np.sin(2 * np.pi * at) / (2 * np.pi)
         return (np.sort(at) * DAY).astype(np.int64) + 1_700_000_000_000_000
 
-    def _moved(self, chance: np.random.Generator, time: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    def _moved(self, time: np.ndarray, ranks: np.ndarray) -> np.ndarray:
         """Which entity has a rank, by day."""
         if self.head is None:
             return ranks.copy()
         names = np.arange(self.cardinality)
         day = (time - time[0]) // DAY
         entity = np.empty_like(ranks)
-        for one in np.unique(day):
+        for one in np.unique(day).tolist():
+            later = self.future is not None and one >= 2 * self.days / 3
+            chance = np.random.default_rng([self.future if later else self.seed, 2, one])  # type: ignore[list-item]
             if self.head == "daily":
                 names = chance.permutation(self.cardinality)
             elif self.head == "new":
-                names = self.cardinality * int(one) + np.arange(self.cardinality)
+                names = self.cardinality * one + np.arange(self.cardinality)
             else:
                 moved = chance.choice(self.cardinality, max(2, int(float(self.head) * self.cardinality)), replace=False)
                 names[moved] = names[chance.permutation(moved)]
             entity[day == one] = names[ranks[day == one]]
         return entity
 
-    def _renewed(self, chance: np.random.Generator, ranks: np.ndarray, entity: np.ndarray) -> np.ndarray:
+    def _renewed(self, ranks: np.ndarray, entity: np.ndarray) -> np.ndarray:
         """With the share `new` of requests about entities that were never asked about."""
         if not self.new:
             return entity
-        fresh = chance.random(len(entity)) < self.new
+        fresh = self._drawn("new", lambda chance: chance.random(self.requests)) < self.new
         if self.once:
             return np.where(fresh, int(entity.max()) + np.cumsum(fresh), entity)
         # Each new one takes the place of the rank that was asked for, until the next new one of that rank.
         order = np.argsort(ranks, kind="stable")
-        number = int(entity.max()) + np.cumsum(fresh[order])
+        number = int(entity.max()) + np.cumsum(fresh)[order]
         place = np.maximum.accumulate(np.where(fresh[order], np.arange(len(order)), -1))
         starts = np.searchsorted(ranks[order], ranks[order])
-        taken = np.where(place >= starts, number[np.maximum(place, 0)], entity[order])
         made = np.empty_like(entity)
-        made[order] = taken
+        made[order] = np.where(place >= starts, number[np.maximum(place, 0)], entity[order])
         return made
 
-    def _features(self, chance: np.random.Generator, time: np.ndarray, entity: np.ndarray) -> np.ndarray:
+    def _features(self, time: np.ndarray, entity: np.ndarray) -> np.ndarray:
         """Fingerprints that change `changing` times a day in the mean, at random moments (Poisson)."""
         if not self.changing:
             return np.zeros(len(entity), np.uint64)
-        between = np.diff(time, prepend=time[0]) / DAY
         order = np.argsort(entity, kind="stable")
-        ordered, at = entity[order], np.cumsum(between)[order]
-        fresh = np.diff(ordered, prepend=-1) != 0
-        waited = np.where(fresh, 0.0, np.diff(at, prepend=0.0))
-        steps = np.cumsum(chance.poisson(waited * self.changing))
+        waited = np.empty(len(entity))
+        waited[order] = np.diff(time[order], prepend=time[0]) / DAY
+        fresh = np.empty(len(entity), dtype=bool)
+        fresh[order] = np.diff(entity[order], prepend=-1) != 0
+        waited[fresh] = 0.0
+        changes = self._drawn("change", lambda chance: chance.poisson(waited * self.changing))
         made = np.empty(len(entity), np.uint64)
-        made[order] = steps
+        made[order] = np.cumsum(changes[order])
         return made
 
 

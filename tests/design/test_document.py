@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from tests.design.designs import KS, bare, design, generated
 
 from ninetyfive.design.document import document
@@ -47,7 +47,7 @@ def test_where_nothing_is_known_it_says_so() -> None:
 
 
 @given(generated())
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.reuse, Phase.generate])
 def test_any_design_can_be_said(made: Design) -> None:
     found = document(made)
     assert json.loads(msgspec.json.encode(found)) == found

@@ -77,6 +77,7 @@ def test_what_a_table_answered_is_what_a_real_one_answers() -> None:
     "log",
     [
         Log(requests=40_000, zipf=0.0, cardinality=10_000, seed=11),
+        Log(requests=40_000, zipf=0.0, cardinality=1_000_000, new=0.05, changing=0.2, seed=16),
         Log(requests=40_000, zipf=1.0, cardinality=100_000, seed=12),
         Log(requests=40_000, zipf=1.3, cardinality=1_000_000, new=0.05, seed=13),
         Log(requests=40_000, zipf=0.8, cardinality=1_000, new=0.5, seed=14),

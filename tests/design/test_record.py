@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from tests.design.designs import bare, design, generated
 
 from ninetyfive.design.evidence import Design
@@ -54,7 +54,7 @@ def test_a_number_is_never_given_twice(tmp_path: Path) -> None:
 
 
 @given(generated())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.reuse, Phase.generate])
 def test_the_data_of_any_design_is_read_back(made: Design) -> None:
     assert from_toml(to_toml(made)) == made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -28,15 +29,17 @@ def test_the_requests_of_a_window(zones: OpenRelease, log: str, trips: Trips) ->
     windows = [Window("", text(300), 300), Window("", text(600), 300), Window("", text(899), 299)]
     assert of_windows(log, zones, windows).rows["trip"].to_list() == list(range(600, 899))
     assert of_windows(log, zones, [*windows[:2], Window("", "", 0)]).rows.height == 300
+    log_trips(Path(log), asked(trips(900)).head(9), worker="w2", later=LATER)
+    later = of_windows(log, zones, [Window(text(20), text(300), 280), *windows[1:]])
+    assert (later.records, later.rows.height, len(later.source.urls)) == (900, 299, 1), "what is older is not read"
+    assert of_log(log, zones, moment(600)).records == 909
     assert newest(log, zones, 7)["trip"].to_list() == list(range(893, 900))
-    assert newest(log, zones, 9_999).height == 900
+    assert newest(log, zones, 9_999).height == 909
     table = asked(trips(900)).drop(LATER).with_columns(pl.col("at").dt.replace_time_zone("UTC").alias("request_time"))
     assert of_frame(table, zones, moment(600)).rows.equals(found.rows)
 
 
 def text(rows: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(moment(rows) / 1e6, UTC).isoformat()
 
 
@@ -65,8 +68,13 @@ def test_a_log_of_another_release_and_none(zones: OpenRelease, tmp_path: Path, t
     with pytest.raises(SourceError):
         of_log(str(tmp_path / "nothing"), zones, -1)
     log_trips(tmp_path / "log", asked(trips(20)), later=(*LATER, "zone"))
-    with pytest.raises(SchemaError, match="zone"):
-        of_log(str(tmp_path / "log"), zones, -1)
+    for look in (lambda: of_log(str(tmp_path / "log"), zones, -1), lambda: newest(str(tmp_path / "log"), zones, 9)):
+        with pytest.raises(SchemaError, match="20 records, all without a column"):
+            look()
+    log_trips(tmp_path / "log", asked(trips(7)), worker="w2", later=LATER)
+    found = of_log(str(tmp_path / "log"), zones, -1)
+    assert (found.rows.height, found.foreign, found.records) == (7, 20, 27)
+    assert newest(str(tmp_path / "log"), zones, 9).height == 7
 
 
 def test_some_are_spread_evenly() -> None:

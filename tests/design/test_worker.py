@@ -29,6 +29,7 @@ On = Callable[[OpenRelease], Ground]
 def test_a_worker_answers_and_tells_what_it_costs(zones: OpenRelease, on: On, log: str) -> None:
     ground, rows = on(zones), newest(log, zones, 50)
     with worker(ground.live, Policy(), ground.config, ground.folder / "one") as one:
+        one.ready()
         process, before = one.process, one.cpu()
         answers = [one.ask(one.request(body)) for body in bodies(rows, zones)]
         assert {answer.status for answer in answers} == {200}
@@ -49,6 +50,7 @@ def test_cpu_and_memory_where_the_system_does_not_tell(
     ground = on(zones)
     monkeypatch.setattr("ninetyfive.design.worker._PROC", Path("/nowhere"))
     with worker(ground.live, Policy(), ground.config, ground.folder / "one") as one:
+        one.ready()
         before = one.cpu()
         for body in bodies(newest(log, zones, 50), zones):
             one.ask(one.request(body))
@@ -64,19 +66,24 @@ def test_why_a_worker_does_not_start_is_told(zones: OpenRelease, on: On) -> None
     path.chmod(0o600)
     path.write_bytes(path.read_bytes() + b" ")
     live = msgspec.structs.replace(ground.live, folder=str(damaged))
-    with pytest.raises(ModelError, match=r"schema\.json"):  # noqa: SIM117
-        with worker(live, Policy(), ground.config, ground.folder / "one"):
-            pass
+    with (
+        worker(live, Policy(), ground.config, ground.folder / "one") as one,
+        pytest.raises(ModelError, match=r"schema\.json"),
+    ):
+        one.ready()
     config = msgspec.structs.replace(ground.config, system="other")
-    with pytest.raises(ModelError, match="a release of system 'other'"):  # noqa: SIM117
-        with worker(ground.live, Policy(), config, ground.folder / "two"):
-            pass
+    with (
+        worker(ground.live, Policy(), config, ground.folder / "two") as one,
+        pytest.raises(ModelError, match="a release of system 'other'"),
+    ):
+        one.ready()
 
 
 def test_a_worker_that_is_gone_is_missed(zones: OpenRelease, on: On, log: str) -> None:
     ground = on(zones)
     (body,) = bodies(newest(log, zones, 1), zones)
     with worker(ground.live, Policy(), ground.config, ground.folder / "one") as one:
+        one.ready()
         one.process.kill()
         with pytest.raises(ModelError, match="expected answers"):
             ask_on(one, body)
@@ -98,6 +105,7 @@ from ninetyfive.serve.messages import Policy
 folder, place = map(Path, sys.argv[1:])
 ground = Ground(open_release(folder), None, place)
 with worker(ground.live, Policy(), ground.config, place / "one") as one:
+    one.ready()
     print(one.process.pid, flush=True)
     time.sleep(600)
 """

@@ -74,8 +74,8 @@ class Blocks:
 
 def blocks_of(history: History) -> Blocks:
     """The blocks of a history; `cannot` says where it is too short, of one moment, or its labels come too late."""
-    time, known = (history.frame[name].to_numpy().astype(np.int64) for name in (TIME, KNOWN))
-    delay = float(np.quantile(known - time, 0.9)) / SECOND if len(time) else 0.0
+    time, known_at = (history.frame[name].to_numpy().astype(np.int64) for name in (TIME, KNOWN))
+    delay = float(np.quantile(known_at - time, 0.9)) / SECOND if len(time) else 0.0
     if len(time) < ROWS * FEWEST:
         return _none(delay, f"{len(time):,} labelled rows are too few: a backtest needs {ROWS * FEWEST}")
     first, last, noticed = _span(time)
@@ -85,11 +85,11 @@ def blocks_of(history: History) -> Blocks:
     count = -(-(last - first + 1) // (length * SECOND))
     edges = last + 1 - (count - np.arange(count + 1, dtype=np.int64)) * length * SECOND
     starts = np.searchsorted(time, edges, side="left").astype(np.int64)
-    latest = _latest_known(known, starts)
+    latest = _latest_known(known_at, starts)
     late = int(np.ceil(delay / length)) if delay > 0 else 0
     warm = max(2, round(count / 3)) + late
-    blocks = Blocks(length, edges, starts, np.searchsorted(latest, edges, side="right"), warm, delay, tuple(noticed))
-    return _judged(blocks)
+    known = np.searchsorted(latest, edges[:-1], side="right").astype(np.int64)
+    return _judged(Blocks(length, edges, starts, known, warm, delay, tuple(noticed)))
 
 
 def span_text(seconds: int) -> str:

@@ -37,14 +37,17 @@ class Luck:
     pairs: int
     length: int
 
-    def covariance(self, origins: int, window: int | None) -> Floats:
+    def covariance(self, origins: int, window: int | None, whole: int | None = None) -> Floats:
         """(origins, origins): what the luck of two trainings on `window` (None: all before) has in common.
 
         As of means over n and m rows, of which they share some: variance · length · shared / (n · m). Windows shorter
-        than those that were measured are taken to have luck in the square of how much shorter they are.
+        than those that were measured are taken to have luck in the square of how much shorter they are. The training
+        at origin `whole`, if one is named, saw all that came before, whatever the window.
         """
         place = np.arange(origins)
         first = np.zeros(origins) if window is None else np.maximum(0, place - window)
+        if whole is not None:
+            first[whole] = 0
         size = np.maximum(place - first, 1)
         low, high = np.maximum.outer(first, first), np.minimum.outer(place, place)
         shared = np.maximum(high - low, 0)

@@ -43,13 +43,17 @@ _DISTINCT = 1_000
 _WARM = 200
 _CHUNK_SECONDS = 0.1
 _ROUNDS = (5, 25)
-_SMALL, _LARGE = 500, 10_000
+_SMALL, _LARGE = 200, 10_000
+_OTHERS = 500
+"""How many entities the table has that holds none of those that are asked for."""
 _BUILDS = 3
 _BUILD_SECONDS = 1.0
 
 
 class Asker(Protocol):
     """Who answers: a worker, or its code in this process."""
+
+    def ready(self) -> None: ...
 
     def request(self, body: bytes) -> bytes: ...
 
@@ -91,7 +95,7 @@ def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = wor
         read = _reading(ground, conformed(rows, ground.release))
         static, now = Policy(paradigm="static"), time.time_ns() // 1000
         lives["table"] = live(ground, made(ground, found, None, now)), static
-        others = made(ground, multiplied(ground, found, _LARGE // 10), None, now)
+        others = made(ground, multiplied(ground, found, _OTHERS), None, now)
         lives["miss"] = live(ground, others), static
         lives["look"] = live(ground, others), Policy(paradigm="hybrid")
         until = max(until, time.monotonic() + 0.5 * (time.monotonic() - begun))
@@ -100,6 +104,8 @@ def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = wor
             kind: stack.enter_context(opens(what, policy, ground.config, new(ground, "answers") / kind))
             for kind, (what, policy) in lives.items()
         }
+        for one in askers.values():
+            one.ready()
         seen = _rounds(askers, bodies(kept, ground.release), until)
         memory = askers["model"].memory()
     return _measured(seen, memory, (row, size, read))
@@ -209,12 +215,12 @@ def _noise(values: Sequence[float]) -> float:
 
 def _rows_of_table(ground: Ground, found: Latest) -> tuple[float, float]:
     """CPU and bytes of one more row of a table: the difference of a larger one and a small one."""
-    small = multiplied(ground, found, _SMALL)
-    spent, _ = _built(ground, small)
-    many = int(min(_LARGE, max(2 * _SMALL, _SMALL * _BUILD_SECONDS / max(spent, 1e-9))))
+    small, some = multiplied(ground, found, _SMALL), multiplied(ground, found, 2 * _SMALL)
+    row = max(1e-9, (_built(ground, some)[0] - _built(ground, small)[0]) / _SMALL)
+    many = int(min(_LARGE, max(3 * _SMALL, _BUILD_SECONDS / row)))
     large = multiplied(ground, found, many)
     costs, size = [], math.nan
-    for _ in range(_BUILDS):
+    for _ in range(_BUILDS if many * row < _BUILD_SECONDS * 2 else 1):
         few_spent, few_size = _built(ground, small)
         many_spent, many_size = _built(ground, large)
         costs.append((many_spent - few_spent) / (many - _SMALL))

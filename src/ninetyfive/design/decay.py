@@ -17,7 +17,7 @@ import numpy as np
 
 from ninetyfive.design.backtest import Backtest, Grid, Halves
 from ninetyfive.design.blocks import Blocks
-from ninetyfive.design.contrasts import Luck, chance, contrast, luck_of, resampled
+from ninetyfive.design.contrasts import Luck, chance, contrast, luck_of, reach, resampled
 from ninetyfive.design.evidence import AgePoint, Decay, Interval
 from ninetyfive.design.losses import Floats
 from ninetyfive.durations import duration_text
@@ -44,10 +44,26 @@ def decay_of(test: Backtest, metric: str, window: int, halves: Sequence[Halves])
     decays = p_value < LEVEL
     gain = gain_of(grid, metric)
     half, why = _half_life(points, gain)
+    least = reach(found, luck, 1.0 - LEVEL)
     if not decays:
-        oldest = duration_text(points[-1].age) if points else "0s"
-        half, why = None, f"no decay can be told from chance at ages up to {oldest} (p = {p_value:.2g})"
-    return Decay(metric=metric, points=points, decays=decays, p_value=p_value, half_life=half, reason=why)
+        oldest = duration_text(points[-1].age)
+        share = f", {least / gain:.0%} of the gain over the constant baseline," if gain and gain > 0 else ""
+        half, why = (
+            None,
+            (
+                f"no decay can be told from chance at ages up to {oldest} (p = {p_value:.2g}); "
+                f"a mean excess of {least:.2g}{share} would have been told"
+            ),
+        )
+    return Decay(
+        metric=metric,
+        points=points,
+        decays=decays,
+        p_value=p_value,
+        half_life=half,
+        reason=why,
+        detectable=least,
+    )
 
 
 def gain_of(grid: Grid, metric: str) -> float | None:

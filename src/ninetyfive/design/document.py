@@ -34,7 +34,7 @@ def document(design: Design, record: Record | None = None) -> dict[str, Any]:
     forecast; None where there is none. All candidates and replays stand in `serving.evidence`.
     """
     training_text, serving_text = declared(design)
-    return {
+    said = {
         "number": design.number,
         "system": design.system,
         "made": design.made,
@@ -43,51 +43,46 @@ def document(design: Design, record: Record | None = None) -> dict[str, Any]:
         "confidence": design.confidence,
         "training": _training(design) | {"text": training_words(design.training), "declared": training_text},
         "serving": _serving(design) | {"text": serving_words(design.serving), "declared": serving_text},
-        "sizing": _plain(design.sizing),
-        "assumptions": _plain(design.assumptions),
-        "prices": _plain(design.prices),
-        "budget": _plain(design.budget),
-        "seconds": _plain(design.seconds),
-        "left_out": list(left_out(design)),
-        "noticed": list(noticed(design)),
-        "cannot": list(cannot(design)),
+        "sizing": msgspec.to_builtins(design.sizing),
+        "assumptions": msgspec.to_builtins(design.assumptions),
+        "prices": design.prices,
+        "budget": design.budget,
+        "seconds": design.seconds,
+        "left_out": left_out(design),
+        "noticed": noticed(design),
+        "cannot": cannot(design),
         "record": None if record is None else record.paths(),
         "notices": [] if record is None else list(record.notices),
     }
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(said))  # lists for tuples, null for infinity
+    return found
 
 
 def _training(design: Design) -> dict[str, Any]:
-    return {**_plain(design.training), "evidence": _plain(design.training_evidence)}
+    return {**msgspec.to_builtins(design.training), "evidence": msgspec.to_builtins(design.training_evidence)}
 
 
 def _serving(design: Design) -> dict[str, Any]:
     evidence, workload = design.serving_evidence, design.serving_evidence.workload
     best, proof = chosen(design), replayed(design)
     return {
-        **_plain(design.serving),
+        **msgspec.to_builtins(design.serving),
         "evidence": {
             "cardinality": None if workload is None else workload.entities,
             "peakedness": None if workload is None else workload.peakedness,
             "new_entity_rate": None if workload is None else workload.new_entity_rate,
-            "coverage": [] if workload is None else _plain(workload.coverage),
-            **_plain(evidence),
+            "coverage": [] if workload is None else msgspec.to_builtins(workload.coverage),
+            **msgspec.to_builtins(evidence),
         },
-        "forecast": None if best is None else _plain(best),
+        "forecast": None if best is None else msgspec.to_builtins(best),
         "replayed": None
         if proof is None
         else {
-            **_plain(proof),
-            "error": _plain(
-                {
-                    "hit": proof.forecast_hit - proof.hit,
-                    "cpu": error(proof.forecast_cpu, proof.cpu),
-                    "p50": error(proof.forecast_p50, proof.p50),
-                }
-            ),
+            **msgspec.to_builtins(proof),
+            "error": {
+                "hit": proof.forecast_hit - proof.hit,
+                "cpu": error(proof.forecast_cpu, proof.cpu),
+                "p50": error(proof.forecast_p50, proof.p50),
+            },
         },
     }
-
-
-def _plain(value: Any) -> Any:
-    """A struct as JSON has it: lists for tuples, null for what is not finite."""
-    return msgspec.json.decode(msgspec.json.encode(value))

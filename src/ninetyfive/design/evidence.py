@@ -43,7 +43,8 @@ class Decay(msgspec.Struct, frozen=True, kw_only=True):
     """How a metric falls with the age of the model: `decays` is what a test says, with its `p_value`.
 
     `half_life`: the age at which half of what the freshest model gains over the constant baseline is lost; None where
-    no age that was seen loses so much, which `reason` says.
+    no age that was seen loses so much, which `reason` says. `detectable`: the least excess, as a mean over all pairs of
+    an old and a fresh model, that the test would have told from chance.
     """
 
     metric: str
@@ -52,6 +53,7 @@ class Decay(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float | None
     half_life: float | None
     reason: str
+    detectable: float | None = None
 
 
 class WindowScore(msgspec.Struct, frozen=True, kw_only=True):

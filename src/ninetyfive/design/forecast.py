@@ -5,12 +5,12 @@
     Constraints, prices ────────────────────────────────────────────────────────────────────────┘
 
 What a table of K entities will cover is forecast as leave-one-out × what earlier tables covered ÷ what leaving one out
-had said of those. The first is Good and Turing's estimate for requests that come as those before (`left_one_out`); the
-quotient, of each age of a table and then their mean, is what drift and new entities leave of it. Where entities become
-more, "K" of an earlier table may mean as many as K, or as many as K is among those of then (log K in the proportion of
-log entities): that is taken which forecast the later of the earlier tables better from those before them. Of what is
-covered the share with equal features is that of earlier tables of the same ages. What does not belong here: which one
-is chosen (`serving`).
+had said of those (where they covered more, that is added instead). The first is Good and Turing's estimate for requests
+that come as those before (`left_one_out`); the quotient, of each age of a table and then their mean, is what drift and
+new entities leave of it. Where entities become more, "K" of an earlier table may mean as many as K, or as many as K is
+among those of then (log K in the proportion of log entities): that is taken which forecast the later of the earlier
+tables better from those before them. Of what is covered the share with equal features is that of earlier tables of the
+same ages. What does not belong here: which one is chosen (`serving`).
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ import msgspec
 import numpy as np
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, Workload
-from ninetyfive.design.hits import Built, Hits, Horizon, Shares
+from ninetyfive.design.hits import HEAD_KEPT, Built, Hits, Horizon, Shares
 from ninetyfive.durations import duration_text
 from ninetyfive.settings import PriceSettings
 
 MONTH = 365.25 / 12 * 86_400
 """Seconds of a month."""
-HEAD_KEPT = 0.5
-"""A plain table is advised where so much of a head is one a day later."""
 ANSWERS, BUILDING, STORAGE = "answers", "building", "storage"
 """The parts of what a candidate costs."""
 _GIB, _P99 = 1 << 30, NormalDist().inv_cdf(0.99)
@@ -113,7 +111,8 @@ def _projected(
     covered, equal, again = sums[:, known] / weights[known]
     now = _at(hits, state.again[None, :], _sizes(hits, entities, state.entities, scaled))
     share: Shares = equal.mean(axis=0) / np.maximum(covered.mean(axis=0), 1e-12)
-    return now * covered / np.maximum(again, 1e-12), share
+    left = now * covered / np.maximum(again, 1e-12)
+    return np.where(covered < again, left, now + covered - again), share
 
 
 def _sizes(hits: Hits, entities: float, then: int, scaled: bool) -> Shares:
@@ -165,7 +164,7 @@ def candidates(
     Of the refresh periods up to the staleness limit that one is taken which breaks the fewest constraints, then the
     cheapest, then the longest. Where no entity is known there is the model alone.
     """
-    costs = _Costs(workload, measured, constraints, prices)
+    costs = Costs(workload, measured, constraints, prices)
     found = [costs.candidate("dynamic", None, None, Expected(0.0, 0.0))]
     periods = [(period, *forecast(hits, horizon(hits, period))) for period in hits.refreshes]
     known = () if math.isnan(measured.cpu_table) or not periods else hits.k
@@ -188,7 +187,7 @@ def built_once(
     prices: PriceSettings,
 ) -> tuple[Candidate, ...]:
     """The same candidates as a replay meets them that builds each table once, at the end of *choose*."""
-    costs = _Costs(workload, measured, constraints, prices)
+    costs = Costs(workload, measured, constraints, prices)
     return tuple(
         one if one.k is None else costs.candidate(one.paradigm, one.k, None, expected(hits, one.k)) for one in found
     )
@@ -197,7 +196,7 @@ def built_once(
 _TABLES: tuple[Literal["static", "hybrid"], ...] = ("static", "hybrid")
 
 
-class _Costs(NamedTuple):
+class Costs(NamedTuple):
     """What turns shares of requests into candidates."""
 
     workload: Workload

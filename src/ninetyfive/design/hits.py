@@ -21,8 +21,10 @@ from ninetyfive.design.requests import Requests
 
 Shares = np.ndarray[Any, np.dtype[np.float64]]
 MICROS = 1_000_000
+HEAD_KEPT = 0.5
+"""A head of which less is left a day later moves."""
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-_BUILDS, _FIRST, _PARTS, _AGES = 24, 3, 12, 6
+_BUILDS, _OVERLAPPING, _FIRST, _PARTS, _AGES = 24, 12, 3, 12, 6
 _DAY, _HEADS, _LEAST_HEAD = 86_400 * MICROS, 10, 0.05
 
 
@@ -102,8 +104,10 @@ def table_hits(requests: Requests, staleness: float) -> Hits:
     lasts = float(known.time[-1] - known.time[last]) / MICROS if last < len(known) else 0.0
     spanned = float(known.time[last] - known.time[0]) / MICROS if 0 < last < len(known) else 0.0
     periods = refreshes(staleness, lasts)
-    asked: dict[float | None, list[tuple[int, ...]]] = {None: _whole(known, last, lasts)}
-    asked |= {one: _often(known, last, one) for one in periods if one < min(lasts, spanned / 2)}
+    kept = head_kept(known)
+    moves = kept is not None and kept < HEAD_KEPT
+    asked: dict[float | None, list[tuple[int, ...]]] = {None: _whole(known, last, lasts, daily=moves)}
+    asked |= {one: _often(known, last, one, apart=moves) for one in periods if one < min(lasts, spanned / 2)}
     counted = np.bincount(known.code[:last], minlength=known.entities)
     k = sizes(int(np.count_nonzero(counted)))
     borders = sorted({one for several in asked.values() for one in several})
@@ -183,7 +187,7 @@ def head_kept(known: Occurrences) -> float | None:
         pairs += 1
     if had <= _LEAST_HEAD * pairs:
         return None
-    return min(1.0, max(0.0, kept / had))
+    return float(min(1.0, max(0.0, kept / had)))
 
 
 def _answered(
@@ -228,11 +232,18 @@ def _top(amounts: np.ndarray, many: np.ndarray, k: Sequence[int]) -> Shares:
     return held
 
 
-def _whole(known: Occurrences, last: int, lasts: float) -> list[tuple[int, ...]]:
-    """Tables that were asked for as long as the last window lasts, or for as long as there is, by their age."""
+def _whole(known: Occurrences, last: int, lasts: float, *, daily: bool) -> list[tuple[int, ...]]:
+    """Tables that were asked for as long as the last window lasts, or for as long as there is, by their age.
+
+    Built at places spread evenly; `daily`: at the time of day at which the last window begins, if there are such.
+    """
+    places = [known.moment(last * part // _PARTS) for part in range(_FIRST, _PARTS)] if last else []
+    if daily:
+        days = int(known.time[last] - known.time[places[0]]) // _DAY
+        moments = known.time[last] - _DAY * np.arange(min(days, _BUILDS), 0, -1)
+        places = np.searchsorted(known.time, moments).tolist() or places
     found = []
-    for part in range(_FIRST, _PARTS) if last else ():
-        begin = known.moment(last * part // _PARTS)
+    for begin in places:
         ages = known.time[begin] + (np.arange(1, _AGES + 1) * (lasts * MICROS / _AGES)).astype(np.int64)
         ends = np.searchsorted(known.time, ages, side="right")
         ends = ends[: int(np.searchsorted(ends, last, side="right"))]
@@ -241,15 +252,22 @@ def _whole(known: Occurrences, last: int, lasts: float) -> list[tuple[int, ...]]
     return found
 
 
-def _often(known: Occurrences, last: int, seconds: float) -> list[tuple[int, ...]]:
-    """Tables that were asked for so many seconds, spread over the second half of what came before the last window."""
-    start, stop = known.time[known.moment(last // 2)], known.time[last]
-    room = max(1, int((stop - start) / (seconds * MICROS)))
-    begins = np.linspace(0, room - 1, min(room, _BUILDS)).astype(np.int64)
+def _often(known: Occurrences, last: int, seconds: float, *, apart: bool) -> list[tuple[int, ...]]:
+    """Tables that were asked for so many seconds, spread over the last two thirds of what came before the last window.
+
+    They overlap where that is short: a feature that seldom changes is seen at more ages of it. `apart`: they do not,
+    and the last one ends where the last window begins, as the head moves at some time of the day.
+    """
+    stop, length = int(known.time[last]), int(seconds * MICROS)
+    start = int(known.time[known.moment(last // 3)])
+    room = max(0, stop - length - start)
+    several = 1 + min(_BUILDS, max(_OVERLAPPING, room // length)) if room else 1
+    moments = np.linspace(start if room else stop - length, stop - length, several).astype(np.int64)
+    if apart:
+        moments = stop - length * np.arange(1 + min(_BUILDS, room // length), 0, -1)
     found: list[tuple[int, ...]] = []
-    for one in begins[::-1].tolist():
-        from_moment = int(stop - (one + 1) * seconds * MICROS)
-        begin, end = np.searchsorted(known.time, [from_moment, int(from_moment + seconds * MICROS)], side="left")
+    for one in moments.tolist():
+        begin, end = np.searchsorted(known.time, [one, one + length], side="left").tolist()
         if 0 < begin < end <= last:
-            found.append((int(begin), int(end)))
+            found.append((begin, end))
     return found

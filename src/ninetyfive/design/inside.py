@@ -37,6 +37,9 @@ class Inside:
         self._answering = Answering(loaded, config.limits, Counters(None), log, "design")
         self._form = tensorflow.Predict(loaded.rows, config.limits.rows)
 
+    def ready(self) -> None:
+        """It is."""
+
     def request(self, body: bytes) -> bytes:
         """What `ask` takes for a body: the body."""
         return body

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from ninetyfive.design.content import Block, Code, Items, Rows, Text, content
 from ninetyfive.design.evidence import Design
 
-_MARKUP = re.compile(r"[\\*\[<>|~]|(?<!\w)_|_(?!\w)|&(?=[#\w]+;)|^[#+-]|^\d+(?=[.)])")
+_MARKUP = re.compile(r"[\\*\[<>|~]|(?<!\w)_|_(?!\w)|&(?=[#\w]+;)|^#|^[+-](?=[\s-]|$)")
+_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 
 
 def markdown(design: Design) -> str:
@@ -32,13 +33,17 @@ def escaped(text: str) -> str:
 
     >>> print(escaped("a|b <b>*x* of `snake_case|y`, and a_b [x](y)"))
     a\\|b \\<b\\>\\*x\\* of `snake_case\\|y`, and a_b \\[x](y)
+    >>> print(escaped("0.5"), escaped("-3.9e-05 [-1, 2]"), escaped("1. first"), escaped("- x"))
+    0.5 -3.9e-05 \\[-1, 2] 1\\. first \\- x
     """
     text = " ".join(text.split())
     if text.count("`") % 2:
         text = text.replace("`", "'")
     parts = text.split("`")
     shown = [
-        part.replace("|", "\\|") if place % 2 else _MARKUP.sub(lambda found: "\\" + found[0], part)
+        part.replace("|", "\\|")
+        if place % 2
+        else _NUMBERED.sub(r"\1\\\2", _MARKUP.sub(lambda found: "\\" + found[0], part))
         for place, part in enumerate(parts)
     ]
     return "`".join(shown)

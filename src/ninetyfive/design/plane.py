@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ninetyfive.design.evidence import Candidate, ServingEvidence, Workload
+from ninetyfive.design.serving import NOISE, SIMPLE
 
 PEAKEDNESS = tuple(round(0.04 * step, 2) for step in range(25))
 """From 0 (all asked about equally often) to 0.96."""
@@ -103,7 +104,7 @@ def _slope(ranks: _Ranks, count: int, peaked: float) -> float:
 def _cheapest(
     evidence: ServingEvidence, ranks: _Ranks, shares: NDArray[np.float64], count: int
 ) -> tuple[str, int | None]:
-    """CPU of answers and builds a second, of each way that keeps the constraints."""
+    """The simplest of those that take the least CPU a second, of answers and builds, and keep the constraints."""
     workload, cost, limits = evidence.workload, evidence.measured, evidence.constraints
     if workload is None or cost is None:
         return "none", None
@@ -113,7 +114,7 @@ def _cheapest(
     if limits.latency is None or cost.p99_model <= limits.latency:
         ways.append((workload.rate * cost.cpu_model, "dynamic", None))
         hits = np.cumsum(shares) * known * (1.0 - stale)
-        answers = workload.rate * (hits * cost.cpu_table + (1.0 - hits) * cost.cpu_miss)
+        answers = workload.rate * (hits * cost.cpu_table + (1.0 - hits) * cost.cpu_model)
         total = answers + ranks.last * cost.cpu_row / limits.staleness
         best = int(np.argmin(total))
         ways.append((float(total[best]), "hybrid", int(ranks.last[best])))
@@ -122,7 +123,9 @@ def _cheapest(
         ways.append((workload.rate * cost.cpu_table + builds, "static", count))
     if not ways:
         return "none", None
-    _, paradigm, k = min(ways, key=lambda way: way[0])
+    least = min(used for used, _, _ in ways)
+    near = [way for way in ways if way[0] <= least * (1 + NOISE)]
+    _, paradigm, k = min(near, key=lambda way: SIMPLE.index(way[1]))
     return paradigm, k
 
 

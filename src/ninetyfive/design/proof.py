@@ -132,7 +132,7 @@ def prove(
     if rows.is_empty():
         notes.cannot.append("no request of the window that judges can be asked again: none of them has a row")
         return Proof((), tuple(notes.noticed), (), tuple(notes.cannot))
-    lives = _lives(ground, traffic, candidates, notes)
+    lives = _lives(ground, traffic, _in_time(traffic, candidates, until, reference, notes), notes)
     counted = _looked_up(ground, rows, lives, until, notes)
     asked = _Replay(ground, opens, reference, notes).run(rows, lives, until)
     return Proof(
@@ -151,12 +151,28 @@ def policy_of(candidate: Candidate) -> Policy:
 def _look(traffic: Traffic, rows: pl.DataFrame, notes: _Notes) -> None:
     for number, words in (
         (traffic.rowless, "records of the window that judges have no row, and are not asked again"),
+        (traffic.foreign, "of them lack a column of a request of this release, and are not asked again"),
         (traffic.refused, "of its rows break the schema of the release, and are not asked again"),
     ):
         if number:
             notes.noticed.append(f"{number:,} {words}")
     if rows.height < traffic.rows.height:
         notes.left_out.append(f"{rows.height:,} of {traffic.rows.height:,} requests were replayed, evenly spread")
+
+
+def _in_time(
+    traffic: Traffic, candidates: Sequence[Candidate], until: float, reference: Reference | None, notes: _Notes
+) -> Sequence[Candidate]:
+    """The candidates whose tables can be made by then, as far as it is known what reading the log costs."""
+    if reference is None or all(one.paradigm == "dynamic" for one in candidates):
+        return candidates
+    seconds = traffic.records * reference.measured.cpu_read
+    if not seconds > until - time.monotonic():
+        return candidates
+    notes.left_out.append(
+        f"the replay of tables: making one of {traffic.records:,} records takes about {seconds:.0f} s"
+    )
+    return [one for one in candidates if one.paradigm == "dynamic"]
 
 
 def _lives(
@@ -252,6 +268,7 @@ class _Replay:
             if self.askers and self.reference is not None:
                 self._open(stack, _REFERENCE, self.ground.live, Policy())
                 self.again = bodies(asked_for(self.ground, self.reference.rows), self.ground.release)
+            self._ready()
             size = self._warm(bodies(spread(rows, _WARM), self.ground.release))
             turns, ended = max(1, -(-rows.height // size)), 0
             while ended < turns and self.askers.keys() - {_REFERENCE}:
@@ -272,7 +289,18 @@ class _Replay:
         try:
             self.askers[name] = stack.enter_context(self.opens(what, policy, self.ground.config, folder))
         except NinetyfiveError as error:
-            self.notes.cannot.append(f"{name} was not replayed through {self._whom}: {error}")
+            self._failed(name, error)
+
+    def _ready(self) -> None:
+        for name, one in list(self.askers.items()):
+            try:
+                one.ready()
+            except NinetyfiveError as error:
+                self._failed(name, error)
+
+    def _failed(self, name: str, error: NinetyfiveError) -> None:
+        self.notes.cannot.append(f"{name} was not replayed through {self._whom}: {error}")
+        self.askers.pop(name, None)
 
     def _warm(self, asked: Sequence[bytes]) -> int:
         """Ask a little that is not counted; how many requests make a round."""

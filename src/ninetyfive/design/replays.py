@@ -79,7 +79,7 @@ def score_policies(
     outcomes = _replayed(board, test.blocks.length)
     plain, best = outcomes[_What("never", None, True)], outcomes[_What("oracle")]
     most = plain.cost(board.price) - best.cost(board.price)
-    covariance = luck.covariance(test.blocks.count, window)
+    covariance = luck.covariance(test.blocks.count, window, board.first)
     days = test.blocks.length / DAY
     unit = rates.worth * days
     scores = []

@@ -34,7 +34,8 @@ HIT_TOLERANCE, COST_TOLERANCE = 0.02, 0.25
 """By how much a replay may differ from the forecast: points of the hit rate, share of CPU and p50."""
 FEW = 1_000
 """With fewer requests nothing is advised but the model."""
-_SIMPLE = ("dynamic", "static", "hybrid")
+SIMPLE = ("dynamic", "static", "hybrid")
+"""The simplest way to serve first."""
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
@@ -184,7 +185,7 @@ def _best(candidates: Sequence[Candidate], scale: _Scale) -> tuple[Candidate, bo
         return min(whole, key=scale.amount), False
     least = min(scale.amount(one) for one in whole)
     near = [one for one in whole if scale.amount(one) <= least * (1 + NOISE)]
-    return min(near, key=lambda one: (_SIMPLE.index(one.paradigm), one.k or 0)), True
+    return min(near, key=lambda one: (SIMPLE.index(one.paradigm), one.k or 0)), True
 
 
 def _harm(candidate: Candidate) -> tuple[bool, bool, int]:
@@ -231,7 +232,7 @@ def _confidence(chosen: Candidate, evidence: ServingEvidence) -> Confidence:
 
 def _alternatives(chosen: Candidate, candidates: Sequence[Candidate], scale: _Scale) -> Iterator[Alternative]:
     """The best of each other paradigm, and the sizes next to the chosen one."""
-    for paradigm in _SIMPLE:
+    for paradigm in SIMPLE:
         others = [one for one in candidates if one.paradigm == paradigm and paradigm != chosen.paradigm]
         if others:
             best = min(others, key=lambda one: (*_harm(one), scale.amount(one)))

@@ -29,7 +29,8 @@ def shifts(trained: Inputs, later: Inputs, starts: npt.NDArray[np.int64]) -> npt
     worst = np.full(len(places), -np.inf)
     for column in range(trained.shape[1]):
         known = trained[:, column]
-        edges = np.unique(np.quantile(known[~np.isnan(known)], np.arange(1, BINS) / BINS)) if len(known) else known
+        told = known[~np.isnan(known)]
+        edges = np.unique(np.quantile(told, np.arange(1, BINS) / BINS, method="lower")) if len(told) else told
         size = len(edges) + 2
         expected = _shares(np.bincount(_bins(known, edges), minlength=size)[None, :])
         counted = np.bincount(block * size + _bins(some[:, column], edges), minlength=len(places) * size)

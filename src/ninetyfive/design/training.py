@@ -36,6 +36,8 @@ from ninetyfive.settings import DesignSettings, PriceSettings
 
 LEAST_SECONDS = 60.0
 """What a training is taken to cost at least, in seconds of a processor core: a run also reads, judges and writes."""
+UNSEEN = 0.5
+"""The share of the gain that may be lost unseen, by the test, before its "no decay" counts for nothing."""
 _MONTH = 30.0
 _WEEK = 7.0
 
@@ -100,9 +102,7 @@ def measure_training(
     halves = halves_of(trainer, aged, left)
     decay = tuple(decay_of(test, name, aged, halves) for name in recipe.metrics)
     policies = score_policies(test, metric, window, rates, luck_of(halves, metric, aged)) if worth > 0 else ()
-    cannot = () if decay[0].p_value is not None else (decay[0].reason,)
-    if gain is not None and gain <= 0:
-        cannot = (*cannot, "a fresh model gains nothing over the constant baseline: whether it decays decides nothing")
+    cannot = _inconclusive(decay[0], gain)
     return msgspec.structs.replace(
         evidence,
         gain=gain,
@@ -117,6 +117,17 @@ def measure_training(
         cannot=cannot,
         **found,
     )
+
+
+def _inconclusive(decay: Decay, gain: float | None) -> tuple[str, ...]:
+    """Why nothing follows from a decay, where nothing does."""
+    if decay.p_value is None:
+        return (decay.reason,)
+    if gain is None or gain <= 0:
+        return ("a fresh model gains nothing over the constant baseline: whether it decays decides nothing",)
+    if not decay.decays and (decay.detectable or 0.0) > UNSEEN * gain:
+        return (f"the history is too short or too noisy: {decay.reason}",)
+    return ()
 
 
 def _about(history: History, recipe: Recipe, blocks: Blocks) -> TrainingEvidence:

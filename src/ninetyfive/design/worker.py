@@ -45,13 +45,32 @@ class Answer(NamedTuple):
 class Worker:
     """A worker that answers on one connection, which is kept open. `ModelError` once it is gone."""
 
-    def __init__(self, config: WorkerConfig, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, config: WorkerConfig, process: subprocess.Popen[bytes], control: socket.socket) -> None:
         self.config = config
         self.process = process
-        self._port = port
+        self._control = control
         self._connection: socket.socket | None = None
         name = urllib.parse.quote(config.system)
         self._head = f"POST /v1/models/{name}:predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+
+    def ready(self) -> None:
+        """Wait until it answers; `ModelError` where it says that it cannot, says nothing, or is gone."""
+        self._control.settimeout(START_SECONDS)
+        said = b""
+        try:
+            while b"\n" not in said:
+                data = self._control.recv(65_536)
+                if not data:
+                    break
+                said += data
+        except OSError as error:
+            raise _gone(self.config, str(error)) from None
+        report = messages.decode_report(said.partition(b"\n")[0]) if b"\n" in said else None
+        if isinstance(report, messages.Refused):
+            raise ModelError(**{name: report.error[name] for name in ("where", "expected", "got", "do")})
+        if not isinstance(report, messages.Ready):
+            told = Path(str(self.config.counters)).with_name("told").read_text(encoding="utf-8", errors="replace")
+            raise _gone(self.config, told.strip()[-500:] or "it ended")
 
     def request(self, body: bytes) -> bytes:
         """The bytes that ask for the rows of a body."""
@@ -90,7 +109,7 @@ class Worker:
             self._connection = None
 
     def _connect(self) -> socket.socket:
-        self._connection = socket.create_connection(("127.0.0.1", self._port), timeout=_ANSWER_SECONDS)
+        self._connection = socket.create_connection(("127.0.0.1", self.config.port), timeout=_ANSWER_SECONDS)
         self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._connection
 
@@ -119,10 +138,9 @@ class Worker:
 
 @contextlib.contextmanager
 def worker(live: Live, policy: Policy, config: WorkerConfig, folder: Path) -> Iterator[Worker]:
-    """A worker that answers from `live` by `policy`, with files in `folder` of its own, which is made.
+    """A worker that answers from `live` by `policy`, once it is `ready`, with files in `folder`, which is made.
 
-    `config` says the rest: system, limits, how requests are logged. `ModelError` where it does not start; what it told
-    on stderr stands in `folder`/told.
+    `config` says the rest: system, limits, how requests are logged. What it tells on stderr stands in `folder`/told.
     """
     folder.mkdir(parents=True)
     log = None if config.log is None else msgspec.structs.replace(config.log, folder=str(folder / "requests"))
@@ -145,8 +163,7 @@ def worker(live: Live, policy: Policy, config: WorkerConfig, folder: Path) -> It
         process = _started(made, folder, listener, theirs)
         stack.callback(_ended, process)
         listener.close()
-        _wait(made, ours, folder)
-        one = Worker(made, process, made.port)
+        one = Worker(made, process, ours)
         stack.callback(one.close)
         yield one
 
@@ -179,27 +196,6 @@ def _started(
 def _ended(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
-
-
-def _wait(config: WorkerConfig, control: socket.socket, folder: Path) -> None:
-    """Until it is ready; `ModelError` where it says that it cannot, says nothing, or is gone."""
-    control.settimeout(START_SECONDS)
-    said = b""
-    try:
-        while b"\n" not in said:
-            data = control.recv(65_536)
-            if not data:
-                break
-            said += data
-    except OSError as error:
-        raise _gone(config, str(error)) from None
-    report = messages.decode_report(said.partition(b"\n")[0]) if b"\n" in said else None
-    if isinstance(report, messages.Ready):
-        return
-    if isinstance(report, messages.Refused):
-        raise ModelError(**{name: report.error[name] for name in ("where", "expected", "got", "do")})
-    told = (folder / "told").read_text(encoding="utf-8", errors="replace").strip()
-    raise _gone(config, told[-500:] or "it ended")
 
 
 def _gone(config: WorkerConfig, got: str) -> ModelError:

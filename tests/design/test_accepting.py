@@ -1,0 +1,94 @@
+"""Accepting: what was measured may be put in force, what was not only by naming what is assumed; and what changed."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from tests.design.designs import bare, design
+
+from ninetyfive.accepted import Accepted, AcceptedServing, AcceptedTraining
+from ninetyfive.design.accepting import decide_accept, decide_changed
+from ninetyfive.design.evidence import Confidence, Design
+from ninetyfive.errors import UsageError
+
+NOW, BY = "2026-01-31T12:00:00+00:00", "user@host"
+
+
+def sure(serving: Confidence, training: Confidence = "measured", paradigm: str = "hybrid") -> Design:
+    """A design whose two decisions are as sure as that."""
+    found = design()
+    return msgspec.structs.replace(
+        found,
+        training=msgspec.structs.replace(found.training, confidence=training),
+        serving=msgspec.structs.replace(
+            found.serving, confidence=serving, paradigm=paradigm, k=None if paradigm == "dynamic" else 1_000
+        ),
+    )
+
+
+def test_what_was_measured_is_put_in_force_as_it_is() -> None:
+    found = design()
+    accepted = decide_accept(found, None, NOW, BY)
+    assert (accepted.record, accepted.system, accepted.accepted, accepted.by) == (found.number, found.system, NOW, BY)
+    assert (accepted.training.every, accepted.training.window) == (found.training.every, found.training.window)
+    assert (accepted.serving.paradigm, accepted.serving.top) == (found.serving.paradigm, found.serving.k)
+    assert accepted.assumed == ()
+    assert not decide_changed(found, accepted)
+
+
+@pytest.mark.parametrize("paradigm", ["static", "hybrid"])
+@pytest.mark.parametrize("confidence", ["assumed", "none"])
+def test_a_table_that_nobody_measured_needs_its_assumption(paradigm: str, confidence: Confidence) -> None:
+    found = sure(confidence, paradigm=paradigm)
+    with pytest.raises(UsageError, match="--assume requests-like-data"):
+        decide_accept(found, None, NOW, BY)
+    with pytest.raises(UsageError, match="requests-like-data"):
+        decide_accept(found, "answers", NOW, BY)
+    assert decide_accept(found, "requests-like-data", NOW, BY).assumed == ("requests-like-data",)
+
+
+def test_the_model_needs_no_assumption() -> None:
+    assert decide_accept(sure("none", paradigm="dynamic"), None, NOW, BY).assumed == ()
+
+
+def test_what_was_answered_is_accepted_as_answered() -> None:
+    found = msgspec.structs.replace(
+        sure("assumed", "assumed"), training_evidence=None, release=None, confidence="assumed"
+    )
+    with pytest.raises(UsageError, match="--assume answers"):
+        decide_accept(found, None, NOW, BY)
+    assert decide_accept(found, "answers", NOW, BY).assumed == ("answers",)
+
+
+def test_an_assumption_that_there_is_none_of_is_refused() -> None:
+    with pytest.raises(UsageError, match="--assume"):
+        decide_accept(design(), "everything", NOW, BY)
+
+
+def test_a_design_without_evidence_may_only_say_what_is_so_anyway() -> None:
+    accepted = decide_accept(bare(), None, NOW, BY)
+    assert (accepted.training.paradigm, accepted.serving.paradigm) == ("static", "dynamic")
+
+
+@pytest.mark.parametrize(
+    ("training", "serving", "said"),
+    [
+        (AcceptedTraining(paradigm="static"), None, "training: "),
+        (AcceptedTraining(paradigm="dynamic", every="999d"), None, "training: "),
+        (None, AcceptedServing(paradigm="dynamic"), "serving: hybrid, not dynamic"),
+        (None, AcceptedServing(paradigm="hybrid", top=7), "serving: a table of "),
+    ],
+)
+def test_what_changed_is_said(training: AcceptedTraining | None, serving: AcceptedServing | None, said: str) -> None:
+    found = sure("proved")
+    now = decide_accept(found, None, NOW, BY)
+    was: Accepted = msgspec.structs.replace(now, training=training or now.training, serving=serving or now.serving)
+    (reason,) = decide_changed(found, was)
+    assert reason.startswith(said)
+
+
+def test_how_often_a_table_is_built_is_no_other_answer() -> None:
+    found = sure("proved")
+    was = decide_accept(found, None, NOW, BY)
+    was = msgspec.structs.replace(was, serving=msgspec.structs.replace(was.serving, refresh="17m"))
+    assert not decide_changed(found, was)
