@@ -20,7 +20,6 @@ import msgspec
 import polars as pl
 from bench._design_judge import Judge, Policy, Trained, Way, judge_training
 from bench._design_systems import DAY, FUNCTIONS, INPUTS, PARAMS, Setup, history, requests
-from ninetyfive.design.scratch import Ground
 
 from ninetyfive import col
 from ninetyfive.cli.project import load_system
