@@ -20,7 +20,6 @@ import msgspec
 import polars as pl
 from bench._design_judge import Judge, Policy, Trained, Way, judge_training
 from bench._design_systems import DAY, FUNCTIONS, INPUTS, PARAMS, Setup, history, requests
-from ninetyfive.design.scratch import Ground
 
 from ninetyfive import col
 from ninetyfive.cli.project import load_system
@@ -34,6 +33,7 @@ from ninetyfive.design.evidence import (
     TrainingEvidence,
 )
 from ninetyfive.design.forecast import built_once, candidates
+from ninetyfive.design.ground import Ground
 from ninetyfive.design.history import history_of
 from ninetyfive.design.hits import Hits, table_hits
 from ninetyfive.design.inside import inside
@@ -53,7 +53,7 @@ from ninetyfive.store.opening import open_store
 
 PRICES, DESIGN = PriceSettings(), DesignSettings()
 CONSTRAINTS = constraints_of(DESIGN)
-TRAINING_SECONDS, COST_SECONDS, REPLAY_SECONDS = 8.0, 3.0, 8.0
+TRAINING_SECONDS, COST_SECONDS, REPLAY_SECONDS = 8.0, 3.0, 10.0
 """What a system may take for its backtest, its unit costs, and the replay at most."""
 SYSTEM = """\
 import ninetyfive as nf
@@ -191,7 +191,7 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
     for opens in (inside, worker) if service else (inside,):
         known = costs if opens is inside else measure(ground, latest, time.monotonic() + COST_SECONDS, worker)
         rivals = contestants(candidates(said, hits, known, CONSTRAINTS, PRICES))
-        once = [built_once(one, said, hits, known, CONSTRAINTS) for one in rivals]
+        once = built_once(rivals, said, hits, known, CONSTRAINTS, PRICES)
         until = time.monotonic() + REPLAY_SECONDS
         found = prove(ground, traffic, once, until, opens, Reference(known, latest)).replayed
         # What the code of a worker gives was replayed first; of the service only what the service gives.

@@ -13,12 +13,12 @@ voice = nf.System(
     # People label what was said within a day.
     label_delay="1d",
     entity=["phrase"],
-    features={"words": col("phrase").ngram_counts(128)},
+    features={"words": col("phrase").ngram_counts(64)},
     metrics=["log_loss", "accuracy"],
 )
 
 
-@voice.model(params={"max_iter": 80, "max_leaf_nodes": 15})
+@voice.model(params={"max_iter": 60, "max_leaf_nodes": 15})
 def model(x, y, params):
     from sklearn.ensemble import HistGradientBoostingClassifier
 

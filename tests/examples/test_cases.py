@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CASES = ("spam", "voice", "ads")
-FEW = (("20_000, 200_000", "3_000, 4_000"), ("20_000, 300_000", "3_000, 4_000"), ('"max_iter": 80', '"max_iter": 5'))
+FEW = (("20_000, 200_000", "3_000, 4_000"), ("20_000, 300_000", "3_000, 4_000"), ('"max_iter": 60', '"max_iter": 5'))
 
 
 @contextmanager
