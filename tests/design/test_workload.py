@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from datetime import datetime
 
 import msgspec
@@ -12,7 +11,6 @@ import pytest
 from bench._request_logs import DAY, Log
 
 from ninetyfive.design.requests import Requests, requests_of_arrays, requests_of_frame
-from ninetyfive.design.stack import lru_hits
 from ninetyfive.design.workload import changes, gini, workload, zipf
 
 
@@ -25,19 +23,6 @@ def renamed(requests: Requests, seed: int) -> Requests:
     return requests_of_arrays(requests.time[order], others[place][order], requests.fingerprint[order])
 
 
-def exact(entities: list[int], size: int) -> float:
-    """The hits of a least-recently-used cache, one request after the other."""
-    cache: OrderedDict[int, None] = OrderedDict()
-    hits = 0
-    for entity in entities:
-        hits += entity in cache
-        cache.pop(entity, None)
-        cache[entity] = None
-        if len(cache) > size:
-            cache.popitem(last=False)
-    return hits / len(entities)
-
-
 LOGS = {
     "even": Log(requests=3_000, zipf=0.0, cardinality=200, seed=1),
     "peaked": Log(requests=3_000, zipf=1.2, cardinality=1_000, seed=2),
@@ -45,15 +30,6 @@ LOGS = {
     "once": Log(requests=3_000, zipf=0.8, cardinality=300, new=0.3, seed=4),
     "moving": Log(requests=3_000, zipf=1.0, cardinality=300, head="daily", seed=5),
 }
-
-
-@pytest.mark.parametrize("name", LOGS)
-def test_the_curve_of_caches_is_within_two_points_of_exact_caches(name: str) -> None:
-    requests = LOGS[name].requests_of()
-    sizes = [1, 2, 5, 10, 30, 100, 300, 1_000]
-    found = lru_hits(requests.occurrences, sizes)
-    entities = requests.entity.tolist()
-    assert max(abs(one - exact(entities, size)) for one, size in zip(found, sizes, strict=True)) < 0.02
 
 
 def test_counts_are_those_of_plain_loops() -> None:
