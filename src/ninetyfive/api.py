@@ -181,9 +181,8 @@ class System(Upkeep):
         rows; serving with `top=` takes it from the request log in the folder `log` (default: the service's own).
         `as_of` is an ISO 8601 time; default: now. Returns the document of the table (docs/tables.md).
         """
-        from ninetyfive.steps.population import named
+        from ninetyfive.steps.population import log_folder, named
         from ninetyfive.steps.table import LEASE_SECONDS, Asked, as_of_moment, refresh
-        from ninetyfive.supervise.starting import log_folder
 
         told, settings = reporter or Silent(), self.settings
         population_of = named(self.effective_serving, self.folder, population, log or log_folder(settings))

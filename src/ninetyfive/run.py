@@ -20,7 +20,6 @@ from ninetyfive.decisions.triggers import Due, decide_due
 from ninetyfive.errors import DeclarationError, UsageError
 from ninetyfive.hashing import content_hash
 from ninetyfive.models.release import open_release
-from ninetyfive.paradigms import DynamicServing
 from ninetyfive.pipeline import Event, Step, ending, from_step, run_steps
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.labels import hashed_columns, join_labels, rowless
@@ -35,7 +34,7 @@ from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
 from ninetyfive.steps.infer import keep_schema, schema_in_force
 from ninetyfive.steps.ingest import ingest, ingest_depends, ingested_by
-from ninetyfive.steps.population import named
+from ninetyfive.steps.population import population_of
 from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.table import Asked as TableAsked
@@ -220,7 +219,7 @@ def _finish(
         reason = "gates passed; --no-promote"
     elif left := _rolled_back(store.history(), made["release"]):
         reason = f"epoch {left.epoch} rolled it back ({left.reason}); `ninetyfive promote` makes it live again"
-    elif missing := lacking(store, context.declaration.effective_serving, made["release"]):
+    elif missing := lacking(store, context.declaration.effective_serving, context.settings, made["release"]):
         reason = missing
     else:
         table = _table(context, made["release"])
@@ -237,13 +236,13 @@ def _finish(
 
 
 def _table(context: Context, release: str) -> dict[str, Any] | None:
-    """Build the table of a release that is served from a declared population, to go live with it; None of others."""
-    serving = context.declaration.effective_serving
-    if isinstance(serving, DynamicServing) or serving.population is None:
+    """Build the table of a release that is served from one, to go live with it; None where it has no population."""
+    population = population_of(context.declaration.effective_serving, context.settings)
+    if population is None:
         return None
     with context.store.open_folder(context.store.release(release)) as folder:
         opened = open_release(folder, release)
-    asked = TableAsked(named(serving, context.settings.folder, None, None), clock.now(), "run")
+    asked = TableAsked(population, clock.now(), "run")
     return build_table(context.store, context.engine, opened, asked, context.reporter)
 
 

@@ -355,7 +355,7 @@ def test_a_static_release_waits_for_its_table_of_the_log(project: Project, trips
     assert (built["entities"], built["promoted"]) == (3, False)
     assert project.run()["promoted"]
     assert live(project) == (first, built["table"])
-    log_trips(project.folder / "log", trips(40), later=("tip", "fare"))
+    log_trips(project.folder / "log", trips(40), later=("tip", "fare"))  # not where the service logs
     project.edit(('{"max_depth": 4}', '{"max_depth": 3}'))
     second = project.run()
     assert (second["promoted"], live(project)[0]) == (False, first)
@@ -365,3 +365,14 @@ def test_a_static_release_waits_for_its_table_of_the_log(project: Project, trips
     refreshed = project.load().build_table(log=str(project.folder / "log"))
     assert refreshed["promoted"]
     assert live(project) == (second["release"], refreshed["table"])
+
+
+@pytest.mark.parametrize("paradigm", ["StaticServing", "HybridServing"])
+def test_a_run_builds_the_table_of_the_log_that_its_service_keeps(
+    project: Project, trips: Trips, paradigm: str
+) -> None:
+    project.edit(("    split=", f'    entity=["zone"],\n    serving=nf.{paradigm}(top=2),\n    split='))
+    log_trips(project.folder / ".ninetyfive" / "requests", trips(40), later=("tip", "fare"))
+    said = project.run()
+    assert (said["promoted"], said["table"]["entities"]) == (True, 2)
+    assert live(project) == (said["release"], said["table"]["table"])

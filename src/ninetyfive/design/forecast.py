@@ -198,7 +198,7 @@ _TABLES: tuple[Literal["static", "hybrid"], ...] = ("static", "hybrid")
 
 
 class Costs(NamedTuple):
-    """What turns shares of requests into candidates."""
+    """What turns shares of requests into candidates. A build reads the log as it is long now, and makes K rows."""
 
     workload: Workload
     measured: Measured
@@ -222,11 +222,12 @@ class Costs(NamedTuple):
         elif paradigm == "static":
             cpu, p50, p99 = hit * m.cpu_table + miss * m.cpu_miss, m.p50_table, m.p99_table
         else:
-            cpu = hit * m.cpu_table + (1.0 - hit) * m.cpu_model
+            cpu = hit * m.cpu_table + (1.0 - hit) * (m.cpu_model + m.cpu_look)
             p50, p99 = (mixed_quantile(share, hit, m) for share in (0.5, 0.99))
         size = 0 if k is None else int(k * m.bytes_row)
         answers = cpu * self.workload.rate * MONTH
-        building = 0.0 if k is None or refresh is None else k * m.cpu_row * MONTH / refresh
+        build = 0.0 if k is None else k * m.cpu_row + self.workload.requests * m.cpu_read
+        building = build * MONTH / refresh if refresh else 0.0
         parts = {
             ANSWERS: answers / 3_600 * self.prices.cpu_hour,
             BUILDING: building / 3_600 * self.prices.cpu_hour,
@@ -264,7 +265,7 @@ def judged(candidate: Candidate, constraints: Constraints, workload: Workload) -
 
 
 def mixed_quantile(share: float, hit: float, measured: Measured) -> float:
-    """The quantile of latencies of which `hit` are a table's and the others the model's, in seconds.
+    """The quantile of latencies of which `hit` are a table's and the others the model's after a look-up, in seconds.
 
     Each of the two is taken as log-normal with the p50 and p99 that were measured; the quantile is found by halving.
 
@@ -273,7 +274,9 @@ def mixed_quantile(share: float, hit: float, measured: Measured) -> float:
     >>> round(mixed_quantile(0.5, 0.0, m), 4), round(mixed_quantile(0.5, 1.0, m), 4)
     (0.01, 0.001)
     """
-    both = [(hit, measured.p50_table, measured.p99_table), (1.0 - hit, measured.p50_model, measured.p99_model)]
+    look = measured.p50_look
+    model = (1.0 - hit, measured.p50_model + look, measured.p99_model + look)
+    both = [(hit, measured.p50_table, measured.p99_table), model]
     parts = [(part, math.log(max(p50, 1e-9)), _spread(p50, p99)) for part, p50, p99 in both if part > 0.0]
     low = min(middle - 8 * spread for _, middle, spread in parts) - 1e-6
     high = max(middle + 8 * spread for _, middle, spread in parts) + 1e-6

@@ -42,7 +42,7 @@ from ninetyfive.paradigms import DynamicServing, Serving, Training
 from ninetyfive.progress import telling
 from ninetyfive.run import read_in
 from ninetyfive.steps.context import Context, Prepared
-from ninetyfive.supervise.starting import log_folder
+from ninetyfive.steps.population import log_folder
 from ninetyfive.system import Declaration
 from ninetyfive.version import __version__
 
@@ -195,6 +195,7 @@ def _load(
         entities=None if known is None else known.entities,
         refresh=None if choice.refresh is None else float(duration(choice.refresh)),
         cpu_row=None if measured is None else measured.cpu_row,
+        cpu_log=0.0 if measured is None or logged is None else measured.cpu_read * logged.requests,
         bytes_row=None if measured is None else measured.bytes_row,
         static_keeps=bool(tables) and not serving.assumed,
     )

@@ -127,10 +127,10 @@ def _proved(
     """The evidence with what the window that judges gave."""
     assert given.log is not None
     assert evidence.measured is not None
-    cut = given.requests.occurrences.cuts[1]
+    assert evidence.workload is not None
     until = time.monotonic() + PROOF * given.budget
     try:
-        held_out = traffic.of_log(given.log, place.release, int(given.requests.time[cut - 1]) if cut else 0)
+        held_out = traffic.of_windows(given.log, place.release, evidence.workload.windows)
         reference = proof.Reference(evidence.measured, asked)
         done = proof.prove(place, held_out, forecast, until, reference=reference)
     except NinetyfiveError as error:

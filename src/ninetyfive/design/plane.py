@@ -113,16 +113,17 @@ def _cheapest(
         return "none", None
     stale = _stale(evidence, workload)
     known = 1.0 - workload.new_entity_rate
+    read = workload.requests * cost.cpu_read / limits.staleness
     ways: list[tuple[float, str, int | None]] = []
     if limits.latency is None or cost.p99_model <= limits.latency:
         ways.append((workload.rate * cost.cpu_model, "dynamic", None))
         hits = np.cumsum(shares) * known * (1.0 - stale)
-        answers = workload.rate * (hits * cost.cpu_table + (1.0 - hits) * cost.cpu_model)
+        answers = workload.rate * (hits * cost.cpu_table + (1.0 - hits) * (cost.cpu_model + cost.cpu_look)) + read
         total = answers + ranks.last * cost.cpu_row / limits.staleness
         best = int(np.argmin(total))
         ways.append((float(total[best]), "hybrid", int(ranks.last[best])))
     if 1.0 - known <= limits.misses and stale <= limits.changed:
-        builds = count * cost.cpu_row / limits.staleness
+        builds = count * cost.cpu_row / limits.staleness + read
         ways.append((workload.rate * cost.cpu_table + builds, "static", count))
     if not ways:
         return "none", None

@@ -391,6 +391,7 @@ def _replayed(one: Candidate, by: str, shares: _Tally, seen: _Tally | None) -> R
         by=by,
         requests=shares.requests,
         forecast_hit=one.hit,
+        forecast_stale=one.stale,
         hit=shares.hit / shares.requests,
         miss=shares.miss / shares.requests,
         stale=shares.stale / shares.requests,

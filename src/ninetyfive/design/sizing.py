@@ -48,7 +48,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What has to be carried; None: not known. Times in seconds, `cpu` of one answer by the chosen design.
 
     `bytes` of the history in memory. `every`: between two trainings (None: once). `entities`: whom a table would have
-    to hold; `refresh`: how often it would be built; `static_keeps`: whether a table of all keeps the constraints.
+    to hold; `refresh`: how often it would be built; `cpu_log`: what reading the log takes each time; `static_keeps`:
+    whether a table of all keeps the constraints.
     """
 
     rows: int = 0
@@ -65,6 +66,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     entities: int | None = None
     refresh: float | None = None
     cpu_row: float | None = None
+    cpu_log: float = 0.0
     bytes_row: float | None = None
     static_keeps: bool = False
 
@@ -143,7 +145,7 @@ def _takes(load: Load, prices: PriceSettings) -> Takes:
         serving_memory=memory,
         training_memory=float(load.bytes * TRAINING_COPIES),
         ready=HOURS * (workers * core_hour + memory * gib),
-        table=builds * rows * (load.cpu_row or 0.0) / 3600 * core_hour,
+        table=builds * (rows * (load.cpu_row or 0.0) + load.cpu_log) / 3600 * core_hour,
         training=trainings * (load.training_seconds + data_cpu) / 3600 * core_hour,
         storage=(load.bytes + table_bytes) / 2**30 * prices.storage_gib_month,
     )
@@ -217,7 +219,8 @@ def _should_be_table(load: Load, takes: Takes, prices: PriceSettings) -> tuple[b
         return False, ()
     builds = MONTH / load.refresh if load.refresh else 1.0
     stored = load.entities * (load.bytes_row or 0.0) / 2**30 * prices.storage_gib_month
-    costs = builds * load.entities * (load.cpu_row or 0.0) / 3600 * prices.cpu_hour + stored
+    build = load.entities * (load.cpu_row or 0.0) + load.cpu_log
+    costs = builds * build / 3600 * prices.cpu_hour + stored
     cheap = load.cpu_row is not None and costs < TABLE_SHARE * takes.ready
     rare = takes.used is not None and takes.used * takes.workers < RARELY and load.entities <= FEW
     if not cheap and not rare:

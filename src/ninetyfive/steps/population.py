@@ -25,11 +25,13 @@ from ninetyfive.paradigms import DynamicServing, Serving
 from ninetyfive.plan import Engine, Map, Part, Plan, Read, Reduce, Shuffle, Write, WrittenFile, merge_keyed, result_of
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.schema import ColumnSchema, Schema
+from ninetyfive.settings import Settings
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.files import Source, request_log, source_of
 from ninetyfive.sources.readers import SourceReader, reader_of
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.predict import left_out
+from ninetyfive.store.opening import work_folder
 from ninetyfive.tables.about import Population
 from ninetyfive.tables.keys import entity_key, fingerprint, whole_key
 
@@ -63,6 +65,22 @@ class Latest:
     population: Population
     counts: dict[str, int]
     notices: tuple[str, ...]
+
+
+def log_folder(settings: Settings) -> str:
+    """Where the request log of a project is kept: as `[serve.log]` says, else in the store's local folder."""
+    said = settings.serve.log.folder
+    return settings.absolute(said) if said else str(work_folder(settings.store_url, settings.catalog) / "requests")
+
+
+def population_of(serving: Serving, settings: Settings) -> Named | None:
+    """The population by which a run builds a table: the declared one, or the log where it has spans; None: neither."""
+    if isinstance(serving, DynamicServing):
+        return None
+    log = log_folder(settings)
+    if serving.population is None and not any(Path(log).glob("*.parquet")):
+        return None
+    return named(serving, settings.folder, None, log)
 
 
 def named(serving: Serving, folder: Path, file: str | None, log: str | None) -> Named:

@@ -37,8 +37,19 @@ from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.quantiles import Quantile, Quantiles
 from ninetyfive.reducers.sample import Sample
 from ninetyfive.relations import rows_of
+from ninetyfive.settings import Settings
 from ninetyfive.sources.spans import SpanReader, part_of
-from ninetyfive.steps.population import FINGERPRINT, KEY, KEY_TEXT, WHOLE, Latest, Named, head_of, latest_rows
+from ninetyfive.steps.population import (
+    FINGERPRINT,
+    KEY,
+    KEY_TEXT,
+    WHOLE,
+    Latest,
+    Named,
+    head_of,
+    latest_rows,
+    population_of,
+)
 from ninetyfive.steps.predict import Rows, no_answer
 from ninetyfive.store.manifests import MANIFEST, Manifest, describe_folder
 from ninetyfive.store.opening import Store
@@ -229,9 +240,10 @@ def rollback(store: Store, serving: Serving, reason: str) -> Pointer:
     return store.rollback(champion.epoch if champion else 0, reason)
 
 
-def lacking(store: Store, serving: Serving, release: str) -> str | None:
-    """Why a release that passed its gates is not live: static serving, whose table `run` does not make, has none."""
-    if not isinstance(serving, StaticServing) or serving.top is None or store.newest_table(release) is not None:
+def lacking(store: Store, serving: Serving, settings: Settings, release: str) -> str | None:
+    """Why a release that passed its gates is not live: static serving has no table of it, and no population."""
+    static = isinstance(serving, StaticServing)
+    if not static or store.newest_table(release) is not None or population_of(serving, settings) is not None:
         return None
     short = release[:12]
     return (

@@ -22,6 +22,7 @@ from ninetyfive.errors import SettingsError
 from ninetyfive.paradigms import DynamicServing, Serving, StaticServing
 from ninetyfive.serve.messages import Live, Policy, WorkerConfig
 from ninetyfive.settings import Settings
+from ninetyfive.steps.population import log_folder
 from ninetyfive.store.opening import Store, open_store, work_folder
 from ninetyfive.supervise.binding import Asked, check_tls, decide_access, listen
 from ninetyfive.supervise.deploying import deployed_access, render
@@ -113,12 +114,6 @@ def asked_of(settings: Settings, words: Words, environment: Mapping[str, str]) -
         insecure=words.insecure,
         platform=bool(platform),
     )
-
-
-def log_folder(settings: Settings) -> str:
-    """Where the request log of a project is kept: as `[serve.log]` says, else in the store's local folder."""
-    said = settings.serve.log.folder
-    return settings.absolute(said) if said else str(work_folder(settings.store_url, settings.catalog) / "requests")
 
 
 def worker_config(
