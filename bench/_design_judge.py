@@ -221,7 +221,7 @@ class Judge:
         seen = self.tables(way.refresh)
         covered, equal = seen.shares(way.k)
         hit = covered if way.paradigm == "static" else equal
-        rest = measured.cpu_miss if way.paradigm == "static" else measured.cpu_model
+        rest = measured.cpu_miss if way.paradigm == "static" else measured.cpu_model + measured.cpu_look
         builds = MONTH / way.refresh if way.refresh else 0.0
         built = builds * (way.k * measured.cpu_row + seen.read * (measured.cpu_read or 0.0))
         stored = way.k * measured.bytes_row / 2**30 * self.prices.storage_gib_month

@@ -186,6 +186,9 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
     judge = Judge(asked, cut, costs, PRICES, CONSTRAINTS)
     chosen = _way(choice, ways)
     (cost, broken), (best, least) = judge.cost(chosen), judge.best(list(_all(hits)))
+    # The same, were what a build reads of the log for nothing: which part of an excess comes of that.
+    unread = Judge(asked, cut, msgspec.structs.replace(costs, cpu_read=0.0), PRICES, CONSTRAINTS, judge.seen)
+    free, (_, free_least) = unread.cost(chosen)[0], unread.best(list(_all(hits)))
     traffic = of_frame(rows.select(*names, "request_time"), release, int(asked.time[cut - 1]))
     replayed: list[Replayed] = []
     for opens in (inside, worker) if service else (inside,):
@@ -203,6 +206,7 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
         "best_cost": least,
         "broken": list(broken),
         "excess": _excess(cost, least, list(broken)),
+        "excess_unread": _excess(free, free_least, list(broken)),
         "workload": {
             name: getattr(said, name)
             for name in ("requests", "entities", "peakedness", "zipf_slope", "new_entity_rate", "change_rate", "rate")

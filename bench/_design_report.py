@@ -71,6 +71,7 @@ def figures(systems: Sequence[Result], histories: Sequence[Result]) -> list[Figu
     found = [
         _excess("excess cost of the design over the best in hindsight", systems, lambda one: one),
         _excess("… of the way to serve alone", systems, lambda one: one["serving"], bound=False),
+        _excess("… of the way to serve, if builds read the log for nothing", systems, _unread, bound=False),
         _excess("… of the way to train alone", systems, lambda one: one["training"], bound=False),
         _broken(systems),
         Figure(
@@ -105,6 +106,10 @@ def _excess(name: str, systems: Sequence[Result], part: Callable[[Result], Resul
     low, high = np.quantile(whole, [0.5, 0.9])
     value = f"≤ 5 % in {good:.1%} of {len(told)} systems; median {low:.1%}, in nine of ten ≤ {high:.1%}"
     return Figure(name, value, "≤ 5 % in ≥ 90 % of systems" if bound else "", bool(good >= 0.9) if bound else None)
+
+
+def _unread(result: Result) -> Result:
+    return {"excess": result["serving"]["excess_unread"]}
 
 
 def _broken(systems: Sequence[Result]) -> Figure:
