@@ -178,19 +178,23 @@ def halves_of(trainer: Trainer, window: int, left: Left) -> tuple[Halves, ...]:
 def _run(
     trainer: Trainer, jobs: Sequence[_Job], left: Left, kept: int = 0
 ) -> tuple[dict[_Job, _Outcome], dict[_Job, str]]:
-    """Do jobs in their order while there is time for one more, and for `kept` others."""
+    """Do jobs in their order while there is time for one more, and for `kept` others.
+
+    The first job takes longer, which loads what all need: it says nothing of the others.
+    """
     done: dict[_Job, _Outcome] = {}
     failed: dict[_Job, str] = {}
-    longest = 0.0
+    took: list[float] = []
     for job in jobs:
-        if left() <= (1.2 + kept) * longest:
+        usual = float(np.median(took[1:])) if len(took) > 1 else 0.0
+        if left() <= max(1.2 * max(took[1:], default=0.0) + kept * usual, 0.5 * max(took[:1], default=0.0)):
             break
         began = time.perf_counter()
         try:
             done[job] = trainer.train(job)
         except NinetyfiveError as error:
             failed[job] = str(error)
-        longest = max(longest, time.perf_counter() - began)
+        took.append(time.perf_counter() - began)
     return done, failed
 
 
