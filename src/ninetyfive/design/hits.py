@@ -80,15 +80,20 @@ def sizes(entities: int) -> tuple[int, ...]:
     return tuple(sorted({size for size in decades if size < entities} | ({entities} if entities else set())))
 
 
+_ROUND = (86_400, 3_600, 60)
+"""A period is a whole number of the largest of these units that it holds."""
+
+
 def refreshes(staleness: float, lasts: float) -> tuple[float, ...]:
     """The periods after which a table may be built again, in seconds: the longest that is allowed, and its halves.
 
     None is longer than the last window `lasts`: nobody saw what an older table answers.
 
-    >>> refreshes(86_400.0, 200_000.0), refreshes(86_400.0, 7_200.0)
+    >>> refreshes(86_400.0, 200_000.0), refreshes(86_400.0, 7_300.0)
     ((86400.0, 43200.0, 21600.0, 10800.0), (7200.0, 3600.0, 1800.0, 900.0))
     """
     longest = min(staleness, float(int(lasts)))
+    longest -= longest % next((unit for unit in _ROUND if unit <= longest), 1)
     return tuple(longest / 2**halved for halved in range(4)) if longest >= 1 else ()
 
 

@@ -25,7 +25,7 @@ from ninetyfive.design.forecast import built_once, candidates
 from ninetyfive.design.ground import Ground
 from ninetyfive.design.hits import table_hits
 from ninetyfive.design.requests import Requests
-from ninetyfive.design.serving import with_replayed
+from ninetyfive.design.serving import SIMPLE, best_of, with_replayed
 from ninetyfive.design.workload import workload
 from ninetyfive.durations import duration
 from ninetyfive.errors import NinetyfiveError
@@ -100,16 +100,9 @@ def ground(release: OpenRelease, engine: Engine, settings: Settings) -> Iterator
 
 
 def contestants(ways: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """What is replayed: the best of each paradigm, those that keep the constraints before others.
-
-    Of static tables that all break one, the one that breaks the fewest: it shows by how much.
-    """
-    found = []
-    for paradigm in ("dynamic", "static", "hybrid"):
-        alike = [one for one in ways if one.paradigm == paradigm]
-        if alike:
-            found.append(min(alike, key=lambda one: (len(one.broken), one.miss if one.broken else 0.0, one.cost)))
-    return tuple(found)
+    """What is replayed: of each paradigm the one that would be chosen if there were no other."""
+    each = ([one for one in ways if one.paradigm == paradigm] for paradigm in SIMPLE)
+    return tuple(best_of(alike) for alike in each if alike)
 
 
 def _rows(given: Given, release: OpenRelease) -> pl.DataFrame:

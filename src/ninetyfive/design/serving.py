@@ -179,6 +179,11 @@ def _ranges(current: Candidate | None, candidates: Sequence[Candidate], scale: _
         yield Alternative(_name(best), f"{told}{broken}; no request was seen that says so")
 
 
+def best_of(candidates: Sequence[Candidate]) -> Candidate:
+    """The one that is chosen of these where nothing is in force; `ValueError` of none."""
+    return _best(candidates, _Scale.of(candidates))[0]
+
+
 def _best(candidates: Sequence[Candidate], scale: _Scale) -> tuple[Candidate, bool]:
     """The simplest of the cheapest that keep the constraints, and whether any keeps them."""
     whole = [one for one in candidates if not one.broken]
