@@ -139,7 +139,7 @@ def _requests(context: Prepared, history: History, asked: Asked) -> tuple[str | 
 def _release(context: Context, stack: ExitStack) -> OpenRelease | None:
     """The champion, else the newest release, open until `stack` ends; None where there is none."""
     store = context.store
-    pointer, made = store.champion(), [one for one in store.releases() if one.collected is None]
+    pointer, made = store.champion(), [one for one in store.releases() if not one.collected]
     name = pointer.release if pointer is not None else made[0].release if made else None
     if name is None:
         return None
