@@ -76,7 +76,8 @@ def measure_design(context: Context, asked: Asked) -> Design:
         log, requests = _requests(prepared, history, asked)
     with ExitStack() as stack:
         release = _release(context, stack)
-        given = Given(requests, log, release, context.engine, settings, asked.budget, context.reporter)
+        folder = context.store.attempt
+        given = Given(requests, log, release, context.engine, folder, settings, asked.budget, context.reporter)
         serving = measure_serving(given)
     training = _training(prepared, history, begun + asked.budget - RESERVE)
     chosen_training = choose_training(training, training_in_force(system), settings.design.hysteresis)
