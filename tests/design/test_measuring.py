@@ -122,6 +122,14 @@ def test_a_release_that_no_gate_let_in_is_measured_all_the_same(project: Project
     assert (found["training"]["confidence"], found["serving"]["paradigm"]) == ("none", "dynamic")
 
 
+def test_a_short_budget_leaves_serving_as_it_is_and_says_so(logged: Project) -> None:
+    found = logged.load().design(budget=10.0)
+    assert any("what an answer costs" in one for one in found["left_out"])
+    assert found["serving"]["confidence"] == "none"
+    assert found["serving"]["evidence"]["measured"] is None
+    assert found["serving"]["evidence"]["cardinality"] == 3
+
+
 def test_a_log_that_is_none_and_a_check_of_nothing_are_refused(finished: Project) -> None:
     system = finished.load()
     with pytest.raises(UsageError, match="--log"):

@@ -36,6 +36,8 @@ from ninetyfive.settings import DesignSettings, Settings
 
 COSTS, PROOF = 0.15, 0.25
 """The shares of the budget by which costs and the replay end, from when they begin."""
+SHORT = 15.0
+"""Seconds of a budget with which nothing of serving is measured: a few rounds of it take about ten."""
 _ROWS = 2_000
 
 
@@ -65,6 +67,9 @@ def measure_serving(given: Given) -> ServingEvidence:
     if given.release is None:
         why = "there is no release, so what an answer costs is not known: `ninetyfive run` makes one"
         return msgspec.structs.replace(evidence, cannot=(why,))
+    if given.budget < SHORT:
+        cut = f"what an answer costs: a budget of {given.budget:g} s has no time for it, {SHORT:g} s have"
+        return msgspec.structs.replace(evidence, left_out=(cut,))
     with given.folder() as folder:
         place = ground(given.release, given.engine, folder, given.settings)
         rows = _rows(given, given.release)
