@@ -242,6 +242,7 @@ def test_prices_and_bounds_of_a_design_are_read_with_the_environment_over_the_fi
     [
         ("[prices]\ncpu_hour = -1", "'cpu_hour'"),
         ("[prices]\npoint_day = nan", "'point_day'"),
+        ("[prices]\npoint_day = inf", "finite"),
         ("[design]\nmisses = 1.5", "'misses'"),
         ('[design]\nstaleness = "soon"', "'staleness'"),
         ('[design]\nlatency = "fast"', "'latency'"),

@@ -262,8 +262,9 @@ def _flat(table: str, kind: type[msgspec.Struct], places: Mapping[str, tuple[str
         try:
             taken = msgspec.convert(value, one.type, strict=not isinstance(value, str))
             most = 1.0 if one.name in _SHARES else math.inf
-            if isinstance(taken, float) and not 0.0 <= taken <= most:
-                raise msgspec.ValidationError(f"expected a number from 0 to {most:g}")
+            if isinstance(taken, float) and not (0.0 <= taken <= most and math.isfinite(taken)):
+                told = "a finite number from 0" if most == math.inf else f"a number from 0 to {most:g}"
+                raise msgspec.ValidationError(f"expected {told}")
         except msgspec.ValidationError as error:
             do = f"see the page of settings: {error}"
             raise SettingsError(where, expected="a value that this setting takes", got=repr(value), do=do) from None

@@ -49,7 +49,7 @@ WRONG = [
     (["--questions", "--answers", "a.toml"], "one thing at a time"),
     (["3"], "--accept with the number of a record"),
     (["3", "--check"], "--accept with the number of a record"),
-    (["--budget", "0"], "greater than or equal to 1"),
+    (["--budget", "9"], "greater than or equal to 10"),
     (["--accept", "0"], "greater than or equal to 1"),
     (["--answers"], "requires an argument"),
 ]

@@ -87,6 +87,15 @@ def test_what_changed_is_said(training: AcceptedTraining | None, serving: Accept
     assert reason.startswith(said)
 
 
+def test_a_table_of_a_file_is_told_from_one_of_the_log() -> None:
+    found = sure("proved")
+    was = decide_accept(found, None, NOW, BY)
+    found = msgspec.structs.replace(found, serving=msgspec.structs.replace(found.serving, k=None))
+    assert decide_changed(found, was) == (
+        "serving: a table of the file that system.py names, not a table of 1,000 entities",
+    )
+
+
 def test_how_often_a_table_is_built_is_no_other_answer() -> None:
     found = sure("proved")
     was = decide_accept(found, None, NOW, BY)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from tests.conftest import Project
+from tests.conftest import Project, trips
 
 from ninetyfive.design.record import read_record
 from ninetyfive.errors import UsageError
@@ -110,6 +110,24 @@ def test_before_a_run_the_history_is_measured_and_serving_is_not(project: Projec
     assert any("there is no release" in one for one in found["cannot"])
     assert found["serving"]["confidence"] in ("assumed", "none")
     assert found["training"]["evidence"]["rows"] == 1_200
+
+
+def test_a_release_that_no_gate_let_in_is_measured_all_the_same(project: Project) -> None:
+    project.add("a", trips(300))
+    assert project.load().run()["promoted"] is False
+    found = project.load().design(budget=25.0)
+    assert found["release"] is not None
+    assert not any("no release" in one for one in found["cannot"])
+    assert any("too few" in one for one in found["cannot"])
+    assert (found["training"]["confidence"], found["serving"]["paradigm"]) == ("none", "dynamic")
+
+
+def test_a_short_budget_leaves_serving_as_it_is_and_says_so(logged: Project) -> None:
+    found = logged.load().design(budget=10.0)
+    assert any("what an answer costs" in one for one in found["left_out"])
+    assert found["serving"]["confidence"] == "none"
+    assert found["serving"]["evidence"]["measured"] is None
+    assert found["serving"]["evidence"]["cardinality"] == 3
 
 
 def test_a_log_that_is_none_and_a_check_of_nothing_are_refused(finished: Project) -> None:

@@ -141,7 +141,9 @@ def test_whatever_is_known_there_is_an_answer(load: Load) -> None:
 
 def test_what_could_not_be_measured_counts_as_not_known() -> None:
     nan = float("nan")
-    odd = changed(paradigm="hybrid", k=100, cpu=nan, rate=nan, peak_rate=nan, cpu_row=nan, bytes_row=nan, refresh=nan)
+    odd = changed(
+        paradigm="hybrid", k=100, cpu=nan, rate=nan, peak_rate=nan, cpu_row=nan, bytes_row=nan, cpu_log=nan, refresh=nan
+    )
     unknown = changed(
         paradigm="hybrid", k=100, cpu=None, rate=None, peak_rate=None, cpu_row=None, bytes_row=None, refresh=None
     )

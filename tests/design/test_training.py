@@ -72,6 +72,7 @@ def test_a_training_in_force_stays_unless_another_is_clearly_cheaper() -> None:
     assert choose_training(evidence, StaticTraining(), 0.1).every == free.every
     assert choose_training(evidence, StaticTraining(), 1.0).paradigm == "static"
     still = known("stationary")
+    assert choose_training(still, StaticTraining("11d"), 0.1).window == "11d"
     assert choose_training(still, DynamicTraining("5d"), 0.1).paradigm == "static"
 
 

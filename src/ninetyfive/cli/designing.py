@@ -48,7 +48,7 @@ def design(  # noqa: PLR0913  its arguments are the flags of the command
         ),
     ] = None,
     budget: Annotated[
-        float, typer.Option("--budget", min=1.0, help="At most about so many seconds; what it cuts is listed.")
+        float, typer.Option("--budget", min=10.0, help="At most about so many seconds; what it cuts is listed.")
     ] = BUDGET,
     system: SystemFile = DEFAULT,
     json: Json = False,

@@ -64,12 +64,16 @@ def decide_changed(design: Design, accepted: Accepted) -> tuple[str, ...]:
     if accepted.serving.paradigm != design.serving.paradigm:
         found.append(f"serving: {design.serving.paradigm}, not {accepted.serving.paradigm}")
     elif accepted.serving.top != design.serving.k:
-        found.append(f"serving: a table of {design.serving.k:,} entities, not {accepted.serving.top or 0:,}")
+        found.append(f"serving: {_table(design.serving.k)}, not {_table(accepted.serving.top)}")
     return tuple(found)
 
 
 def _of(training: AcceptedTraining) -> tuple[str, str | None, str | None]:
     return training.paradigm, training.every, training.window
+
+
+def _table(top: int | None) -> str:
+    return "a table of the file that system.py names" if top is None else f"a table of {top:,} entities"
 
 
 def _words(paradigm: str, every: str | None, window: str | None) -> str:

@@ -76,7 +76,8 @@ def measure_design(context: Context, asked: Asked) -> Design:
         log, requests = _requests(prepared, history, asked)
     with ExitStack() as stack:
         release = _release(context, stack)
-        given = Given(requests, log, release, context.engine, settings, asked.budget, context.reporter)
+        folder = context.store.attempt
+        given = Given(requests, log, release, context.engine, folder, settings, asked.budget, context.reporter)
         serving = measure_serving(given)
     training = _training(prepared, history, begun + asked.budget - RESERVE)
     chosen_training = choose_training(training, training_in_force(system), settings.design.hysteresis)
@@ -139,7 +140,7 @@ def _requests(context: Prepared, history: History, asked: Asked) -> tuple[str | 
 def _release(context: Context, stack: ExitStack) -> OpenRelease | None:
     """The champion, else the newest release, open until `stack` ends; None where there is none."""
     store = context.store
-    pointer, made = store.champion(), [one for one in store.releases() if one.collected is None]
+    pointer, made = store.champion(), [one for one in store.releases() if not one.collected]
     name = pointer.release if pointer is not None else made[0].release if made else None
     if name is None:
         return None

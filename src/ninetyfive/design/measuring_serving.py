@@ -9,10 +9,9 @@ know. What does not belong here: any of the parts, and what follows (`serving`).
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,17 +36,23 @@ from ninetyfive.settings import DesignSettings, Settings
 
 COSTS, PROOF = 0.15, 0.25
 """The shares of the budget by which costs and the replay end, from when they begin."""
+SHORT = 15.0
+"""Seconds of a budget with which nothing of serving is measured: a few rounds of it take about ten."""
 _ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What serving is measured on: requests, the log that they are of (None: there is none), release, where to work."""
+    """What serving is measured on: requests, the log that they are of (None: there is none), release, where to work.
+
+    `folder` lends a folder that is gone afterwards, and after a kill by the next run: it holds rows of the log.
+    """
 
     requests: Requests
     log: str | None
     release: OpenRelease | None
     engine: Engine
+    folder: Callable[[], AbstractContextManager[Path]]
     settings: Settings
     budget: float
     reporter: Reporter
@@ -62,7 +67,11 @@ def measure_serving(given: Given) -> ServingEvidence:
     if given.release is None:
         why = "there is no release, so what an answer costs is not known: `ninetyfive run` makes one"
         return msgspec.structs.replace(evidence, cannot=(why,))
-    with ground(given.release, given.engine, given.settings) as place:
+    if given.budget < SHORT:
+        cut = f"what an answer costs: a budget of {given.budget:g} s has no time for it, {SHORT:g} s have"
+        return msgspec.structs.replace(evidence, left_out=(cut,))
+    with given.folder() as folder:
+        place = ground(given.release, given.engine, folder, given.settings)
         rows = _rows(given, given.release)
         try:
             with telling(given.reporter, "costs"):
@@ -89,14 +98,12 @@ def constraints_of(said: DesignSettings) -> Constraints:
     )
 
 
-@contextmanager
-def ground(release: OpenRelease, engine: Engine, settings: Settings) -> Iterator[Ground]:
-    """A folder for tables and workers that is gone afterwards, with the limits and the log of the service."""
-    with tempfile.TemporaryDirectory(prefix="ninetyfive-design-") as folder:
-        log = settings.serve.log
-        key = None if log.key_file is None else settings.absolute(log.key_file)
-        kept = msgspec.structs.replace(log, key_file=key)
-        yield Ground(release, engine, Path(folder), settings.serve.limits, kept)
+def ground(release: OpenRelease, engine: Engine, folder: Path, settings: Settings) -> Ground:
+    """A folder for tables and workers, with the limits and the log of the service."""
+    log = settings.serve.log
+    key = None if log.key_file is None else settings.absolute(log.key_file)
+    kept = msgspec.structs.replace(log, key_file=key)
+    return Ground(release, engine, folder, settings.serve.limits, kept)
 
 
 def contestants(ways: Sequence[Candidate]) -> tuple[Candidate, ...]:

@@ -102,6 +102,7 @@ def size(load: Load, prices: PriceSettings, managed: PriceTable | None = None) -
     """
     table = managed or price_table()
     load = msgspec.structs.replace(load, **{name: None for name in _UNKNOWABLE if _not_known(getattr(load, name))})
+    load = msgspec.structs.replace(load, cpu_log=0.0) if math.isnan(load.cpu_log) else load
     takes = _takes(load, prices)
     engine, engine_reasons = _engine(load, takes, table)
     idle = takes.ready * (1.0 - (takes.used or 0.0))

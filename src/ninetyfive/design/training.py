@@ -175,8 +175,8 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
         best = held
     reasons.append(_cost_text(evidence, best, plain))
     every, window = best.every, best.window
-    if isinstance(in_force, DynamicTraining) and best is held:
-        every, window = in_force.every, in_force.window
+    if in_force is not None and best is held:
+        every, window = getattr(in_force, "every", None), in_force.window
     days = max(evidence.replayed_days, 1e-9)
     return TrainingChoice(
         paradigm="static" if every is None else "dynamic",
