@@ -13,7 +13,7 @@ from tests.design.test_forecast import CONSTRAINTS, DAY, MEASURED, ways
 from tests.design.test_workload import ODD, renamed
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, Replayed, ServingChoice, ServingEvidence
-from ninetyfive.design.forecast import built_once
+from ninetyfive.design.forecast import built_once, cpu_of
 from ninetyfive.design.hits import table_hits
 from ninetyfive.design.requests import Requests, requests_of_arrays
 from ninetyfive.design.serving import InForce, break_even, choose_serving, with_replayed
@@ -68,13 +68,15 @@ def test_what_is_never_asked_again_goes_to_the_model() -> None:
     assert any("above a model cost of" in words for words in found.would_change)
 
 
-def test_the_break_even_is_where_both_cost_the_same() -> None:
+@pytest.mark.parametrize("look", [0.0, 40e-6])
+def test_the_break_even_is_where_both_cost_the_same(look: float) -> None:
     requests = LONG_TAIL.requests_of()
-    known = evidence(requests)
+    measured = msgspec.structs.replace(MEASURED, cpu_look=look)
+    known = evidence(requests, measured)
     best = min((one for one in known.candidates if one.paradigm == "hybrid"), key=lambda one: one.cost)
-    even = break_even(best, known.candidates, known.workload, MEASURED)  # type: ignore[arg-type]
+    even = break_even(best, known.candidates, known.workload, measured)  # type: ignore[arg-type]
     assert even is not None
-    other = {(one.paradigm, one.k): one for one in ways(requests, msgspec.structs.replace(MEASURED, cpu_model=even))}
+    other = {(one.paradigm, one.k): one for one in ways(requests, msgspec.structs.replace(measured, cpu_model=even))}
     assert other["hybrid", best.k].cost == pytest.approx(other["dynamic", None].cost, rel=1e-6)
 
 
@@ -190,6 +192,24 @@ def test_a_replay_that_takes_more_cpu_costs_more() -> None:
     assert after.parts["answers"] == pytest.approx(3 * table.parts["answers"])
     assert after.p50 == pytest.approx(2 * table.p50)
     assert len(found.overruled) == 2
+
+
+def test_fewer_hits_and_the_cpu_that_they_take_are_not_counted_twice() -> None:
+    measured = msgspec.structs.replace(MEASURED, cpu_look=40e-6)
+    known = evidence(FEW_ENTITIES.requests_of(), measured)
+    table = next(one for one in known.candidates if (one.paradigm, one.k) == ("hybrid", 100))
+    took = cpu_of("hybrid", 0.5, measured)
+    assert took > 1.25 * table.cpu
+    found = with_replayed(known, [replay(table, 0.5, cpu=took)])
+    after = next(one for one in found.candidates if (one.paradigm, one.k) == ("hybrid", 100))
+    assert (after.hit, after.cpu) == (pytest.approx(0.5), pytest.approx(took))
+
+
+def test_of_sizes_that_cost_the_same_the_replayed_one_is_taken() -> None:
+    model, small, large = candidate("dynamic", None, 20.0), candidate("hybrid", 50, 10.1), candidate("hybrid", 70, 10.0)
+    known = msgspec.structs.replace(among(model, small, large), replayed=(replay(large, 0.5, "service"),))
+    found = choose_serving(known, None, 0.1)
+    assert (found.k, found.confidence) == (70, "proved")
 
 
 def test_a_replay_that_is_stale_where_none_was_forecast_breaks_the_constraint() -> None:

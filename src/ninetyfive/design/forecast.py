@@ -217,12 +217,12 @@ class Costs(NamedTuple):
         hit = {"dynamic": 0.0, "static": shares.covered, "hybrid": shares.equal}[paradigm]
         miss = 1.0 - hit if paradigm == "static" else 0.0
         stale = max(0.0, shares.covered - shares.equal) if paradigm == "static" else 0.0
+        cpu = cpu_of(paradigm, hit, m)
         if paradigm == "dynamic":
-            cpu, p50, p99 = m.cpu_model, m.p50_model, m.p99_model
+            p50, p99 = m.p50_model, m.p99_model
         elif paradigm == "static":
-            cpu, p50, p99 = hit * m.cpu_table + miss * m.cpu_miss, m.p50_table, m.p99_table
+            p50, p99 = m.p50_table, m.p99_table
         else:
-            cpu = hit * m.cpu_table + (1.0 - hit) * (m.cpu_model + m.cpu_look)
             p50, p99 = (mixed_quantile(share, hit, m) for share in (0.5, 0.99))
         size = 0 if k is None else int(k * m.bytes_row)
         answers = cpu * self.workload.rate * MONTH
@@ -249,6 +249,14 @@ class Costs(NamedTuple):
             cpu_month=answers + building,
         )
         return judged(made, self.constraints, self.workload)
+
+
+def cpu_of(paradigm: Literal["static", "dynamic", "hybrid"], hit: float, measured: Measured) -> float:
+    """CPU seconds of a request, of which the share `hit` is answered by a table."""
+    if paradigm == "dynamic":
+        return measured.cpu_model
+    missed = measured.cpu_miss if paradigm == "static" else measured.cpu_model + measured.cpu_look
+    return hit * measured.cpu_table + (1.0 - hit) * missed
 
 
 def judged(candidate: Candidate, constraints: Constraints, workload: Workload) -> Candidate:

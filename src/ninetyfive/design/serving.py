@@ -27,7 +27,7 @@ from ninetyfive.design.evidence import (
     ServingEvidence,
     Workload,
 )
-from ninetyfive.design.forecast import ANSWERS, MONTH, judged
+from ninetyfive.design.forecast import ANSWERS, MONTH, cpu_of, judged
 
 NOISE = 0.02
 """Costs that differ by less than this share are taken as equal."""
@@ -55,9 +55,9 @@ def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteres
     workload = evidence.workload
     assert workload is not None
     scale = _Scale.of(evidence.candidates)
-    best, kept = _best(evidence.candidates, scale)
+    best, kept = _best(evidence.candidates, evidence.replayed, scale)
     chosen, reasons = best, [_why(best, evidence.candidates, scale, kept)]
-    current = _candidate_of(evidence.candidates, in_force)
+    current = candidate_of(evidence.candidates, in_force)
     if current is not None and in_force is not None:
         chosen, words = _with_hysteresis(current, best, scale, hysteresis)
         reasons += [words]
@@ -148,7 +148,7 @@ def _unknown(evidence: ServingEvidence, in_force: InForce | None, why: str) -> S
     candidates = evidence.candidates
     scale = _Scale.of(candidates)
     known = in_force or InForce("dynamic")
-    current = _candidate_of(candidates, known)
+    current = candidate_of(candidates, known)
     reasons = [why]
     reasons.append(
         "what is in force stays" if in_force else "the model answers every request, whoever it is about, as it is now"
@@ -180,12 +180,16 @@ def _ranges(current: Candidate | None, candidates: Sequence[Candidate], scale: _
 
 
 def best_of(candidates: Sequence[Candidate]) -> Candidate:
-    """The one that is chosen of these where nothing is in force; `ValueError` of none."""
-    return _best(candidates, _Scale.of(candidates))[0]
+    """The one that is chosen of these where nothing is in force and nothing was replayed; `ValueError` of none."""
+    return _best(candidates, (), _Scale.of(candidates))[0]
 
 
-def _best(candidates: Sequence[Candidate], scale: _Scale) -> tuple[Candidate, bool]:
-    """The simplest of the cheapest that keep the constraints, and whether any keeps them."""
+def _best(candidates: Sequence[Candidate], replays: Sequence[Replayed], scale: _Scale) -> tuple[Candidate, bool]:
+    """The simplest of the cheapest that keep the constraints, and whether any keeps them.
+
+    Of tables of one paradigm that cost about the same that is taken which was replayed: it is known best.
+    """
+    replayed = {(one.paradigm, one.k) for one in replays}
     whole = [one for one in candidates if not one.broken]
     if not whole:
         worst = min(_harm(one) for one in candidates)
@@ -193,7 +197,11 @@ def _best(candidates: Sequence[Candidate], scale: _Scale) -> tuple[Candidate, bo
         return min(whole, key=scale.amount), False
     least = min(scale.amount(one) for one in whole)
     near = [one for one in whole if scale.amount(one) <= least * (1 + NOISE)]
-    return min(near, key=lambda one: (SIMPLE.index(one.paradigm), one.k or 0)), True
+
+    def order(one: Candidate) -> tuple[int, bool, int]:
+        return SIMPLE.index(one.paradigm), (one.paradigm, one.k) not in replayed, one.k or 0
+
+    return min(near, key=order), True
 
 
 def _harm(candidate: Candidate) -> tuple[bool, bool, int]:
@@ -224,8 +232,8 @@ def _with_hysteresis(current: Candidate, best: Candidate, scale: _Scale, hystere
     return current, f"{_name(current)} is in force; {_name(best)} would save {saved:.0%}, less than {hysteresis:.0%}"
 
 
-def _candidate_of(candidates: Sequence[Candidate], in_force: InForce | None) -> Candidate | None:
-    """The candidate that is in force, or the nearest K of its paradigm."""
+def candidate_of(candidates: Sequence[Candidate], in_force: InForce | None) -> Candidate | None:
+    """The candidate of a design, or that of the nearest K of its paradigm; None where none was forecast."""
     alike = [one for one in candidates if in_force is not None and one.paradigm == in_force.paradigm]
     if not alike or in_force is None:
         return None
@@ -308,7 +316,8 @@ def break_even(
         used = one.cpu * answers
         price = one.parts[ANSWERS] / used if used and one.parts[ANSWERS] else 0.0
         others = (one.cost - one.parts[ANSWERS]) / price if price else max(0.0, one.cpu_month - used)
-        found.append(measured.cpu_table + others / (answers * one.hit))
+        looks = (1.0 - one.hit) * measured.cpu_look
+        found.append(measured.cpu_table + (looks + others / answers) / one.hit)
     return min(found, default=None)
 
 
@@ -343,10 +352,8 @@ def _moved(candidate: Candidate, found: dict[tuple[str, int | None], Replayed], 
     if candidate.paradigm == "static":
         stale = min(hit, max(0.0, candidate.stale + between([_off_stale(one) for one in replays])))
         miss = 1.0 - hit
-        cpu += (hit - candidate.hit) * (measured.cpu_table - measured.cpu_miss)
-    elif candidate.paradigm == "hybrid":
-        cpu += (hit - candidate.hit) * (measured.cpu_table - measured.cpu_model)
-    cpu *= between([_ratio(one.cpu, one.forecast_cpu) for one in replays])
+    cpu += cpu_of(candidate.paradigm, hit, measured) - cpu_of(candidate.paradigm, candidate.hit, measured)
+    cpu *= between([_ratio(one.cpu, _cpu_at_hit(one, measured)) for one in replays])
     p50 = candidate.p50 * between([_ratio(one.p50, one.forecast_p50) for one in replays])
     parts = dict(candidate.parts)
     if candidate.cpu and ANSWERS in parts:
@@ -374,6 +381,12 @@ def _off(one: Replayed) -> float:
     """By how much the forecast of the hit rate is to be moved: 0 where it is right within the tolerance."""
     off = one.hit - one.forecast_hit
     return off if abs(off) > HIT_TOLERANCE else 0.0
+
+
+def _cpu_at_hit(one: Replayed, measured: Measured) -> float:
+    """The forecast of the CPU, had that of the hit rate been right: what is still off is not of the hits."""
+    right = cpu_of(one.paradigm, one.forecast_hit + _off(one), measured)
+    return one.forecast_cpu + right - cpu_of(one.paradigm, one.forecast_hit, measured)
 
 
 def _off_stale(one: Replayed) -> float:
