@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Project
 
 from ninetyfive.accepted import FILE, FOLDER, Accepted, AcceptedServing, AcceptedTraining, read_accepted, write_accepted
-from ninetyfive.errors import NinetyfiveError, SettingsError
+from ninetyfive.errors import SettingsError
 from ninetyfive.paradigms import DynamicServing, DynamicTraining, HybridServing, StaticServing, StaticTraining
 
 ACCEPTED = Accepted(
@@ -75,7 +75,7 @@ def test_a_file_that_says_what_cannot_be_is_refused(tmp_path: Path, old: str, ne
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
-    with pytest.raises(NinetyfiveError):
+    with pytest.raises(SettingsError, match=r"accepted\.toml.*design --accept"):
         read_accepted(tmp_path)
 
 

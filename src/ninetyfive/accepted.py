@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ninetyfive.errors import SettingsError
+from ninetyfive.errors import DeclarationError, SettingsError
 from ninetyfive.paradigms import (
     DynamicServing,
     DynamicTraining,
@@ -91,7 +91,7 @@ def read_accepted(folder: Path) -> Accepted | None:
         found.training.made(), found.serving.made()
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, DeclarationError) as error:
         do = "accept a record anew: ninetyfive design --accept, or remove the file"
         raise SettingsError(str(path), expected="an accepted design", got=str(error), do=do) from None
     return found
