@@ -192,6 +192,20 @@ def test_a_replay_that_takes_more_cpu_costs_more() -> None:
     assert len(found.overruled) == 2
 
 
+def test_where_a_replay_wins_for_one_way_all_are_compared_as_replayed() -> None:
+    known = evidence(FEW_ENTITIES.requests_of())
+    model, table = (
+        next(one for one in known.candidates if (one.paradigm, one.k) == kind)
+        for kind in (("dynamic", None), ("static", 100))
+    )
+    slow = [replay(one, one.hit, "service", cpu=factor * one.cpu) for one, factor in ((model, 1.26), (table, 1.24))]
+    found = with_replayed(known, slow)
+    for before, factor in ((model, 1.26), (table, 1.24)):
+        after = next(one for one in found.candidates if (one.paradigm, one.k) == (before.paradigm, before.k))
+        assert after.cpu == pytest.approx(factor * before.cpu)
+    assert len(found.overruled) == 1
+
+
 def test_a_replay_that_is_stale_where_none_was_forecast_breaks_the_constraint() -> None:
     known = evidence(FEW_ENTITIES.requests_of())
     table = next(one for one in known.candidates if (one.paradigm, one.k) == ("static", 100))
