@@ -132,6 +132,15 @@ def test_what_is_in_force_stays_unless_another_is_cheaper_by_the_share(cost: flo
     assert choose_serving(known, InForce("dynamic"), 0.1).paradigm == paradigm
 
 
+def test_what_is_in_force_stays_where_the_machine_is_too_busy_to_tell() -> None:
+    known = among(candidate("dynamic", None, 100.0), candidate("hybrid", 10, 70.0))
+    assert known.measured is not None
+    busy = msgspec.structs.replace(known, measured=msgspec.structs.replace(known.measured, noise=0.4))
+    assert choose_serving(known, InForce("dynamic"), 0.1).paradigm == "hybrid"
+    assert choose_serving(busy, InForce("dynamic"), 0.1).paradigm == "dynamic"
+    assert choose_serving(busy, None, 0.1).paradigm == "hybrid"
+
+
 def test_what_is_in_force_goes_where_it_breaks_a_constraint() -> None:
     known = among(candidate("dynamic", None, 10.0), candidate("static", 50, 9.5, "changed: 3.0% …"))
     found = choose_serving(known, InForce("static", 50), 0.1)

@@ -48,7 +48,10 @@ class InForce(NamedTuple):
 
 
 def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteresis: float) -> ServingChoice:
-    """How to serve. `in_force` stays unless another is cheaper by the share `hysteresis`, or it breaks a constraint."""
+    """How to serve. `in_force` stays unless another is cheaper by the share `hysteresis`, or it breaks a constraint.
+
+    Where the figures of this machine vary by more than `hysteresis`, by that share.
+    """
     cannot = _cannot(evidence)
     if cannot or not evidence.candidates:
         return _unknown(evidence, in_force, cannot or "no way to serve was measured")
@@ -59,7 +62,8 @@ def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteres
     chosen, reasons = best, [_why(best, evidence.candidates, scale, kept)]
     current = _candidate_of(evidence.candidates, in_force)
     if current is not None and in_force is not None:
-        chosen, words = _with_hysteresis(current, best, scale, hysteresis)
+        noise = 0.0 if evidence.measured is None else evidence.measured.noise
+        chosen, words = _with_hysteresis(current, best, scale, max(hysteresis, noise))
         reasons += [words]
         if chosen is current:
             chosen = msgspec.structs.replace(current, k=in_force.k if in_force.k is not None else current.k)
