@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Project
 
 from ninetyfive.accepted import FILE, FOLDER, Accepted, AcceptedServing, AcceptedTraining, read_accepted, write_accepted
-from ninetyfive.errors import NinetyfiveError, SettingsError
+from ninetyfive.errors import SettingsError, StoreError
 from ninetyfive.paradigms import DynamicServing, DynamicTraining, HybridServing, StaticServing, StaticTraining
 
 ACCEPTED = Accepted(
@@ -31,6 +31,12 @@ def test_what_is_written_is_read_and_written_over_at_once(tmp_path: Path) -> Non
     path = write_accepted(tmp_path, other)
     assert read_accepted(tmp_path) == other
     assert [file.name for file in path.parent.iterdir()] == [FILE]
+
+
+def test_a_disk_that_refuses_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("no folder", encoding="utf-8")
+    with pytest.raises(StoreError, match=FILE):
+        write_accepted(tmp_path, ACCEPTED)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +81,7 @@ def test_a_file_that_says_what_cannot_be_is_refused(tmp_path: Path, old: str, ne
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
-    with pytest.raises(NinetyfiveError):
+    with pytest.raises(SettingsError, match=r"accepted\.toml.*design --accept"):
         read_accepted(tmp_path)
 
 

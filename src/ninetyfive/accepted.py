@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ninetyfive.errors import SettingsError
+from ninetyfive.errors import DeclarationError, SettingsError, StoreError
 from ninetyfive.paradigms import (
     DynamicServing,
     DynamicTraining,
@@ -91,26 +91,30 @@ def read_accepted(folder: Path) -> Accepted | None:
         found.training.made(), found.serving.made()
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, DeclarationError) as error:
         do = "accept a record anew: ninetyfive design --accept, or remove the file"
         raise SettingsError(str(path), expected="an accepted design", got=str(error), do=do) from None
     return found
 
 
 def write_accepted(folder: Path, accepted: Accepted) -> Path:
-    """Put a design in force, at once or not at all; the file."""
+    """Put a design in force, at once or not at all; the file. `StoreError` where the disk refuses it."""
     target = folder / FOLDER / FILE
-    target.parent.mkdir(exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=target.parent, encoding="utf-8", delete=False) as stream:
-        try:
-            stream.write(_toml(accepted))
-            stream.flush()
-            os.fsync(stream.fileno())
-            os.chmod(stream.name, 0o644)
-            os.replace(stream.name, target)
-        except OSError:
-            os.unlink(stream.name)
-            raise
+    try:
+        target.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=target.parent, encoding="utf-8", delete=False) as stream:
+            try:
+                stream.write(_toml(accepted))
+                stream.flush()
+                os.fsync(stream.fileno())
+                os.chmod(stream.name, 0o644)
+                os.replace(stream.name, target)
+            except OSError:
+                os.unlink(stream.name)
+                raise
+    except OSError as error:
+        do = "make room or give permission, then run the same command again"
+        raise StoreError(str(target), expected="a file that can be written", got=str(error), do=do) from None
     return target
 
 

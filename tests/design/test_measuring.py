@@ -130,10 +130,17 @@ def test_a_short_budget_leaves_serving_as_it_is_and_says_so(logged: Project) -> 
     assert found["serving"]["evidence"]["cardinality"] == 3
 
 
-def test_a_log_that_is_none_and_a_check_of_nothing_are_refused(finished: Project) -> None:
-    system = finished.load()
+def test_a_log_that_is_none_and_a_check_of_nothing_are_refused(copied: Project) -> None:
+    system = copied.load()
     with pytest.raises(UsageError, match="--log"):
         system.design(log="nowhere", budget=10.0)
+    foreign = requests(50).rename({"zone": "area", "distance": "length"})
+    copied.edit(
+        ('"distance": col("distance")', '"length": col("length")'), ('"zone": col("zone")', '"area": col("area")')
+    )
+    write_request_log(copied.folder / "foreign", copied.load(), foreign)
+    with pytest.raises(UsageError, match="50 records hold the columns of another system"):
+        system.design(log=str(copied.folder / "foreign"), budget=10.0)
     with pytest.raises(UsageError, match="a design in force"):
         system.check_design(budget=10.0)
     with pytest.raises(UsageError, match="--assume"):

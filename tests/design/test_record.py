@@ -178,3 +178,7 @@ def test_what_is_no_record_says_so(tmp_path: Path) -> None:
         (tmp_path / "design" / "0001.toml").write_bytes(damage)
         with pytest.raises(IntegrityError, match=r"0001\.toml"):
             read_record(tmp_path / "design" / "0001.toml")
+    (tmp_path / "design" / "0001.toml").unlink()
+    (tmp_path / "design" / "0001.toml").mkdir()
+    with pytest.raises(IntegrityError, match=r"0001\.toml"):
+        read_record(tmp_path / "design" / "0001.toml")

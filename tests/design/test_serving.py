@@ -134,6 +134,15 @@ def test_what_is_in_force_stays_unless_another_is_cheaper_by_the_share(cost: flo
     assert choose_serving(known, InForce("dynamic"), 0.1).paradigm == paradigm
 
 
+def test_what_is_in_force_stays_where_the_machine_is_too_busy_to_tell() -> None:
+    known = among(candidate("dynamic", None, 100.0), candidate("hybrid", 10, 70.0))
+    assert known.measured is not None
+    busy = msgspec.structs.replace(known, measured=msgspec.structs.replace(known.measured, noise=0.4))
+    assert choose_serving(known, InForce("dynamic"), 0.1).paradigm == "hybrid"
+    assert choose_serving(busy, InForce("dynamic"), 0.1).paradigm == "dynamic"
+    assert choose_serving(busy, None, 0.1).paradigm == "hybrid"
+
+
 def test_what_is_in_force_goes_where_it_breaks_a_constraint() -> None:
     known = among(candidate("dynamic", None, 10.0), candidate("static", 50, 9.5, "changed: 3.0% …"))
     found = choose_serving(known, InForce("static", 50), 0.1)
@@ -210,6 +219,20 @@ def test_of_sizes_that_cost_the_same_the_replayed_one_is_taken() -> None:
     known = msgspec.structs.replace(among(model, small, large), replayed=(replay(large, 0.5, "service"),))
     found = choose_serving(known, None, 0.1)
     assert (found.k, found.confidence) == (70, "proved")
+
+
+def test_where_a_replay_wins_for_one_way_all_are_compared_as_replayed() -> None:
+    known = evidence(FEW_ENTITIES.requests_of())
+    model, table = (
+        next(one for one in known.candidates if (one.paradigm, one.k) == kind)
+        for kind in (("dynamic", None), ("static", 100))
+    )
+    slow = [replay(one, one.hit, "service", cpu=factor * one.cpu) for one, factor in ((model, 1.26), (table, 1.24))]
+    found = with_replayed(known, slow)
+    for before, factor in ((model, 1.26), (table, 1.24)):
+        after = next(one for one in found.candidates if (one.paradigm, one.k) == (before.paradigm, before.k))
+        assert after.cpu == pytest.approx(factor * before.cpu)
+    assert len(found.overruled) == 1
 
 
 def test_a_replay_that_is_stale_where_none_was_forecast_breaks_the_constraint() -> None:

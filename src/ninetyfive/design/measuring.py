@@ -124,13 +124,15 @@ def _requests(context: Prepared, history: History, asked: Asked) -> tuple[str | 
     """The requests of the log, and where it is; where there is none, rows of the history taken for requests."""
     folder = asked.log or log_folder(context.settings)
     columns = [name for name in context.schema.names if name not in context.declaration.hindsight]
+    got = folder
     if Path(folder).is_dir():
         found = requests_of_log(Path(folder), columns=columns)
         if len(found.time) or len(found.nameless):
             return folder, found
+        got = "; ".join((folder, *found.left_out))
     if asked.log is not None:
         do = "name a folder in which a service logged, or leave --log out"
-        raise UsageError("--log", expected="a folder with spans of a request log", got=folder, do=do)
+        raise UsageError("--log", expected="a folder with spans of a request log of this system", got=got, do=do)
     rows = history.frame.with_columns(pl.col(TIME).cast(pl.Datetime("us")))
     inputs = sorted({name for feature in context.declaration.features.values() for name in feature.columns()})
     entity = context.declaration.entity

@@ -87,7 +87,7 @@ def read_record(path: Path) -> Design:
     except FileNotFoundError:
         do = "`ninetyfive design` writes one"
         raise UsageError(str(path), expected="the record of a design", got="no such file", do=do) from None
-    except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         do = "take it from version control, or run `ninetyfive design` again"
         raise IntegrityError(str(path), expected="the record of a design", got=str(error), do=do) from None
 

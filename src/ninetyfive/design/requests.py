@@ -193,7 +193,7 @@ class _Log:
     def requests(self, noticed: list[str]) -> Requests:
         """What was read, in time order."""
         if not self._parts:
-            return replace(_empty(), noticed=(*noticed, "the log holds no request"))
+            return replace(_empty(), noticed=(*noticed, "the log holds no request"), left_out=self._left_out())
         self._trim()
         times, entities, prints, releases, named = self._parts.pop()
         several = len(self._releases) > 1
@@ -205,14 +205,16 @@ class _Log:
         noticed += [f"{self._rowless:,} records hold no row: asked for by key alone, or outside of the schema"] * bool(
             self._rowless
         )
+        made = replace(made, nameless=nameless, noticed=(*noticed, *_told(nameless)), left_out=self._left_out())
+        return _compared(made, self._releases) if several else made
+
+    def _left_out(self) -> tuple[str, ...]:
         left_out = {
             "older requests were not read": self._unread + self._older,
             "records hold the columns of another system": self._foreign,
             "records hide entities in another way than the newest ones": self._hidden,
         }
-        told = tuple(f"{number:,} {words}" for words, number in left_out.items() if number)
-        made = replace(made, nameless=nameless, noticed=(*noticed, *_told(nameless)), left_out=told)
-        return _compared(made, self._releases) if several else made
+        return tuple(f"{number:,} {words}" for words, number in left_out.items() if number)
 
 
 def _alike(names: frozenset[str], newest: frozenset[str]) -> bool:

@@ -48,7 +48,10 @@ class InForce(NamedTuple):
 
 
 def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteresis: float) -> ServingChoice:
-    """How to serve. `in_force` stays unless another is cheaper by the share `hysteresis`, or it breaks a constraint."""
+    """How to serve. `in_force` stays unless another is cheaper by the share `hysteresis`, or it breaks a constraint.
+
+    Where the figures of this machine vary by more than `hysteresis`, by that share.
+    """
     cannot = _cannot(evidence)
     if cannot or not evidence.candidates:
         return _unknown(evidence, in_force, cannot or "no way to serve was measured")
@@ -59,7 +62,8 @@ def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteres
     chosen, reasons = best, [_why(best, evidence.candidates, scale, kept)]
     current = candidate_of(evidence.candidates, in_force)
     if current is not None and in_force is not None:
-        chosen, words = _with_hysteresis(current, best, scale, hysteresis)
+        noise = 0.0 if evidence.measured is None else evidence.measured.noise
+        chosen, words = _with_hysteresis(current, best, scale, max(hysteresis, noise))
         reasons += [words]
         if chosen is current:
             chosen = msgspec.structs.replace(current, k=in_force.k if in_force.k is not None else current.k)
@@ -92,13 +96,15 @@ def with_replayed(evidence: ServingEvidence, replayed: Sequence[Replayed]) -> Se
 
     Of two replays of one candidate that by the service counts. What a replay found of some K moves the others of the
     paradigm too, by as much, in between by a share of each: a forecast that was wrong for one K is so for its
-    neighbours. Each change is told in `overruled`.
+    neighbours. Each change is told in `overruled`. CPU or p50 that is wrong for one makes all replayed ones count: else
+    ways would be compared by figures of two moments, and what slows the machine would decide between them.
     """
     found: dict[tuple[str, int | None], Replayed] = {
         (one.paradigm, one.k): one for one in sorted(replayed, key=lambda one: one.by == "service")
     }
     overruled = [words for one in found.values() for words in _disagreements(one)]
-    moved = tuple(_moved(one, found, evidence) for one in evidence.candidates)
+    wrong = [one for one in found.values() if _wrong(one.cpu, one.forecast_cpu) or _wrong(one.p50, one.forecast_p50)]
+    moved = tuple(_moved(one, found, evidence, timed=bool(wrong)) for one in evidence.candidates)
     return msgspec.structs.replace(
         evidence,
         candidates=moved,
@@ -337,8 +343,10 @@ def _disagreements(one: Replayed) -> Iterator[str]:
             )
 
 
-def _moved(candidate: Candidate, found: dict[tuple[str, int | None], Replayed], evidence: ServingEvidence) -> Candidate:
-    """A candidate as the replays of its paradigm say."""
+def _moved(
+    candidate: Candidate, found: dict[tuple[str, int | None], Replayed], evidence: ServingEvidence, *, timed: bool
+) -> Candidate:
+    """A candidate as the replays of its paradigm say; `timed`: in CPU and p50 too."""
     replays = sorted((one for (paradigm, _), one in found.items() if paradigm == candidate.paradigm), key=_size)
     measured, workload = evidence.measured, evidence.workload
     if not replays or measured is None or workload is None:
@@ -353,8 +361,8 @@ def _moved(candidate: Candidate, found: dict[tuple[str, int | None], Replayed], 
         stale = min(hit, max(0.0, candidate.stale + between([_off_stale(one) for one in replays])))
         miss = 1.0 - hit
     cpu += cpu_of(candidate.paradigm, hit, measured) - cpu_of(candidate.paradigm, candidate.hit, measured)
-    cpu *= between([_ratio(one.cpu, _cpu_at_hit(one, measured)) for one in replays])
-    p50 = candidate.p50 * between([_ratio(one.p50, one.forecast_p50) for one in replays])
+    cpu *= between([_ratio(one.cpu, _cpu_at_hit(one, measured)) for one in replays]) if timed else 1.0
+    p50 = candidate.p50 * (between([_ratio(one.p50, one.forecast_p50) for one in replays]) if timed else 1.0)
     parts = dict(candidate.parts)
     if candidate.cpu and ANSWERS in parts:
         parts[ANSWERS] *= cpu / candidate.cpu
@@ -395,9 +403,12 @@ def _off_stale(one: Replayed) -> float:
 
 
 def _ratio(value: float | None, forecast: float) -> float:
-    if value is None or not forecast or abs(value - forecast) <= COST_TOLERANCE * forecast:
-        return 1.0
-    return value / forecast
+    return value / forecast if value is not None and forecast else 1.0
+
+
+def _wrong(value: float | None, forecast: float) -> bool:
+    """Whether a forecast of CPU or p50 was off by more than the tolerance."""
+    return abs(_ratio(value, forecast) - 1.0) > COST_TOLERANCE
 
 
 def _name(candidate: Candidate) -> str:

@@ -21,7 +21,7 @@ from ninetyfive.design.answers import Given, provisional
 from ninetyfive.design.document import document
 from ninetyfive.design.measuring import Asked, measure_design
 from ninetyfive.design.record import read_record, record_path, write_record
-from ninetyfive.errors import UsageError
+from ninetyfive.errors import DeclarationError, IntegrityError, UsageError
 from ninetyfive.settings import Settings
 from ninetyfive.steps.context import Context
 from ninetyfive.steps.release import paradigms
@@ -55,15 +55,21 @@ def accept(system: Declaration, folder: Path, number: int | None, assume: str | 
     """Put a record in force (None: the newest): `{number, training, serving, assumed, file, notices}`.
 
     `UsageError` where there is none, where it is another system's, or where it rests on what nobody measured and
-    `assume` does not name.
+    `assume` does not name; `IntegrityError` where its file was changed into what cannot be. Then nothing is written.
     """
-    found = read_record(record_path(folder, number))
+    record = record_path(folder, number)
+    found = read_record(record)
+    if found.number != int(record.stem):
+        raise _altered(record, f"number {int(record.stem)}", f"number {found.number}")
     if found.system != system.name and found.release is not None:
         do = "run `ninetyfive design` here"
         raise UsageError(f"design {found.number}", expected=f"one of {system.name!r}", got=f"{found.system!r}", do=do)
     found = msgspec.structs.replace(found, system=system.name)
     accepted = decide_accept(found, assume, clock.now().isoformat(timespec="seconds"), by)
-    serving = accepted.serving.made()
+    try:
+        _, serving = accepted.training.made(), accepted.serving.made()
+    except DeclarationError as error:
+        raise _altered(record, "a training and a serving that there are", str(error)) from None
     if not system.entity and accepted.serving.paradigm != "dynamic":
         raise UsageError(
             f"design {found.number}",
@@ -81,6 +87,11 @@ def accept(system: Declaration, folder: Path, number: int | None, assume: str | 
         "file": str(path),
         "notices": list(_next(forms, accepted.serving.refresh)),
     }
+
+
+def _altered(record: Path, expected: str, got: str) -> IntegrityError:
+    do = "take it from version control, or run `ninetyfive design` again"
+    return IntegrityError(str(record), expected=expected, got=got, do=do)
 
 
 def _next(forms: dict[str, dict[str, Any]], refresh: str | None) -> list[str]:
