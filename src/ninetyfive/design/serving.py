@@ -28,6 +28,7 @@ from ninetyfive.design.evidence import (
     Workload,
 )
 from ninetyfive.design.forecast import ANSWERS, MONTH, judged
+from ninetyfive.design.wording import money
 
 NOISE = 0.02
 """Costs that differ by less than this share are taken as equal."""
@@ -54,7 +55,7 @@ def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteres
         return _unknown(evidence, in_force, cannot or "no way to serve was measured")
     workload = evidence.workload
     assert workload is not None
-    scale = _Scale.of(evidence.candidates)
+    scale = _Scale.of(evidence)
     best, kept = _best(evidence.candidates, scale)
     chosen, reasons = best, [_why(best, evidence.candidates, scale, kept)]
     current = _candidate_of(evidence.candidates, in_force)
@@ -111,16 +112,17 @@ class _Scale(NamedTuple):
     """What is compared: money a month, or CPU seconds where every price is 0."""
 
     zero: bool
+    currency: str
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate]) -> _Scale:
-        return cls(all(one.cost == 0 for one in candidates))
+    def of(cls, evidence: ServingEvidence) -> _Scale:
+        return cls(all(one.cost == 0 for one in evidence.candidates), evidence.currency)
 
     def amount(self, candidate: Candidate) -> float:
         return candidate.cpu_month if self.zero else candidate.cost
 
     def told(self, amount: float) -> str:
-        return f"{amount:,.4g} CPU seconds a month" if self.zero else f"{amount:,.4g} a month"
+        return f"{amount:,.4g} CPU seconds a month" if self.zero else f"{money(amount, self.currency)} a month"
 
 
 def _cannot(evidence: ServingEvidence) -> str:
@@ -146,7 +148,7 @@ def _cannot(evidence: ServingEvidence) -> str:
 def _unknown(evidence: ServingEvidence, in_force: InForce | None, why: str) -> ServingChoice:
     """The model, or what is in force, where there is not evidence enough for anything else."""
     candidates = evidence.candidates
-    scale = _Scale.of(candidates)
+    scale = _Scale.of(evidence)
     known = in_force or InForce("dynamic")
     current = _candidate_of(candidates, known)
     reasons = [why]
@@ -310,15 +312,15 @@ def break_even(
 def _disagreements(one: Replayed) -> Iterator[str]:
     name = f"{one.paradigm} serving" + (f" of the top {one.k:,}" if one.k else "")
     if abs(one.hit - one.forecast_hit) > HIT_TOLERANCE:
-        said = f"the replay by {one.by} hit {one.hit:.1%} where {one.forecast_hit:.1%} was forecast"
+        said = f"the replay by the {one.by} hit {one.hit:.1%} where {one.forecast_hit:.1%} was forecast"
         yield f"{name}: {said}: the replay wins"
     if one.paradigm == "static" and _off_stale(one):
-        said = f"the replay by {one.by} was stale in {one.stale:.1%} where {one.forecast_stale:.1%} was forecast"
+        said = f"the replay by the {one.by} was stale in {one.stale:.1%} where {one.forecast_stale:.1%} was forecast"
         yield f"{name}: {said}: the replay wins"
     for what, forecast, value in (("CPU", one.forecast_cpu, one.cpu), ("p50", one.forecast_p50, one.p50)):
         if value is not None and abs(value - forecast) > COST_TOLERANCE * forecast:
             yield (
-                f"{name}: the {what} of a request is {value * 1e6:,.3g} µs in the replay by {one.by}, where "
+                f"{name}: the {what} of a request is {value * 1e6:,.3g} µs in the replay by the {one.by}, where "
                 f"{forecast * 1e6:,.3g} µs was forecast: the replay wins"
             )
 
