@@ -31,10 +31,10 @@ def test_answers_make_a_provisional_design_where_there_is_no_system_yet(empty: P
     said = empty.command("design", "--answers", "answers.toml")
     assert said.code == 0, said.err
     for text in (
-        "design 1: assumed",
+        "design 1: confidence assumed",
         "dynamic: every 1d, on the newest 16d (assumed)",
         "cannot    nothing is measured",
-        "next      read it, then `ninetyfive design --accept 1` puts it in force",
+        "next      read it, then `ninetyfive design --accept 1 --assume answers` puts it in force",
     ):
         assert text in said.out, text
     assert len(said.out.splitlines()) <= 25
@@ -69,7 +69,7 @@ def test_a_measured_design_for_people(tmp_path: Path, capsys: pytest.CaptureFixt
     designed(document(design(), record), as_json=False)
     out = capsys.readouterr().out
     for text in (
-        "trips, design 1: measured",
+        "trips, design 1: confidence measured",
         "training  dynamic: every 7d, on the newest 90d (measured)",
         "serving   hybrid: a table of the 1,000 entities most asked about, built again every 1d",
         "proof     forecast: hits 39.7 %, CPU 257 µs, p50 500 µs",
@@ -81,6 +81,15 @@ def test_a_measured_design_for_people(tmp_path: Path, capsys: pytest.CaptureFixt
     ):
         assert text in out, text
     assert len(out.splitlines()) <= 25
+
+
+def test_what_does_not_fit_on_a_line_goes_on_below_the_text(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(design())
+    found["training"]["reasons"] = ["word " * 60]
+    designed(found, as_json=False)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "word word" in line]
+    assert len(lines) > 1
+    assert all(line.startswith(" " * 10 + "word") and not line.endswith(" ") for line in lines)
 
 
 def test_an_accepted_design_for_people(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from tests.design.designs import bare, design, training_evidence
+from tests.design.designs import bare, design, training_evidence, workload
 
 from ninetyfive.design.evidence import Decay, Design, Interval
 from ninetyfive.design.figures import figures
@@ -161,3 +161,34 @@ def test_the_diagram_names_the_components_of_what_was_chosen(whole: str) -> None
     assert "table" not in boxes(bare())
     assert ">table<" in whole
     assert ">table<" not in page(bare())
+
+
+def test_what_only_entities_or_trainings_tell_is_not_said_without_them() -> None:
+    training, serving = training_evidence(), design().serving_evidence
+    nobody = msgspec.structs.replace(workload(0), peakedness=1.0)
+    short = msgspec.structs.replace(
+        training, training_seconds=0.0, gain=None, decay=(msgspec.structs.replace(training.decay[0], half_life=None),)
+    )
+    text = markdown(
+        design(
+            training_evidence=short, serving_evidence=msgspec.structs.replace(serving, workload=nobody, candidates=())
+        )
+    )
+    assert "| requests, and entities asked about | 600,000, 0 |" in text
+    for said in ("peakedness (1", "half-life –", "gains –", "of 0 s"):
+        assert said not in text, said
+
+
+def test_a_rate_that_is_assumed_is_not_drawn_as_known() -> None:
+    found = design()
+    assert boxes(found)["requests"].lines == ("13.8 a minute",)
+    rare = msgspec.structs.replace(workload(), rate=0.001)
+    for assumed, said in ((False, "3.6 an hour"), (True, "rate not known")):
+        serving = msgspec.structs.replace(found.serving_evidence, workload=rare, assumed=assumed)
+        assert boxes(design(serving_evidence=serving))["requests"].lines == (said,)
+
+
+def test_the_command_that_accepts_names_what_is_assumed() -> None:
+    assert "`ninetyfive design --accept 1` puts it in force" in markdown(design())
+    guessed = msgspec.structs.replace(design().serving, confidence="assumed")
+    assert "--accept 1 --assume requests-like-data` puts" in markdown(design(serving=guessed))

@@ -178,7 +178,7 @@ def test_where_a_replay_disagrees_it_wins_and_the_record_says_so() -> None:
     after = next(one for one in found.candidates if (one.paradigm, one.k) == ("static", 100))
     assert (after.hit, after.miss) == (pytest.approx(0.8), pytest.approx(0.2))
     assert len(found.overruled) == 1
-    assert "static serving of the top 100: the replay by service hit 80.0%" in found.overruled[0]
+    assert "static serving of the top 100: the replay by the service hit 80.0%" in found.overruled[0]
     choice = choose_serving(found, None, 0.1)
     assert (before.paradigm, choice.paradigm) == ("static", "hybrid")
     assert found.overruled[0] in choice.reasons

@@ -200,6 +200,22 @@ def test_a_cut_grid_still_answers() -> None:
     assert choose_training(evidence, None).paradigm == "dynamic"
 
 
+def test_a_window_that_was_compared_with_no_other_is_not_advised() -> None:
+    left = chain([1e9] * 17, [0.0], repeat(1e9))
+    evidence = measure_training(made(rows("stationary", seed=3, size=3_000)), recipe(), MONEY, lambda: next(left))
+    assert [one.window for one in evidence.windows] == [evidence.policies[0].window]
+    choice = choose_training(evidence, None)
+    assert (choice.paradigm, choice.window, choice.confidence) == ("static", None, "measured")
+    assert choose_training(evidence, StaticTraining(window="30d")).window == "30d"
+
+
+def test_costs_are_said_in_the_currency_of_the_prices() -> None:
+    evidence = msgspec.structs.replace(known("gradual"), currency="EUR")
+    choice = choose_training(evidence, None)
+    assert "EUR over the" in choice.reasons[-1]
+    assert any("EUR is less" in one.why_not for one in choice.alternatives)
+
+
 def test_labels_are_waited_for() -> None:
     evidence = measured(rows("gradual", seed=3, size=3_000), delay="10d")
     assert evidence.label_delay == pytest.approx(10 * 86_400)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 DEFAULT = Path("system.py")
 BUDGET = 180.0
+_INDENT, _LEAST = 10, 30
 _FEW = 3
 """How many reasons and assumptions are printed: the record has all of them."""
 
@@ -119,7 +121,8 @@ def designed(document: printing.Document, as_json: bool) -> None:
         printing.emit(document)
         return
     console = printing.console_of()
-    console.print(f"[bold]{escape(document['system'])}[/], design {document['number']}: {document['confidence']}")
+    number, sure = document["number"], document["confidence"]
+    console.print(f"[bold]{escape(document['system'])}[/], design {number}: confidence {sure}")
     _print_choices(console, document)
     _print_proof(console, document["serving"])
     _print_sizing(console, document)
@@ -134,9 +137,9 @@ def _print_choices(console: Console, document: printing.Document) -> None:
     for kind in ("training", "serving"):
         choice = document[kind]
         text = choice["text"].removeprefix(f"{choice['paradigm']} {kind}: ")
-        console.print(f"[bold]{kind:<9}[/] [bold]{choice['paradigm']}[/]: {escape(text)} ({choice['confidence']})")
+        _say(console, kind, f": {text} ({choice['confidence']})", strong=choice["paradigm"])
         for reason in choice["reasons"][:_FEW]:
-            console.print(f"{'':<9} {escape(reason)}")
+            _say(console, "", reason)
 
 
 def _print_proof(console: Console, serving: printing.Document) -> None:
@@ -150,11 +153,11 @@ def _print_proof(console: Console, serving: printing.Document) -> None:
     if proof is not None:
         forecast = told("forecast", proof["forecast_hit"], proof["forecast_cpu"], proof["forecast_p50"])
         replay = told(f"replayed by the {proof['by']}", proof["hit"], proof["cpu"], proof["p50"])
-        console.print(f"[bold]{'proof':<9}[/] {forecast}")
-        console.print(f"{'':<9} {replay}, {proof['requests']:,} requests")
+        _say(console, "proof", forecast)
+        _say(console, "", f"{replay}, {proof['requests']:,} requests")
     elif found is not None:
         forecast = told("not replayed; forecast", found["hit"], found["cpu"], found["p50"])
-        console.print(f"[bold]{'proof':<9}[/] {forecast}")
+        _say(console, "proof", forecast)
 
 
 def _print_sizing(console: Console, document: printing.Document) -> None:
@@ -163,26 +166,37 @@ def _print_sizing(console: Console, document: printing.Document) -> None:
     sizing, currency = document["sizing"], str(document["prices"].get("currency") or "USD")
     workers = printing.count_of(sizing["workers"], "worker")
     cost = f"{money(sizing['month'], currency)} a month, {money(sizing['idle'], currency)} of it idle"
-    console.print(f"[bold]{'sizing':<9}[/] {sizing['engine']}, {workers}, {size(sizing['memory'])}: {cost}")
+    _say(console, "sizing", f"{sizing['engine']}, {workers}, {size(sizing['memory'])}: {cost}")
     if sizing["should_be_table"]:
-        console.print(f"{'':<9} [bold]this endpoint should be a table[/]: a file of predictions would do")
+        told = ": a file of predictions would do, with no worker kept ready"
+        _say(console, "", told, strong="this endpoint should be a table")
 
 
 def _print_few(console: Console, word: str, texts: Sequence[str]) -> None:
     for place, text in enumerate(texts[:_FEW]):
-        console.print(f"[bold]{'' if place else word:<9}[/] {escape(text)}")
+        _say(console, "" if place else word, text)
     if len(texts) > _FEW:
-        console.print(f"{'':<9} and {len(texts) - _FEW} more: the record has them")
+        _say(console, "", f"and {len(texts) - _FEW} more: the record has them")
+
+
+def _say(console: Console, word: str, text: str, strong: str = "") -> None:
+    """A line after a word; what goes on in the next stands below the text, not below the word."""
+    wide = max(_LEAST, console.width - _INDENT)
+    lines = textwrap.wrap(strong + text, wide, break_long_words=False, break_on_hyphens=False) or [""]
+    for place, line in enumerate(lines):
+        head = strong if not place and line.startswith(strong) else ""
+        shown = f"[bold]{escape(head)}[/]{escape(line.removeprefix(head))}"
+        console.print(f"[bold]{'' if place else word:<{_INDENT - 1}}[/] {shown}", soft_wrap=True)
 
 
 def _print_end(console: Console, document: printing.Document) -> None:
-    record, number = document["record"], document["number"]
+    record = document["record"]
     for text in document["notices"]:
         console.print(f"note: {escape(text)}", soft_wrap=True)
     if record is not None:
         shown = record["html"] or record["md"]
         console.print(f"[bold]{'record':<9}[/] {escape(shown)}", soft_wrap=True)
-        console.print(f"[bold]{'next':<9}[/] read it, then `ninetyfive design --accept {number}` puts it in force")
+        console.print(f"[bold]{'next':<9}[/] read it, then `{document['accept']}` puts it in force", soft_wrap=True)
 
 
 def accepted(document: printing.Document, as_json: bool) -> None:

@@ -19,17 +19,30 @@ ASSUMABLE = {
 """What `--assume` may name, and what that takes for granted."""
 
 
+def needed_assumption(design: Design) -> str | None:
+    """What `--assume` has to name for the design to be accepted; None where its evidence carries it."""
+    training, serving = design.training, design.serving
+    unproved = serving.paradigm != "dynamic" and serving.confidence in ("assumed", "none")
+    unproved |= training.paradigm == "dynamic" and training.confidence in ("assumed", "none")
+    if not unproved:
+        return None
+    return "answers" if design.training_evidence is None and not design.release else "requests-like-data"
+
+
+def accepts(design: Design) -> str:
+    """The command that puts the design in force."""
+    needed = needed_assumption(design)
+    return f"ninetyfive design --accept {design.number}" + (f" --assume {needed}" if needed else "")
+
+
 def decide_accept(design: Design, assume: str | None, now: str, by: str) -> Accepted:
     """What is in force once `design` is accepted; `UsageError` where it rests on what was not measured nor assumed."""
     if assume is not None and assume not in ASSUMABLE:
         raise UsageError(
             "--assume", expected=" or ".join(ASSUMABLE), got=repr(assume), do="correct it, or leave it out"
         )
-    training, serving = design.training, design.serving
-    unproved = serving.paradigm != "dynamic" and serving.confidence in ("assumed", "none")
-    unproved |= training.paradigm == "dynamic" and training.confidence in ("assumed", "none")
-    needed = "answers" if design.training_evidence is None and not design.release else "requests-like-data"
-    if unproved and assume != needed:
+    training, serving, needed = design.training, design.serving, needed_assumption(design)
+    if needed is not None and assume != needed:
         raise UsageError(
             f"design {design.number}",
             expected="evidence for what it says",
@@ -43,7 +56,7 @@ def decide_accept(design: Design, assume: str | None, now: str, by: str) -> Acce
         by=by,
         training=AcceptedTraining(paradigm=training.paradigm, every=training.every, window=training.window),
         serving=AcceptedServing(paradigm=serving.paradigm, top=serving.k, refresh=serving.refresh),
-        assumed=(needed,) if unproved else (),
+        assumed=(needed,) if needed else (),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ninetyfive.design.accepting import accepts
 from ninetyfive.design.evidence import Design, TrainingEvidence, Workload
 from ninetyfive.design.prices import price_table
 from ninetyfive.design.wording import (
@@ -98,12 +99,12 @@ def content(design: Design) -> tuple[Section, ...]:
 def _decision(design: Design) -> Iterator[Block]:
     texts = (_sentence(training_words(design.training)), _sentence(serving_words(design.serving)))
     yield Items("", texts)
-    parts = f"Training: {design.training.confidence}; serving: {design.serving.confidence}."
-    yield Text(f"Confidence: {CONFIDENCE[design.confidence]}. {parts}")
+    training, serving = CONFIDENCE[design.training.confidence], CONFIDENCE[design.serving.confidence]
+    both = f"Confidence in both: {training}."
+    yield Text(both if training == serving else f"Confidence in the training: {training}; in the serving: {serving}.")
     if design.sizing.should_be_table:
         yield Text("This endpoint should be a table: see sizing.")
-    accept = f"`ninetyfive design --accept {design.number}`"
-    yield Text(f'{accept} puts it in force where system.py says `"measured"`. Written out it is:')
+    yield Text(f'`{accepts(design)}` puts it in force where system.py says `"measured"`. Written out it is:')
     yield Code(tuple(f"{line}," for line in declared(design)))
     yield from _items("Why this training", design.training.reasons)
     yield from _items("Why this serving", design.serving.reasons)
@@ -116,18 +117,23 @@ def _training(design: Design) -> Iterator[Block]:
         yield Text("No history was measured.")
         return
     delay = f"known {seconds(evidence.label_delay)} later" if evidence.label_delay else "known at once"
-    trained = "1 training" if evidence.trainings == 1 else f"{evidence.trainings:,} trainings"
-    yield Text(
+    says = [
         f"{evidence.rows:,} labelled rows from {evidence.first or NOTHING} to {evidence.last or NOTHING}, in "
-        f"{evidence.blocks:,} blocks of {seconds(evidence.block)}; labels are {delay}. "
-        f"{trained} of {seconds(evidence.training_seconds)} each. The model gains "
-        f"{number(evidence.gain)} in {evidence.metric} over the constant baseline. Excess is in units of the metric, "
-        "above 0 is worse."
-    )
+        f"{evidence.blocks:,} blocks of {seconds(evidence.block)}; labels are {delay}."
+    ]
+    if evidence.training_seconds:
+        trained = "1 training" if evidence.trainings == 1 else f"{evidence.trainings:,} trainings"
+        says.append(f"{trained} of about {seconds(evidence.training_seconds)} of CPU each.")
+    if evidence.gain is not None:
+        says.append(f"The model gains {number(evidence.gain)} in {evidence.metric} over the constant baseline.")
+    if evidence.decay:
+        says.append("Excess is what a model loses beyond the freshest, in units of the metric: above 0 is worse.")
+    yield Text(" ".join(says))
     for one in evidence.decay:
-        says = "decays" if one.decays else "is not seen to decay"
+        decays = "decays" if one.decays else "is not seen to decay"
         test = "" if one.p_value is None else f" (p = {one.p_value:.2g})"
-        title = f"{one.metric} {says}{test}; half-life {seconds(one.half_life)}: {one.reason}"
+        life = "" if one.half_life is None else f"; half-life {seconds(one.half_life)}"
+        title = f"{one.metric} {decays}{test}{life}: {one.reason}"
         rows = tuple((seconds(at.age), interval(at.excess), f"{at.pairs:,}", f"{at.rows:,}") for at in one.points)
         yield Rows(title, ("age of the model", "excess", "pairs", "rows"), rows)
     if evidence.windows:
@@ -158,8 +164,10 @@ def _policies(evidence: TrainingEvidence, currency: str) -> Iterator[Block]:
     yield Rows(f"Policies replayed over {number(float(evidence.replayed_days))} days", head, rows)
     yield Text(
         f"A unit of {evidence.metric} is worth {money(evidence.worth, currency)} a day ({evidence.worth_from}), a "
-        f"training costs {money(evidence.training_price, currency)}. Saves: what it costs less than never retraining, "
-        "with its 90 % interval. Recovered: the share of what the oracle saves over never retraining."
+        f"training costs {money(evidence.training_price, currency)}. "
+        "Cost is quality and training together. Quality is what is lost beyond a model made anew each block: below 0 "
+        "where an older one happened to lose less. Saves: what it costs less than never retraining, with its 90 % "
+        "interval. Recovered: the share of what the oracle saves over never retraining, below 0 where it costs more."
     )
 
 
@@ -193,10 +201,12 @@ def _serving(design: Design) -> Iterator[Block]:
 
 
 def _workload(found: Workload) -> Iterator[Block]:
-    rows = (
+    rows: tuple[tuple[str, str], ...] = (
         ("requests, and entities asked about", f"{found.requests:,}, {found.entities:,}"),
         ("days", number(found.days)),
         ("requests a second: mean, busiest minute", f"{number(found.rate)}, {number(found.peak_rate)}"),
+    )
+    of_entities = (
         ("requests about entities never seen before", percent(found.new_entity_rate)),
         ("peakedness (1 − normalised entropy)", number(found.peakedness)),
         ("slope of Zipf's law, R² of its fit", f"{number(found.zipf_slope)}, {number(found.zipf_fit)}"),
@@ -205,6 +215,7 @@ def _workload(found: Workload) -> Iterator[Block]:
         ("of these, with other features than before", percent(found.change_rate)),
         ("of a head, still one a day later", percent(found.head_kept)),
     )
+    rows += of_entities if found.entities else ()
     yield Rows(f"Requests from {found.first} to {found.last}", ("what", "value"), rows)
     if found.coverage:
         cells = tuple((f"{one.k:,}", percent(one.covered), percent(one.hit)) for one in found.coverage)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ninetyfive.design.accepting import accepts
 from ninetyfive.design.evidence import Design
 from ninetyfive.design.record import Record
 from ninetyfive.design.wording import (
@@ -51,6 +52,7 @@ def document(design: Design, record: Record | None = None) -> dict[str, Any]:
         "left_out": left_out(design),
         "noticed": noticed(design),
         "cannot": cannot(design),
+        "accept": accepts(design),
         "record": None if record is None else record.paths(),
         "notices": [] if record is None else list(record.notices),
     }

@@ -113,6 +113,7 @@ class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     training_price: float = 0.0
     worth: float = 0.0
     worth_from: str = ""
+    currency: str = "USD"
     trainings: int = 0
     noticed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -322,6 +323,7 @@ class ServingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...] = ()
     replayed: tuple[Replayed, ...] = ()
     overruled: tuple[str, ...] = ()
+    currency: str = "USD"
     assumed: bool = False
     noticed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ def _svg(name: str, chart: alt.TopLevelMixin) -> str:
         axis={
             **dict.fromkeys(("labelColor", "titleColor"), INK),
             **dict.fromkeys(("gridColor", "domainColor", "tickColor"), LINES),
-            "titleFontWeight": "normal", "labelFontSize": 10, "titleFontSize": 11,
+            "titleFontWeight": "normal", "labelFontSize": 10, "titleFontSize": 11, "titlePadding": 8,
         },
         legend={
             "orient": "bottom", "labelColor": INK, "titleColor": INK, "labelFontSize": 11, "columns": 3,
@@ -168,7 +168,7 @@ def _decay(design: Design) -> Figure:
         if crossed:  # there is room below the line, at its end
             word = half.mark_text(color=INK, align="right", baseline="top", dx=-4, dy=3, fontSize=11)
         else:
-            word = half.mark_text(color=INK, align="left", baseline="bottom", dx=4, dy=-3, fontSize=11)
+            word = half.mark_text(color=INK, align="left", baseline="top", dx=4, dy=4, fontSize=11)
         layers.append(word.encode(x=alt.value(_WIDTH if crossed else 0), y="y:Q", text="text:N"))
     if decay.half_life is not None:
         life = alt.Chart(_data([{"x": decay.half_life / day, "text": f"half-life {seconds(decay.half_life)}"}]))
@@ -206,7 +206,7 @@ def _policies(design: Design) -> Figure:
             x=alt.X(
                 "cost:Q",
                 title=f"cost in {number(evidence.replayed_days)} days, {currency_of(design)}",
-                axis=alt.Axis(tickCount=5),
+                axis=alt.Axis(tickCount=4, labelOverlap=True),
             ),
             y=alt.Y("policy:N", sort=names, title=None, axis=alt.Axis(labelLimit=190, minExtent=145)),
             color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(parts.values()))),
@@ -223,6 +223,8 @@ def _policies(design: Design) -> Figure:
         "All policies replayed on one backtest. The dashed line is the oracle, which knows what comes. A star marks "
         "what is shown for comparison, and is not done by `ninetyfive run --if-due`."
     )
+    if any(one.quality_cost < 0 for one in ranked):
+        caption += " Left of 0: older models happened to lose less than the freshest."
     return Figure("policies", title, _svg("policies", chart), caption)
 
 

@@ -63,7 +63,13 @@ def measure_serving(given: Given) -> ServingEvidence:
     bounds = constraints_of(given.settings.design)
     with telling(given.reporter, "workload"):
         found, hits = workload(given.requests), table_hits(given.requests, bounds.staleness)
-    evidence = ServingEvidence(workload=found, measured=None, constraints=bounds, assumed=given.requests.assumed)
+    evidence = ServingEvidence(
+        workload=found,
+        measured=None,
+        constraints=bounds,
+        currency=given.settings.prices.currency,
+        assumed=given.requests.assumed,
+    )
     if given.release is None:
         why = "there is no release, so what an answer costs is not known: `ninetyfive run` makes one"
         return msgspec.structs.replace(evidence, cannot=(why,))

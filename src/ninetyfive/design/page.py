@@ -94,11 +94,11 @@ def boxes(design: Design) -> dict[str, Box]:
 def _rate(design: Design) -> str:
     """How often requests come, in words."""
     workload = design.serving_evidence.workload
-    if workload is None:
+    if workload is None or design.serving_evidence.assumed:
         return "rate not known"
     for unit, length in (("second", 1), ("minute", 60), ("hour", 3600)):
         if workload.rate * length >= 1:
-            return f"{workload.rate * length:,.3g} a {unit}"
+            return f"{workload.rate * length:,.3g} {'an' if unit == 'hour' else 'a'} {unit}"
     return f"{workload.rate * 86_400:,.3g} a day"
 
 

@@ -28,6 +28,7 @@ from ninetyfive.design.evidence import (
     Workload,
 )
 from ninetyfive.design.forecast import ANSWERS, MONTH, cpu_of, judged
+from ninetyfive.design.wording import money
 
 NOISE = 0.02
 """Costs that differ by less than this share are taken as equal."""
@@ -57,7 +58,7 @@ def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteres
         return _unknown(evidence, in_force, cannot or "no way to serve was measured")
     workload = evidence.workload
     assert workload is not None
-    scale = _Scale.of(evidence.candidates)
+    scale = _Scale.of(evidence)
     best, kept = _best(evidence.candidates, evidence.replayed, scale)
     chosen, reasons = best, [_why(best, evidence.candidates, scale, kept)]
     current = candidate_of(evidence.candidates, in_force)
@@ -117,16 +118,17 @@ class _Scale(NamedTuple):
     """What is compared: money a month, or CPU seconds where every price is 0."""
 
     zero: bool
+    currency: str
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate]) -> _Scale:
-        return cls(all(one.cost == 0 for one in candidates))
+    def of(cls, evidence: ServingEvidence) -> _Scale:
+        return cls(all(one.cost == 0 for one in evidence.candidates), evidence.currency)
 
     def amount(self, candidate: Candidate) -> float:
         return candidate.cpu_month if self.zero else candidate.cost
 
     def told(self, amount: float) -> str:
-        return f"{amount:,.4g} CPU seconds a month" if self.zero else f"{amount:,.4g} a month"
+        return f"{amount:,.4g} CPU seconds a month" if self.zero else f"{money(amount, self.currency)} a month"
 
 
 def _cannot(evidence: ServingEvidence) -> str:
@@ -152,7 +154,7 @@ def _cannot(evidence: ServingEvidence) -> str:
 def _unknown(evidence: ServingEvidence, in_force: InForce | None, why: str) -> ServingChoice:
     """The model, or what is in force, where there is not evidence enough for anything else."""
     candidates = evidence.candidates
-    scale = _Scale.of(candidates)
+    scale = _Scale.of(evidence)
     known = in_force or InForce("dynamic")
     current = candidate_of(candidates, known)
     reasons = [why]
@@ -187,7 +189,8 @@ def _ranges(current: Candidate | None, candidates: Sequence[Candidate], scale: _
 
 def best_of(candidates: Sequence[Candidate]) -> Candidate:
     """The one that is chosen of these where nothing is in force and nothing was replayed; `ValueError` of none."""
-    return _best(candidates, (), _Scale.of(candidates))[0]
+    scale = _Scale(all(one.cost == 0 for one in candidates), "")
+    return _best(candidates, (), scale)[0]
 
 
 def _best(candidates: Sequence[Candidate], replays: Sequence[Replayed], scale: _Scale) -> tuple[Candidate, bool]:
@@ -330,15 +333,15 @@ def break_even(
 def _disagreements(one: Replayed) -> Iterator[str]:
     name = f"{one.paradigm} serving" + (f" of the top {one.k:,}" if one.k else "")
     if abs(one.hit - one.forecast_hit) > HIT_TOLERANCE:
-        said = f"the replay by {one.by} hit {one.hit:.1%} where {one.forecast_hit:.1%} was forecast"
+        said = f"the replay by the {one.by} hit {one.hit:.1%} where {one.forecast_hit:.1%} was forecast"
         yield f"{name}: {said}: the replay wins"
     if one.paradigm == "static" and _off_stale(one):
-        said = f"the replay by {one.by} was stale in {one.stale:.1%} where {one.forecast_stale:.1%} was forecast"
+        said = f"the replay by the {one.by} was stale in {one.stale:.1%} where {one.forecast_stale:.1%} was forecast"
         yield f"{name}: {said}: the replay wins"
     for what, forecast, value in (("CPU", one.forecast_cpu, one.cpu), ("p50", one.forecast_p50, one.p50)):
         if value is not None and abs(value - forecast) > COST_TOLERANCE * forecast:
             yield (
-                f"{name}: the {what} of a request is {value * 1e6:,.3g} µs in the replay by {one.by}, where "
+                f"{name}: the {what} of a request is {value * 1e6:,.3g} µs in the replay by the {one.by}, where "
                 f"{forecast * 1e6:,.3g} µs was forecast: the replay wins"
             )
 

@@ -30,6 +30,7 @@ from ninetyfive.design.evidence import (
 from ninetyfive.design.history import TIME, History
 from ninetyfive.design.replays import DAY, Rates, score_policies, window_of
 from ninetyfive.design.windows import best_gain, compare_windows
+from ninetyfive.design.wording import money
 from ninetyfive.durations import duration, duration_text
 from ninetyfive.paradigms import DynamicTraining, StaticTraining, Training
 from ninetyfive.settings import DesignSettings, PriceSettings
@@ -52,11 +53,12 @@ class Money:
     cpu_hour: float
     point_day: float | None
     tolerance: float
+    currency: str = "USD"
 
     @classmethod
     def of(cls, prices: PriceSettings, design: DesignSettings) -> Money:
         """From the settings."""
-        return cls(prices.cpu_hour, prices.point_day, design.tolerance)
+        return cls(prices.cpu_hour, prices.point_day, design.tolerance, prices.currency)
 
     def price(self, seconds: float) -> float:
         """The price of a training of so many seconds."""
@@ -114,6 +116,7 @@ def measure_training(
         training_price=price,
         worth=worth,
         worth_from=told,
+        currency=money.currency,
         cannot=cannot,
         **found,
     )
@@ -175,6 +178,8 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
         best = held
     reasons.append(_cost_text(evidence, best, plain))
     every, window = best.every, best.window
+    if best is plain and len(evidence.windows) < 2:  # no window was compared with another
+        window = in_force.window if in_force is not None else None
     if in_force is not None and best is held:
         every, window = getattr(in_force, "every", None), in_force.window
     days = max(evidence.replayed_days, 1e-9)
@@ -242,30 +247,33 @@ def _decay_text(evidence: TrainingEvidence, decay: Decay) -> str:
 
 
 def _cost_text(evidence: TrainingEvidence, best: PolicyScore, plain: PolicyScore) -> str:
+    never = money(plain.cost, evidence.currency)
     if best is plain:
         return (
-            f"never training again costs {plain.cost:.3g} over the {evidence.replayed_days:.3g} days replayed, "
+            f"never training again costs {never} over the {evidence.replayed_days:.3g} days replayed, "
             "and nothing that is sure to save something costs less"
         )
+    costs = money(best.cost, evidence.currency)
     return (
-        f"{_name(best)} costs {best.cost:.3g} over the {evidence.replayed_days:.3g} days replayed, "
-        f"{best.trainings} trainings included; never training again costs {plain.cost:.3g}"
+        f"{_name(best)} costs {costs} over the {evidence.replayed_days:.3g} days replayed, "
+        f"{best.trainings} trainings included; never training again costs {never}"
     )
 
 
 def _alternatives(evidence: TrainingEvidence, best: PolicyScore, sure: list[PolicyScore]) -> list[Alternative]:
-    found = []
+    found, currency = [], evidence.currency
     for score in evidence.policies:
         if score is best:
             continue
         what = _name(score) if score.runs else score.name
         if score.name == "oracle":
-            why = f"it knows the future: no policy costs less than its {score.cost:.3g}"
+            why = f"it knows the future: no policy costs less than its {money(score.cost, currency)}"
         elif not score.runs:
-            cheaper = f"; it would save {best.cost - score.cost:.3g}" if score.cost < best.cost else "; it costs more"
-            why = f"`run --if-due` cannot do it yet{cheaper} over the days replayed"
+            saved = money(best.cost - score.cost, currency)
+            cheaper = f"would save {saved}" if score.cost < best.cost else "costs as much or more"
+            why = f"`run --if-due` cannot do it yet; it {cheaper} over the days replayed"
         elif score.cost > best.cost:
-            why = f"it costs {score.cost:.3g}, {best.cost:.3g} is less"
+            why = f"it costs {money(score.cost, currency)}, {money(best.cost, currency)} is less"
         elif score.every is not None and score not in sure:
             why = "what it saves over never training again cannot be told from chance"
         else:

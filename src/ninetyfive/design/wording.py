@@ -24,10 +24,10 @@ from ninetyfive.durations import duration_text
 
 NOTHING = "–"
 CONFIDENCE = {
-    "proved": "proved: replayed through the service",
-    "measured": "measured, not replayed",
-    "assumed": "assumed: it rests on answers or assumptions, not on measurements",
-    "none": "none: there is no evidence",
+    "proved": "proved (replayed through the service)",
+    "measured": "measured",
+    "assumed": "assumed (it rests on answers or assumptions, not on measurements)",
+    "none": "none (there is not enough evidence)",
 }
 
 
@@ -157,14 +157,16 @@ def size(count: float | None) -> str:
 def money(value: float | None, currency: str) -> str:
     """An amount of money; small ones with the digits that count.
 
-    >>> money(12.3456, "USD"), money(0.00123, "USD"), money(None, "USD"), money(0.0, "EUR")
-    ('12.35 USD', '0.0012 USD', '–', '0 EUR')
+    >>> money(12.3456, "USD"), money(0.0000123, "USD"), money(None, "USD"), money(0.0, "EUR")
+    ('12.35 USD', '0.000012 USD', '–', '0 EUR')
     """
     if value is None or math.isnan(value):
         return NOTHING
     if value == 0:
         return f"0 {currency}"
-    return f"{value:,.2f} {currency}" if abs(value) >= 0.1 else f"{value:.2g} {currency}"
+    if abs(value) >= 0.1:
+        return f"{value:,.2f} {currency}"
+    return f"{value:.{1 - math.floor(math.log10(abs(value)))}f} {currency}"
 
 
 def interval(value: Interval) -> str:
