@@ -130,7 +130,7 @@ def _grid(asked: Trained, time: np.ndarray, edges: np.ndarray, window: str | Non
 
 def _board(grid: np.ndarray, count: int, price: float) -> Board:
     first = int(np.argmax(np.isfinite(grid).any(axis=1)))
-    return Board(grid, np.full_like(grid, np.nan), np.zeros_like(grid), np.arange(count), first, price, 0.0)
+    return Board(grid, np.full_like(grid, np.nan), np.zeros_like(grid), np.arange(count), first, price)
 
 
 class Way(NamedTuple):

@@ -38,11 +38,10 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The price of a training, what a unit of the metric is worth a day, the gain of fresh models over the constant."""
+    """The price of a training, and what a unit of the metric is worth a day."""
 
     price: float
     worth: float
-    gain: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,5 +140,4 @@ def _board(test: Backtest, metric: str, window: int | None, rates: Rates) -> Boa
         test.blocks.known,
         first,
         rates.price / (rates.worth * test.blocks.length / DAY),
-        rates.gain,
     )

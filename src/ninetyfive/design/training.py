@@ -96,7 +96,7 @@ def measure_training(
     seconds = test.seconds / max(history.share, 1e-9)
     gain, price = best_gain(test, metric), money.price(seconds)
     worth, told = money.worth(price, gain)
-    rates = Rates(price, worth, gain or 0.0)
+    rates = Rates(price, worth)
     window = window_of(test, metric, rates) if worth > 0 else test.main
     aged = test.main if window is None else window
     halves = halves_of(trainer, aged, left)
