@@ -25,10 +25,10 @@ from bench._design_systems import INPUTS, Asked
 
 from ninetyfive.design.evidence import Constraints, Measured
 from ninetyfive.design.policies import PERIODS, Board, never, oracle, periodic, replay
+from ninetyfive.design.prices import MONTH
 from ninetyfive.durations import duration
 from ninetyfive.settings import PriceSettings
 
-MONTH = 365.25 / 12 * 86_400
 MICROS = 1_000_000
 _LEAST = 50
 _NOBODY = np.iinfo(np.int64).max
@@ -83,7 +83,7 @@ def judge_training(asked: Trained) -> TrainingJudged:
     grids = {window: _grid(asked, time, edges, window) for window in asked.windows}
     # What an old model loses less than a fresh one is no gain of money: the best there was is the measure of all.
     ideal = np.nanmin(np.concatenate(list(grids.values())), axis=0)
-    month = 30.0 / (count * asked.block / 86_400)
+    month = MONTH / (count * asked.block)
     unit = asked.worth * asked.block / 86_400
     costs: dict[Policy, float] = {}
     best: dict[str | None, float] = {}
@@ -130,7 +130,7 @@ def _grid(asked: Trained, time: np.ndarray, edges: np.ndarray, window: str | Non
 
 def _board(grid: np.ndarray, count: int, price: float) -> Board:
     first = int(np.argmax(np.isfinite(grid).any(axis=1)))
-    return Board(grid, np.full_like(grid, np.nan), np.zeros_like(grid), np.arange(count), first, price, 0.0)
+    return Board(grid, np.full_like(grid, np.nan), np.zeros_like(grid), np.arange(count), first, price)
 
 
 class Way(NamedTuple):
@@ -223,7 +223,7 @@ class Judge:
         hit = covered if way.paradigm == "static" else equal
         rest = measured.cpu_miss if way.paradigm == "static" else measured.cpu_model + measured.cpu_look
         builds = MONTH / way.refresh if way.refresh else 0.0
-        built = builds * (way.k * measured.cpu_row + seen.read * (measured.cpu_read or 0.0))
+        built = builds * (way.k * measured.cpu_row + seen.read * measured.cpu_read)
         stored = way.k * measured.bytes_row / 2**30 * self.prices.storage_gib_month
         cost = self._money((hit * measured.cpu_table + (1 - hit) * rest) * answers + built) + stored
         return cost, tuple(self._broken(way, covered, equal))

@@ -38,6 +38,7 @@ from ninetyfive.design.history import history_of
 from ninetyfive.design.hits import Hits, table_hits
 from ninetyfive.design.inside import inside
 from ninetyfive.design.measuring_serving import constraints_of, contestants
+from ninetyfive.design.prices import MONTH
 from ninetyfive.design.proof import Reference, prove
 from ninetyfive.design.requests import requests_of_arrays
 from ninetyfive.design.serving import choose_serving
@@ -136,7 +137,7 @@ def _training(setup: Setup, rows: pl.DataFrame, start: int) -> dict[str, Any]:
     )
     judged = judge_training(asked)
     best = min(judged.costs, key=judged.costs.__getitem__)
-    month = 30.0 * 86_400 / (judged.blocks * evidence.block)
+    month = MONTH / (judged.blocks * evidence.block)
     return {
         "chosen": {"every": choice.every, "window": chosen.window},
         "best": {"every": best.every and best.every * evidence.block, "window": best.window},

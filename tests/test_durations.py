@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from ninetyfive.durations import duration, duration_text
+from ninetyfive.durations import duration, duration_text, duration_word
 from ninetyfive.errors import DeclarationError
 
 
@@ -29,3 +31,9 @@ def test_anything_else_is_refused_where_it_stands(text: Any) -> None:
 )
 def test_in_words_again(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@given(some.integers(1, 86_400 * 999_999))
+def test_a_word_is_read_as_the_length_it_says(seconds: int) -> None:
+    read = duration(duration_word(seconds))
+    assert read == seconds if seconds <= 999_999 else read <= seconds < read + 86_400

@@ -8,12 +8,11 @@ What does not belong here: how a design is found and recorded (`design`).
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -27,6 +26,7 @@ from ninetyfive.paradigms import (
     StaticTraining,
     Training,
 )
+from ninetyfive.toml_text import toml_text
 
 FOLDER = "design"
 FILE = "accepted.toml"
@@ -104,7 +104,7 @@ def write_accepted(folder: Path, accepted: Accepted) -> Path:
         target.parent.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=target.parent, encoding="utf-8", delete=False) as stream:
             try:
-                stream.write(_toml(accepted))
+                stream.write(_HEAD + toml_text(msgspec.to_builtins(accepted)))
                 stream.flush()
                 os.fsync(stream.fileno())
                 os.chmod(stream.name, 0o644)
@@ -116,17 +116,3 @@ def write_accepted(folder: Path, accepted: Accepted) -> Path:
         do = "make room or give permission, then run the same command again"
         raise StoreError(str(target), expected="a file that can be written", got=str(error), do=do) from None
     return target
-
-
-def _toml(accepted: Accepted) -> str:
-    data: dict[str, Any] = msgspec.to_builtins(accepted)
-    tables = {name: data.pop(name) for name in ("training", "serving")}
-    lines = [_HEAD.rstrip(), *_lines(data)]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *_lines(table)]
-    return "\n".join(lines) + "\n"
-
-
-def _lines(table: dict[str, Any]) -> list[str]:
-    """Text, numbers and lists of text are written in TOML as in JSON."""
-    return [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in table.items() if value is not None]

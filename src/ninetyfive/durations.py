@@ -11,6 +11,7 @@ from ninetyfive.errors import DeclarationError
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _WORDS = re.compile(r"([0-9]{1,6})([smhdw])")
+_MOST = 999_999
 
 
 def duration(text: str, where: str = "duration") -> int:
@@ -42,3 +43,20 @@ def duration_text(seconds: float) -> str:
         if abs(seconds) >= length:
             unit, size = name, length
     return f"{round(seconds / size, 1):g}{unit}"
+
+
+def duration_word(seconds: float) -> str:
+    """A length as `duration` reads it, at least a second: to the second, of more than 999,999 of them to the minute.
+
+    >>> duration_word(1_209_600), duration_word(5_400), duration_word(7_201.0), duration_word(1_000_001)
+    ('14d', '90m', '7201s', '16666m')
+    """
+    whole = max(1, round(seconds))
+    units = [(unit, _UNITS[unit]) for unit in "dhms"]
+    said = (
+        f"{whole // size}{unit}"
+        for grain in (1, 60, 3_600, 86_400)
+        for unit, size in units
+        if whole // grain * grain % size == 0 and whole // size <= _MOST
+    )
+    return next(said)

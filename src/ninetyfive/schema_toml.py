@@ -5,7 +5,6 @@ What does not belong here: what the words mean (`schema`).
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ import msgspec
 
 from ninetyfive.errors import SchemaError, near_names
 from ninetyfive.schema import ColumnSchema, Schema
+from ninetyfive.toml_text import toml_key, toml_value
 
 T = TypeVar("T")
 
@@ -25,7 +25,6 @@ _HEAD = (
     "# max_null_fraction. Docs: docs/schema.md.",
 )
 UNREVIEWED = "# Inferred, not reviewed: read it, edit it, then run `ninetyfive schema accept`."
-_BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
 def to_toml(schema: Schema, notes: Mapping[str, str] | None = None) -> str:
@@ -38,12 +37,12 @@ def to_toml(schema: Schema, notes: Mapping[str, str] | None = None) -> str:
     hour = { type = "integer", minimum = 0 }  # 0 of 12 null
     """
     lines = [*_HEAD, *(() if schema.reviewed else (UNREVIEWED,)), f"format = {FORMAT}", f"version = {schema.version}"]
-    lines += [f"reviewed = {_value(schema.reviewed)}", f"max_quarantined = {_value(schema.max_quarantined)}"]
+    lines += [f"reviewed = {toml_value(schema.reviewed)}", f"max_quarantined = {toml_value(schema.max_quarantined)}"]
     lines += ["", "[columns]"]
     for column in schema.columns:
         note = (notes or {}).get(column.name)
         comment = f"  # {_one_line(note)}" if note else ""
-        lines.append(f"{_key(column.name)} = {{ {', '.join(_fields(column))} }}{comment}")
+        lines.append(f"{toml_key(column.name)} = {{ {', '.join(_fields(column))} }}{comment}")
     return "\n".join(lines) + "\n"
 
 
@@ -104,32 +103,13 @@ def _only(data: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
 
 
 def _fields(column: ColumnSchema) -> list[str]:
-    fields = [f"type = {_value(column.type)}"]
+    fields = [f"type = {toml_value(column.type)}"]
     for name in ColumnSchema.__struct_fields__[2:]:
         value = getattr(column, name)
         default = {"nullable": True, "optional": False, "values": ()}.get(name)
         if value != default:
-            fields.append(f"{name} = {_value(value)}")
+            fields.append(f"{name} = {toml_value(value)}")
     return fields
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value)
-
-
-def _key(name: str) -> str:
-    return name if name and _BARE.issuperset(name) else _quoted(name)
-
-
-def _quoted(text: str) -> str:
-    """A basic TOML string: JSON's escapes are TOML's, but for DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _one_line(text: str) -> str:

@@ -108,7 +108,7 @@ def workload(entities: int = 42_000) -> Workload:
 def measured() -> Measured:
     """A worker whose model takes ten times as long as its table."""
     return Measured(
-        machine="2 cores", cpu_model=4e-4, cpu_table=4e-5, cpu_miss=4.2e-4, p50_model=5e-4, p50_table=6e-5,
+        machine="2 cores", cpu_model=4e-4, cpu_table=4e-5, cpu_miss=3.5e-5, p50_model=5e-4, p50_table=6e-5,
         p99_model=2e-3, p99_table=3e-4, cpu_row=5e-5, bytes_row=64.0, memory=180 * 2**20, noise=0.04,
     )  # fmt: skip
 

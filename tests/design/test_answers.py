@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ninetyfive.design.answers import CHANGE, Given, provisional, questions
-from ninetyfive.design.asking import QUESTIONS, Answers, read_answers
+from ninetyfive.design.answers import CHANGE, Given, provisional
+from ninetyfive.design.asking import QUESTIONS, Answers, questions, read_answers
 from ninetyfive.design.evidence import Design
 from ninetyfive.durations import duration
 from ninetyfive.errors import UsageError

@@ -12,8 +12,9 @@ from tests.design.histories import logistic, made, recipe, rows
 
 from ninetyfive import col
 from ninetyfive.design.backtest import Backtest, Trainer, backtest, halves_of
-from ninetyfive.design.blocks import blocks_of, span_text
+from ninetyfive.design.blocks import blocks_of
 from ninetyfive.design.history import KNOWN, TIME, History
+from ninetyfive.durations import duration_word
 
 DAY_US = 86_400_000_000
 
@@ -156,7 +157,7 @@ def test_any_span_has_blocks(days: float, size: int) -> None:
     blocks = blocks_of(made(rows(size=size, days=days)))
     assert 8 <= blocks.count <= 24
     assert not blocks.cannot
-    assert span_text(blocks.length) == blocks.text
+    assert duration_word(blocks.length) == blocks.text
 
 
 def test_a_block_is_known_when_its_last_label_is() -> None:

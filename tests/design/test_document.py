@@ -37,6 +37,13 @@ def test_the_promised_object() -> None:
     assert found["record"] is None
 
 
+def test_a_size_in_force_between_those_of_the_grid_has_the_forecast_of_the_nearest() -> None:
+    made = design()
+    between = msgspec.structs.replace(made, serving=msgspec.structs.replace(made.serving, k=990))
+    found = document(between)["serving"]
+    assert (found["k"], found["forecast"]["k"], found["replayed"]) == (990, 1_000, None)
+
+
 def test_where_nothing_is_known_it_says_so() -> None:
     found = document(bare())
     assert found["training"]["evidence"] is None

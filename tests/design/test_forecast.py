@@ -10,8 +10,9 @@ import pytest
 from bench._request_logs import Log, replayed
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured
-from ninetyfive.design.forecast import MONTH, candidates, expected, mixed_quantile
+from ninetyfive.design.forecast import candidates, expected, mixed_quantile
 from ninetyfive.design.hits import table_hits
+from ninetyfive.design.prices import MONTH
 from ninetyfive.design.requests import Requests, requests_of_arrays
 from ninetyfive.design.workload import workload
 from ninetyfive.settings import PriceSettings

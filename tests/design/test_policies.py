@@ -36,7 +36,7 @@ def board(seed: int, count: int, late: int = 0, price: float = 0.5, missing: flo
     losses = np.where(later, draws.random((count, count)) + np.arange(count)[None, :] * 0.1, np.nan)
     constant = np.where(later, 2.0, np.nan)
     shift = np.where(later, draws.random((count, count)) * 0.4, np.nan)
-    return Board(losses, constant, shift, np.maximum(np.arange(count) - late, 0), 1, price, 0.5)
+    return Board(losses, constant, shift, np.maximum(np.arange(count) - late, 0), 1, price)
 
 
 boards = st.builds(
@@ -89,7 +89,7 @@ def test_a_policy_does_not_see_what_is_not_known_yet(given: Board, seed: int) ->
             for name in ("losses", "constant"):
                 other[name][:, seen:] += draws.normal(0.0, 5.0, other[name][:, seen:].shape)
             other["shift"][:, block:] += 5.0
-            changed = Board(**other, known=given.known, first=given.first, price=given.price, gain=given.gain)
+            changed = Board(**other, known=given.known, first=given.first, price=given.price)
             for policy in (never, cost_aware, on_drift(0.1), on_drop(0.1)):
                 assert policy(known_at(given, block, model)) == policy(known_at(changed, block, model))
 
@@ -108,7 +108,7 @@ def test_periods_are_averaged_over_their_starts() -> None:
     losses = np.where(np.triu(np.ones((5, 5), dtype=bool)), 0.0, np.nan)
     for age in range(5):
         losses[np.arange(5 - age), np.arange(5 - age) + age] = float(age)
-    given = Board(losses, losses + 1, losses, np.arange(5), 0, 0.0, 1.0)
+    given = Board(losses, losses + 1, losses, np.arange(5), 0, 0.0)
     every: Any = {period: periodic(given, period) for period in (1, 2)}
     assert every[1].excess == 0.0
     assert every[2].trainings == 2.0  # after 1 and 3, and after 2 and 4

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from tests.design.histories import START, Drift, logistic, made, recipe, rows
 
+from ninetyfive.design.blocks import blocks_of
 from ninetyfive.design.evidence import TrainingEvidence
 from ninetyfive.design.training import Money, choose_training, measure_training
 from ninetyfive.paradigms import DynamicTraining, StaticTraining
@@ -85,20 +86,19 @@ def test_a_training_that_is_dear_is_not_advised() -> None:
 
 
 def test_same_answer_for_shuffled_rows_and_other_names() -> None:
-    frame = rows("gradual", seed=4, size=3_000)
+    frame = rows("gradual", seed=3, size=3_000)
     shuffled = frame.sample(fraction=1.0, shuffle=True, seed=1)
-    evidence = measured(frame)
-    assert measured(shuffled).decay == evidence.decay
+    assert made(shuffled).frame.equals(made(frame).frame)
     renamed = frame.with_columns(pl.col("id") * 7 + 1_000_003)
-    one, other = choose_training(evidence, None), choose_training(measured(renamed), None)
+    one, other = choose_training(known("gradual"), None), choose_training(measured(renamed), None)
     assert (one.policy, one.every, one.window) == (other.policy, other.every, other.window)
 
 
 @pytest.mark.parametrize("drift", ["stationary", "gradual"])
 def test_twice_the_rows_same_answer(drift: Drift) -> None:
-    frame = rows(drift, seed=5, size=3_000)
-    again = frame.with_columns(pl.col("id") + 1_000_000)
-    one, other = (choose_training(measured(rows_), None) for rows_ in (frame, pl.concat([frame, again])))
+    frame = rows(drift, seed=3, size=3_000)
+    twice = pl.concat([frame, frame.with_columns(pl.col("id") + 1_000_000)])
+    one, other = (choose_training(evidence, None) for evidence in (known(drift), measured(twice)))
     assert (one.policy, one.every, one.window) == (other.policy, other.every, other.window)
 
 
@@ -156,9 +156,9 @@ def test_gaps_in_time_are_told() -> None:
 def test_a_row_far_from_all_others_does_not_stretch_the_blocks() -> None:
     frame = rows("gradual", seed=9, size=3_000)
     odd = frame.head(1).with_columns(at=pl.lit(START - timedelta(days=20_000)), id=pl.lit(-1, pl.Int64))
-    evidence = measured(pl.concat([frame, odd]))
-    assert evidence.block == measured(frame).block
-    assert any("stand far" in text for text in evidence.noticed)
+    blocks = blocks_of(made(pl.concat([frame, odd])))
+    assert blocks.length == blocks_of(made(frame)).length
+    assert any("stand far" in text for text in blocks.noticed)
 
 
 def test_a_model_that_raises_on_one_window_is_told_and_left_out() -> None:

@@ -107,7 +107,7 @@ def _from_answers(answers: Path, system: Path) -> dict[str, Any]:
 
 
 def _print_questions(as_json: bool) -> None:
-    from ninetyfive.design.answers import questions
+    from ninetyfive.design.asking import questions
 
     if as_json:
         printing.emit({"questions": questions()})

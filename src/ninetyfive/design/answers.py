@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from ninetyfive.design.asking import Answers, questions, read_answers
+from ninetyfive.design.asking import Answers, read_answers
 from ninetyfive.design.evidence import (
     Alternative,
     Assumption,
@@ -31,8 +31,6 @@ from ninetyfive.design.wording import percent, seconds
 from ninetyfive.durations import duration
 from ninetyfive.settings import DesignSettings, PriceSettings
 from ninetyfive.version import __version__
-
-__all__ = ["CHANGE", "MOST_ROWS", "provisional", "questions"]
 
 DAY = 86_400
 CHANGE = {"adversary": 2 * DAY, "taste": 14 * DAY, "season": 8 * 7 * DAY}

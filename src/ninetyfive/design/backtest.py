@@ -24,11 +24,11 @@ import numpy.typing as npt
 import polars as pl
 
 from ninetyfive import values
-from ninetyfive.design.blocks import Blocks, span_text
+from ninetyfive.design.blocks import Blocks
 from ninetyfive.design.history import HASH, KNOWN, TIME, History
 from ninetyfive.design.losses import Floats, Rows, losses
 from ninetyfive.design.shifts import shifts
-from ninetyfive.durations import duration
+from ninetyfive.durations import duration, duration_word
 from ninetyfive.errors import DataError, NinetyfiveError
 from ninetyfive.features.encoding import FOLD, FOLDS, LABEL
 from ninetyfive.features.fitting import Fitting
@@ -389,7 +389,7 @@ def _grid(window: int | None, blocks: Blocks, metrics: Sequence[str], done: Mapp
 
 def window_text(window: int | None, blocks: Blocks) -> str | None:
     """A window of so many blocks as a duration; None: all that came before."""
-    return None if window is None else span_text(window * blocks.length)
+    return None if window is None else duration_word(window * blocks.length)
 
 
 def _failures(failed: Mapping[_Job, str], blocks: Blocks) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninetyfive.design.history import KNOWN, TIME, History
-from ninetyfive.durations import duration_text
+from ninetyfive.durations import duration_text, duration_word
 
 MOST, FEWEST = 24, 8
 """How many blocks there are."""
@@ -69,7 +69,7 @@ class Blocks:
     @property
     def text(self) -> str:
         """The length of a block as a duration."""
-        return span_text(self.length)
+        return duration_word(self.length)
 
 
 def blocks_of(history: History) -> Blocks:
@@ -90,18 +90,6 @@ def blocks_of(history: History) -> Blocks:
     warm = max(2, round(count / 3)) + late
     known = np.searchsorted(latest, edges[:-1], side="right").astype(np.int64)
     return _judged(Blocks(length, edges, starts, known, warm, delay, tuple(noticed)))
-
-
-def span_text(seconds: int) -> str:
-    """A length that is a whole number of seconds as a duration that says it exactly.
-
-    >>> span_text(1209600), span_text(5400)
-    ('14d', '90m')
-    """
-    unit, size = next(
-        (unit, size) for unit, size in (("d", _DAY), ("h", _HOUR), ("m", _MINUTE), ("s", 1)) if seconds % size == 0
-    )
-    return f"{seconds // size}{unit}"
 
 
 def _span(time: npt.NDArray[np.int64]) -> tuple[int, int, list[str]]:

@@ -190,7 +190,8 @@ def _serving(design: Design) -> Iterator[Block]:
         rows = (
             ("the model answers", seconds(cost.cpu_model), seconds(cost.p50_model), seconds(cost.p99_model)),
             ("the table answers", seconds(cost.cpu_table), seconds(cost.p50_table), seconds(cost.p99_table)),
-            ("the table misses, the model answers", seconds(cost.cpu_miss), NOTHING, NOTHING),
+            ("no table holds it, and there is no answer", seconds(cost.cpu_miss), NOTHING, NOTHING),
+            ("a look-up in vain before the model answers", seconds(cost.cpu_look), seconds(cost.p50_look), NOTHING),
             ("a row of a table is built", seconds(cost.cpu_row), NOTHING, NOTHING),
         )
         title = f"Measured on {cost.machine}: a row takes {size(cost.bytes_row)}, a worker {size(cost.memory)}"

@@ -239,8 +239,6 @@ def _reading(ground: Ground, rows: pl.DataFrame) -> float:
     """CPU of one more row that a build reads to find the latest of each entity."""
     few = rows.head(max(1, rows.height // 10))
     many = pl.concat([rows] * max(1, math.ceil(_LARGE / rows.height)))
-    if many.height < 2 * few.height:
-        return math.nan
     costs = []
     for _ in range(_BUILDS):
         spent = []

@@ -26,11 +26,10 @@ import numpy as np
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, Workload
 from ninetyfive.design.hits import HEAD_KEPT, Built, Hits, Horizon, Shares
+from ninetyfive.design.prices import MONTH
 from ninetyfive.durations import duration_text
 from ninetyfive.settings import PriceSettings
 
-MONTH = 365.25 / 12 * 86_400
-"""Seconds of a month."""
 ANSWERS, BUILDING, STORAGE = "answers", "building", "storage"
 """The parts of what a candidate costs."""
 _GIB, _P99 = 1 << 30, NormalDist().inv_cdf(0.99)

@@ -32,13 +32,13 @@ from ninetyfive.design.evidence import (
 from ninetyfive.design.history import TIME, History, read_history
 from ninetyfive.design.measuring_serving import Given, measure_serving
 from ninetyfive.design.requests import Requests, requests_of_frame, requests_of_log
-from ninetyfive.design.serving import InForce, choose_serving
+from ninetyfive.design.serving import InForce, candidate_of, choose_serving
 from ninetyfive.design.sizing import Load, size
 from ninetyfive.design.training import Money, choose_training, measure_training
 from ninetyfive.durations import duration
 from ninetyfive.errors import UsageError
 from ninetyfive.models.release import OpenRelease, open_release
-from ninetyfive.paradigms import DynamicServing, Serving, Training
+from ninetyfive.paradigms import DynamicServing, HybridServing, Serving, Training
 from ninetyfive.progress import telling
 from ninetyfive.run import read_in
 from ninetyfive.steps.context import Context, Prepared
@@ -117,7 +117,7 @@ def serving_in_force(system: Declaration) -> InForce | None:
 def _in_force(serving: Serving) -> InForce:
     if isinstance(serving, DynamicServing):
         return InForce("dynamic")
-    return InForce("hybrid" if type(serving).__name__ == "HybridServing" else "static", serving.top)
+    return InForce("hybrid" if isinstance(serving, HybridServing) else "static", serving.top)
 
 
 def _requests(context: Prepared, history: History, asked: Asked) -> tuple[str | None, Requests]:
@@ -182,7 +182,7 @@ def _load(
     rows = sum(count["accepted"] for count in counts.values())
     frame, known, measured = history.frame, serving.workload, serving.measured
     logged = known if known is not None and not serving.assumed else None
-    best = next((one for one in serving.candidates if (one.paradigm, one.k) == (choice.paradigm, choice.k)), None)
+    best = candidate_of(serving.candidates, InForce(choice.paradigm, choice.k))
     tables = [one for one in serving.candidates if one.paradigm == "static" and not one.broken]
     return Load(
         rows=rows,

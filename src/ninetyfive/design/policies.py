@@ -35,7 +35,7 @@ class Board:
     """A grid to replay policies on: whole losses, those of the constant baseline, and signals, (origin, block) each.
 
     `first` is the origin of the first model, `known[b]` how many blocks had all labels known when b began, `price` that
-    of a training in losses times blocks, `gain` that of fresh models over the constant baseline.
+    of a training in losses times blocks.
     """
 
     losses: Floats
@@ -44,7 +44,6 @@ class Board:
     known: npt.NDArray[np.int64]
     first: int
     price: float
-    gain: float
 
     @property
     def blocks(self) -> range:
@@ -72,7 +71,7 @@ class Board:
 class Known:
     """What a policy may know when a block begins: losses of blocks whose labels were known, signals of those before.
 
-    What was not known is NaN.
+    What was not known is NaN. `gain`: that of fresh models over the constant baseline, the median of known blocks.
     """
 
     block: int
@@ -113,7 +112,9 @@ def known_at(board: Board, block: int, model: int) -> Known:
     # Models that were made by then, also those that nobody put in force: a backtest at that time could have made them.
     losses[:block, :seen], constant[:block, :seen] = board.losses[:block, :seen], board.constant[:block, :seen]
     shift[:block, :block] = board.shift[:block, :block]
-    return Known(block, model, losses, constant, shift, board.gain, board.price)
+    gains = np.diagonal(constant - losses)
+    gain = float(np.median(gains[np.isfinite(gains)])) if np.isfinite(gains).any() else np.nan
+    return Known(block, model, losses, constant, shift, gain, board.price)
 
 
 def replay(board: Board, policy: Policy) -> Outcome:

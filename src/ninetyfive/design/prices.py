@@ -13,6 +13,11 @@ from typing import Literal
 
 import msgspec
 
+HOURS = 730.0
+"""Hours of a month, of which all costs are told: 8,760 / 12."""
+MONTH = HOURS * 3_600
+"""Seconds of a month."""
+
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A list price: `value` a `unit` of a `service`, by its `source`, as it stood at `as_of` (or "undated").

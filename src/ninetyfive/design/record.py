@@ -23,13 +23,13 @@ from typing import Any
 import msgspec
 import msgspec.inspect
 
+from ninetyfive.accepted import FOLDER
 from ninetyfive.design.evidence import Design
 from ninetyfive.design.markdown import markdown
 from ninetyfive.design.page import page
-from ninetyfive.design.toml_text import toml_text
 from ninetyfive.errors import IntegrityError, StoreError, UsageError
+from ninetyfive.toml_text import toml_text
 
-FOLDER = "design"
 _NAME = re.compile(r"(\d{4,})\.(md|toml|html)")
 _LAST = ".number"
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ninetyfive.design.backtest import Backtest, window_text
-from ninetyfive.design.blocks import span_text
 from ninetyfive.design.contrasts import Contrast, Luck, contrast, reach
 from ninetyfive.design.evidence import Interval, PolicyScore
 from ninetyfive.design.losses import Floats
@@ -32,17 +31,17 @@ from ninetyfive.design.policies import (
     periodic,
     replay,
 )
+from ninetyfive.durations import duration_word
 
 DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The price of a training, what a unit of the metric is worth a day, the gain of fresh models over the constant."""
+    """The price of a training, and what a unit of the metric is worth a day."""
 
     price: float
     worth: float
-    gain: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def score_policies(
 def _replayed(board: Board, length: int) -> Mapping[_What, Outcome]:
     outcomes = {_What("never", None, True): replay(board, never)}
     for period in (period for period in PERIODS if period < len(board.blocks)):
-        outcomes[_What("periodic", span_text(period * length), True)] = periodic(board, period)
+        outcomes[_What("periodic", duration_word(period * length), True)] = periodic(board, period)
     outcomes |= {_What(f"on drift {limit:g}"): replay(board, on_drift(limit)) for limit in SHIFTS}
     outcomes |= {_What(f"on quality drop {share:.0%}"): replay(board, on_drop(share)) for share in DROPS}
     return outcomes | {_What("cost-aware"): replay(board, cost_aware), _What("oracle"): oracle(board)}
@@ -141,5 +140,4 @@ def _board(test: Backtest, metric: str, window: int | None, rates: Rates) -> Boa
         test.blocks.known,
         first,
         rates.price / (rates.worth * test.blocks.length / DAY),
-        rates.gain,
     )

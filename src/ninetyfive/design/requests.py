@@ -30,7 +30,7 @@ from ninetyfive.sources.log_spans import SpanAbout
 from ninetyfive.supervise.rotation import spans
 
 NEWEST = 8_000_000
-"""How many requests of a log are read at most: the newest ones, in about 60 bytes of memory each."""
+"""How many requests of a log are read at most: the newest ones, in about 100 bytes of memory each."""
 TIME, ENTITY, FINGERPRINT, RELEASE = "request_time", "request_entity", "request_fingerprint", "request_release"
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 Moments = np.ndarray[Any, np.dtype[np.int64]]

@@ -27,8 +27,10 @@ from ninetyfive.design.evidence import (
     ServingEvidence,
     Workload,
 )
-from ninetyfive.design.forecast import ANSWERS, MONTH, cpu_of, judged
+from ninetyfive.design.forecast import ANSWERS, cpu_of, judged
+from ninetyfive.design.prices import MONTH
 from ninetyfive.design.wording import money
+from ninetyfive.durations import duration_word
 
 NOISE = 0.02
 """Costs that differ by less than this share are taken as equal."""
@@ -38,7 +40,6 @@ FEW = 1_000
 """With fewer requests nothing is advised but the model."""
 SIMPLE = ("dynamic", "static", "hybrid")
 """The simplest way to serve first."""
-_UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 class InForce(NamedTuple):
@@ -80,16 +81,6 @@ def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteres
         alternatives=tuple(_alternatives(chosen, evidence.candidates, scale)),
         would_change=tuple(_would_change(chosen, evidence, scale)),
     )
-
-
-def duration_word(seconds: float) -> str:
-    """A length as the settings and paradigms take it, exact to the second.
-
-    >>> duration_word(86_400.0), duration_word(5_400.0), duration_word(7_201)
-    ('1d', '90m', '7201s')
-    """
-    whole = max(1, round(seconds))
-    return next(f"{whole // size}{unit}" for unit, size in _UNITS.items() if whole % size == 0)
 
 
 def with_replayed(evidence: ServingEvidence, replayed: Sequence[Replayed]) -> ServingEvidence:

@@ -15,13 +15,10 @@ from typing import Literal
 import msgspec
 
 from ninetyfive.design.evidence import Managed, Sizing
-from ninetyfive.design.prices import PriceTable, price_table
+from ninetyfive.design.prices import HOURS, MONTH, PriceTable, price_table
 from ninetyfive.durations import duration_text
 from ninetyfive.settings import PriceSettings
 
-HOURS = 730.0
-"""Hours of a month: 8,760 / 12."""
-MONTH = HOURS * 3600
 UTILISATION = 0.6
 """How busy a worker may be at the peak: where answers queue for one server (M/M/1) the wait is then 1 / (1 − 0.6) = 2.5
 times the work; at 0.9 it would be ten times."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from ninetyfive import values
 from ninetyfive.design.backtest import Recipe, Trainer, backtest, halves_of
-from ninetyfive.design.blocks import Blocks, blocks_of, span_text
+from ninetyfive.design.blocks import Blocks, blocks_of
 from ninetyfive.design.contrasts import luck_of
 from ninetyfive.design.decay import decay_of
 from ninetyfive.design.evidence import (
@@ -28,10 +28,11 @@ from ninetyfive.design.evidence import (
     TrainingEvidence,
 )
 from ninetyfive.design.history import TIME, History
+from ninetyfive.design.prices import MONTH
 from ninetyfive.design.replays import DAY, Rates, score_policies, window_of
 from ninetyfive.design.windows import best_gain, compare_windows
 from ninetyfive.design.wording import money
-from ninetyfive.durations import duration, duration_text
+from ninetyfive.durations import duration, duration_text, duration_word
 from ninetyfive.paradigms import DynamicTraining, StaticTraining, Training
 from ninetyfive.settings import DesignSettings, PriceSettings
 
@@ -39,7 +40,6 @@ LEAST_SECONDS = 60.0
 """What a training is taken to cost at least, in seconds of a processor core: a run also reads, judges and writes."""
 UNSEEN = 0.5
 """The share of the gain that may be lost unseen, by the test, before its "no decay" counts for nothing."""
-_MONTH = 30.0
 _WEEK = 7.0
 
 
@@ -98,7 +98,7 @@ def measure_training(
     seconds = test.seconds / max(history.share, 1e-9)
     gain, price = best_gain(test, metric), money.price(seconds)
     worth, told = money.worth(price, gain)
-    rates = Rates(price, worth, gain or 0.0)
+    rates = Rates(price, worth)
     window = window_of(test, metric, rates) if worth > 0 else test.main
     aged = test.main if window is None else window
     halves = halves_of(trainer, aged, left)
@@ -189,7 +189,7 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
         every=every,
         window=window,
         half_life=decay.half_life,
-        saves=(plain.cost - best.cost) / days * _MONTH,
+        saves=(plain.cost - best.cost) / days * MONTH / DAY,
         confidence="measured",
         reasons=tuple(reasons),
         alternatives=tuple(_alternatives(evidence, best, sure)),
@@ -298,5 +298,5 @@ def _would_change(evidence: TrainingEvidence, best: PolicyScore, plain: PolicySc
     if best is plain:
         told.append("decay that a longer history shows")
     else:
-        told.append(f"blocks shorter than {span_text(int(evidence.block))}: no shorter period was replayed")
+        told.append(f"blocks shorter than {duration_word(evidence.block)}: no shorter period was replayed")
     return told

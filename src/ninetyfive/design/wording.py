@@ -20,6 +20,7 @@ from ninetyfive.design.evidence import (
     ServingChoice,
     TrainingChoice,
 )
+from ninetyfive.design.serving import InForce, candidate_of
 from ninetyfive.durations import duration_text
 
 NOTHING = "–"
@@ -68,12 +69,8 @@ def declared(design: Design) -> tuple[str, str]:
 
 
 def chosen(design: Design) -> Candidate | None:
-    """The candidate that was chosen: that of the paradigm and K; None where none was forecast."""
-    choice = design.serving
-    for one in design.serving_evidence.candidates:
-        if (one.paradigm, one.k) == (choice.paradigm, choice.k):
-            return one
-    return None
+    """The candidate that was chosen, or that of the nearest K where a size in force stays; None: none was forecast."""
+    return candidate_of(design.serving_evidence.candidates, InForce(design.serving.paradigm, design.serving.k))
 
 
 def replayed(design: Design) -> Replayed | None:

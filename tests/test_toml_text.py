@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ninetyfive.design.toml_text import toml_text
+from ninetyfive.toml_text import toml_text
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
 PLAIN = TEXTS | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.booleans()

@@ -2,7 +2,7 @@
 
     {"number": 1, "training": {"every": None, "reasons": ["…"]}} ─▶ number = 1 ⏎ [training] ⏎ reasons = ["…"]
 
-The standard library reads TOML and writes none. What does not belong here: what a record holds (`record`).
+The standard library reads TOML and writes none. What does not belong here: what a file says.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def _table(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, Mapping) or _tables(value):
             below.append((key, value))
         else:
-            yield f"{_key(key)} = {_value(value)}"
+            yield f"{toml_key(key)} = {toml_value(value)}"
     for key, value in below:
-        here = (*path, _key(key))
+        here = (*path, toml_key(key))
         many = not isinstance(value, Mapping)
         for one in value if many else (value,):
             yield ""
@@ -59,17 +59,19 @@ def _many(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A plain value, or a list of them, on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, int | float):
         return repr(value)
-    return "[" + ", ".join(_value(one) for one in value if one is not None) + "]"
+    return "[" + ", ".join(toml_value(one) for one in value if one is not None) + "]"
 
 
-def _key(key: str) -> str:
+def toml_key(key: str) -> str:
+    """A name, in quotes where TOML asks for them."""
     return key if _BARE.fullmatch(key) else _quoted(key)
 
 
