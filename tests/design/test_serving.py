@@ -13,10 +13,10 @@ from tests.design.test_forecast import CONSTRAINTS, DAY, MEASURED, ways
 from tests.design.test_workload import ODD, renamed
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, Replayed, ServingChoice, ServingEvidence
-from ninetyfive.design.forecast import built_once, cpu_of
+from ninetyfive.design.forecast import InForce, built_once, cpu_of
 from ninetyfive.design.hits import table_hits
 from ninetyfive.design.requests import Requests, requests_of_arrays
-from ninetyfive.design.serving import InForce, break_even, choose_serving, with_replayed
+from ninetyfive.design.serving import break_even, choose_serving, with_replayed
 from ninetyfive.design.workload import workload
 from ninetyfive.settings import PriceSettings
 

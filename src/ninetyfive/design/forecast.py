@@ -315,3 +315,19 @@ def _broken(candidate: Candidate, constraints: Constraints) -> Iterator[str]:
         yield f"staleness: the table becomes {old} old, {most_old} is allowed"
     if constraints.budget is not None and candidate.cost > constraints.budget:
         yield f"budget: it costs {candidate.cost:.4g} a month, {constraints.budget:.4g} is allowed"
+
+
+class InForce(NamedTuple):
+    """The design in force: its paradigm, and how many entities its table holds (None: all of them, or no table)."""
+
+    paradigm: Literal["static", "dynamic", "hybrid"]
+    k: int | None = None
+
+
+def candidate_of(candidates: Sequence[Candidate], in_force: InForce | None) -> Candidate | None:
+    """The candidate of a design, or that of the nearest K of its paradigm; None where none was forecast."""
+    alike = [one for one in candidates if in_force is not None and one.paradigm == in_force.paradigm]
+    if not alike or in_force is None:
+        return None
+    wanted = in_force.k if in_force.k is not None else max(one.k or 0 for one in alike)
+    return min(alike, key=lambda one: abs(np.log((one.k or 1) / max(wanted, 1))))

@@ -29,10 +29,11 @@ from ninetyfive.design.evidence import (
     TrainingChoice,
     TrainingEvidence,
 )
+from ninetyfive.design.forecast import InForce, candidate_of
 from ninetyfive.design.history import TIME, History, read_history
 from ninetyfive.design.measuring_serving import Given, measure_serving
 from ninetyfive.design.requests import Requests, requests_of_frame, requests_of_log
-from ninetyfive.design.serving import InForce, candidate_of, choose_serving
+from ninetyfive.design.serving import choose_serving
 from ninetyfive.design.sizing import Load, size
 from ninetyfive.design.training import Money, choose_training, measure_training
 from ninetyfive.durations import duration

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,7 +27,7 @@ from ninetyfive.design.evidence import (
     ServingEvidence,
     Workload,
 )
-from ninetyfive.design.forecast import ANSWERS, cpu_of, judged
+from ninetyfive.design.forecast import ANSWERS, InForce, candidate_of, cpu_of, judged
 from ninetyfive.design.prices import MONTH
 from ninetyfive.design.wording import money
 from ninetyfive.durations import duration_word
@@ -40,13 +40,6 @@ FEW = 1_000
 """With fewer requests nothing is advised but the model."""
 SIMPLE = ("dynamic", "static", "hybrid")
 """The simplest way to serve first."""
-
-
-class InForce(NamedTuple):
-    """The design in force: its paradigm, and how many entities its table holds (None: all of them, or no table)."""
-
-    paradigm: Literal["static", "dynamic", "hybrid"]
-    k: int | None = None
 
 
 def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteresis: float) -> ServingChoice:
@@ -230,15 +223,6 @@ def _with_hysteresis(current: Candidate, best: Candidate, scale: _Scale, hystere
     if saved > hysteresis:
         return best, f"it saves {saved:.0%} of what is in force ({_name(current)}) costs: more than {hysteresis:.0%}"
     return current, f"{_name(current)} is in force; {_name(best)} would save {saved:.0%}, less than {hysteresis:.0%}"
-
-
-def candidate_of(candidates: Sequence[Candidate], in_force: InForce | None) -> Candidate | None:
-    """The candidate of a design, or that of the nearest K of its paradigm; None where none was forecast."""
-    alike = [one for one in candidates if in_force is not None and one.paradigm == in_force.paradigm]
-    if not alike or in_force is None:
-        return None
-    wanted = in_force.k if in_force.k is not None else max(one.k or 0 for one in alike)
-    return min(alike, key=lambda one: abs(np.log((one.k or 1) / max(wanted, 1))))
 
 
 def _confidence(chosen: Candidate, evidence: ServingEvidence) -> Confidence:

@@ -20,7 +20,7 @@ from ninetyfive.design.evidence import (
     ServingChoice,
     TrainingChoice,
 )
-from ninetyfive.design.serving import InForce, candidate_of
+from ninetyfive.design.forecast import InForce, candidate_of
 from ninetyfive.durations import duration_text
 
 NOTHING = "–"
