@@ -93,7 +93,8 @@ def measure_training(
     made = int(np.isfinite(np.diagonal(test.grids[test.main].losses[metric][:, :, 0])).sum())
     if made < 2:
         why = "the metric is not defined on any block" if test.trainings and not test.failed else "trainings failed"
-        why = "there was no time for two trainings" if test.left_out and not test.failed else why
+        if test.left_out and not test.failed:
+            why = "there was no time for two trainings (give it a larger --budget)"
         return msgspec.structs.replace(evidence, cannot=(f"{why}: nothing can be compared",), **found)
     seconds = test.seconds / max(history.share, 1e-9)
     gain, price = best_gain(test, metric), money.price(seconds)
