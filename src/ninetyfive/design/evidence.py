@@ -314,6 +314,7 @@ class ServingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the requests and of what answering them costs.
 
     `assumed`: there is no request log; the workload is that of the history taken for requests, or of answers.
+    `sampled`: the share of entities whose requests the log keeps.
     """
 
     workload: Workload | None
@@ -323,6 +324,7 @@ class ServingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     replayed: tuple[Replayed, ...] = ()
     overruled: tuple[str, ...] = ()
     assumed: bool = False
+    sampled: float = 1.0
     noticed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()

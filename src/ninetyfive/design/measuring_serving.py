@@ -63,7 +63,9 @@ def measure_serving(given: Given) -> ServingEvidence:
     bounds = constraints_of(given.settings.design)
     with telling(given.reporter, "workload"):
         found, hits = workload(given.requests), table_hits(given.requests, bounds.staleness)
-    evidence = ServingEvidence(workload=found, measured=None, constraints=bounds, assumed=given.requests.assumed)
+    kept = 1.0 if given.log is None else given.settings.serve.log.sample
+    assumed = given.requests.assumed
+    evidence = ServingEvidence(workload=found, measured=None, constraints=bounds, assumed=assumed, sampled=kept)
     if given.release is None:
         why = "there is no release, so what an answer costs is not known: `ninetyfive run` makes one"
         return msgspec.structs.replace(evidence, cannot=(why,))
