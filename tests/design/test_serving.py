@@ -262,6 +262,14 @@ def test_rows_taken_for_requests_are_no_evidence() -> None:
     assert all("if requests were like the data it would save" in one.why_not for one in found.alternatives)
 
 
+def test_a_log_of_some_entities_says_nothing_of_a_table_for_all() -> None:
+    known = msgspec.structs.replace(evidence(FEW_ENTITIES.requests_of()), sampled=0.1)
+    choice = choose_serving(known, None, 0.1)
+    assert (choice.paradigm, choice.confidence) == ("dynamic", "none")
+    assert "sample" in choice.reasons[0]
+    assert choose_serving(known, InForce("static", 100), 0.1).paradigm == "static"
+
+
 def test_nothing_known_is_the_model_and_no_confidence() -> None:
     nothing = ServingEvidence(workload=None, measured=None, constraints=CONSTRAINTS)
     found = choose_serving(nothing, None, 0.1)

@@ -316,6 +316,7 @@ class ServingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the requests and of what answering them costs.
 
     `assumed`: there is no request log; the workload is that of the history taken for requests, or of answers.
+    `sampled`: the share of entities whose requests the log keeps.
     """
 
     workload: Workload | None
@@ -326,6 +327,7 @@ class ServingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     overruled: tuple[str, ...] = ()
     currency: str = "USD"
     assumed: bool = False
+    sampled: float = 1.0
     noticed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()

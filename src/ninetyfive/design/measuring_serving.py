@@ -63,12 +63,14 @@ def measure_serving(given: Given) -> ServingEvidence:
     bounds = constraints_of(given.settings.design)
     with telling(given.reporter, "workload"):
         found, hits = workload(given.requests), table_hits(given.requests, bounds.staleness)
+    kept = 1.0 if given.log is None else given.settings.serve.log.sample
     evidence = ServingEvidence(
         workload=found,
         measured=None,
         constraints=bounds,
         currency=given.settings.prices.currency,
         assumed=given.requests.assumed,
+        sampled=kept,
     )
     if given.release is None:
         why = "there is no release, so what an answer costs is not known: `ninetyfive run` makes one"

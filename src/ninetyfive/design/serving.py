@@ -130,6 +130,9 @@ def _cannot(evidence: ServingEvidence) -> str:
         return f"{workload.requests:,} requests are too few to tell what a table would answer ({FEW:,} are needed)"
     if len(evidence.candidates) == 1 and not math.isnan(evidence.measured.cpu_table):
         return "the log lasts less than a few seconds, so nothing is known of what a table answers later"
+    if evidence.sampled < 1.0:
+        kept = f"the log keeps the requests of {evidence.sampled:.3g} of the entities ([serve.log] sample)"
+        return f"{kept}: a table of it would hold none of the others, and how often these are asked about is not known"
     if evidence.assumed:
         return "there is no request log: rows of the history were taken for requests, which they need not be like"
     return ""
