@@ -52,11 +52,14 @@ endif
 demo: setup ## prepare the flights of 2013, run the whole pipeline on them, predict, explain and serve; ENGINE=spark or beam
 	NINETYFIVE_ENGINE=$(ENGINE) $(PY) examples/flights/demo.py
 
+# A test process a core: threads of BLAS in each would only wait for one another.
+ONE := OMP_NUM_THREADS=1
+
 test: setup ## every test, the docstring examples and the README
-	$(PY) -m pytest -n auto --dist loadscope
+	$(ONE) $(PY) -m pytest -n auto --dist loadscope
 
 check: lint ## in under two minutes: lint, and the unit tests
-	$(PY) -m pytest -q -n auto --dist loadscope -m "not slow" \
+	$(ONE) $(PY) -m pytest -q -n auto --dist loadscope -m "not slow" \
 		--ignore-glob='*/*spark.py' --ignore-glob='*/*beam.py' --ignore-glob='*/bad_input/*'
 
 lint: setup ## style, format, types, layers

@@ -330,4 +330,4 @@ def candidate_of(candidates: Sequence[Candidate], in_force: InForce | None) -> C
     if not alike or in_force is None:
         return None
     wanted = in_force.k if in_force.k is not None else max(one.k or 0 for one in alike)
-    return min(alike, key=lambda one: abs(np.log((one.k or 1) / max(wanted, 1))))
+    return min(alike, key=lambda one: abs(np.log(max(one.k or 1, 1) / max(wanted, 1))))
