@@ -43,11 +43,15 @@ class Policy(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingJudged:
-    """What policies cost on the judged blocks, money a month; `oracle` is that of the window of `chosen`."""
+    """What policies cost on the judged blocks, money a month; `oracle` is that of the window of `chosen`.
+
+    `losses`: what the loss of the best model that there was costs, which no policy can save.
+    """
 
     blocks: int
     costs: dict[Policy, float]
     oracle: dict[str | None, float]
+    losses: float
 
     def recovered(self, chosen: Policy, least: float) -> float | None:
         """The share of (never − oracle) that a policy saves; None where the oracle saves less than `least` a month."""
@@ -101,7 +105,7 @@ def judge_training(asked: Trained) -> TrainingJudged:
             costs[Policy(every, window)] = month_of(outcome.excess, outcome.trainings)
         known = oracle(board)
         best[window] = month_of(known.excess, known.trainings)
-    return TrainingJudged(count, costs, best)
+    return TrainingJudged(count, costs, best, float(np.nansum(ideal)) * unit * month)
 
 
 def _grid(asked: Trained, time: np.ndarray, edges: np.ndarray, window: str | None) -> np.ndarray:

@@ -102,6 +102,7 @@ def one_system(setup: Setup, folder: Path, *, service: bool) -> dict[str, Any]:
         "training": trained,
         "serving": told,
         "excess": _excess(whole["chosen"], whole["best"], told["broken"]),
+        "excess_of_whole_loss": _excess(*(one + trained["losses"] for one in whole.values()), told["broken"]),
         "seconds": time.monotonic() - begun,
     }
 
@@ -150,6 +151,7 @@ def _training(setup: Setup, rows: pl.DataFrame, start: int) -> dict[str, Any]:
         "best_cost": judged.costs[best],
         "never_cost": judged.costs[Policy(None, chosen.window)],
         "oracle_cost": judged.oracle[chosen.window],
+        "losses": judged.losses,
         # An oracle that saves less than one training saves by luck.
         "recovered": judged.recovered(chosen, price * month),
         "excess": _excess(judged.costs[chosen], judged.costs[best], []),

@@ -227,7 +227,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What answers cost on this machine, by the code of a worker; CPU and latencies in seconds a request.
 
-    `cpu_miss`: of saying that a table does not hold it. `cpu_row`: CPU of one row of a table that is built; `bytes_row`
+    `cpu_miss`: of saying that a table does not hold it, as `p50_miss` (0: not measured). `cpu_row`: CPU of one row of a table that is built; `bytes_row`
     of one that is stored; `memory`: bytes of a worker. `cpu_read`: CPU of one row of a log that a build reads.
     `cpu_look` and `p50_look`: what a request takes longer that is looked up in vain before the model answers it.
     `noise`: half the distance between the quartiles of the rounds, as a share of their median. What only a
@@ -246,6 +246,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     bytes_row: float
     memory: int
     noise: float
+    p50_miss: float = 0.0
+    p99_miss: float = 0.0
     cpu_read: float = 0.0
     cpu_look: float = 0.0
     p50_look: float = 0.0

@@ -219,10 +219,8 @@ class Costs(NamedTuple):
         cpu = cpu_of(paradigm, hit, m)
         if paradigm == "dynamic":
             p50, p99 = m.p50_model, m.p99_model
-        elif paradigm == "static":
-            p50, p99 = m.p50_table, m.p99_table
         else:
-            p50, p99 = (mixed_quantile(share, hit, m) for share in (0.5, 0.99))
+            p50, p99 = (mixed_quantile(share, hit, m, paradigm) for share in (0.5, 0.99))
         size = 0 if k is None else int(k * m.bytes_row)
         answers = cpu * self.workload.rate * MONTH
         build = 0.0 if k is None else k * m.cpu_row + self.workload.requests * m.cpu_read
@@ -271,10 +269,12 @@ def judged(candidate: Candidate, constraints: Constraints, workload: Workload) -
     return candidate if broken == candidate.broken else msgspec.structs.replace(candidate, broken=broken)
 
 
-def mixed_quantile(share: float, hit: float, measured: Measured) -> float:
-    """The quantile of latencies of which `hit` are a table's and the others the model's after a look-up, in seconds.
+def mixed_quantile(
+    share: float, hit: float, measured: Measured, paradigm: Literal["static", "hybrid"] = "hybrid"
+) -> float:
+    """The quantile of latencies of which `hit` are a table's, in seconds.
 
-    Each of the two is taken as log-normal with the p50 and p99 that were measured; the quantile is found by halving.
+    The others are the model's after a look-up, or those of a static service that finds nothing. Each of the two is taken as log-normal with the p50 and p99 that were measured; the quantile is found by halving.
 
     >>> m = Measured(machine="", cpu_model=0, cpu_table=0, cpu_miss=0, p50_model=0.01, p50_table=0.001, p99_model=0.02,
     ...              p99_table=0.002, cpu_row=0, bytes_row=0, memory=0, noise=0)
@@ -282,8 +282,10 @@ def mixed_quantile(share: float, hit: float, measured: Measured) -> float:
     (0.01, 0.001)
     """
     look = measured.p50_look
-    model = (1.0 - hit, measured.p50_model + look, measured.p99_model + look)
-    both = [(hit, measured.p50_table, measured.p99_table), model]
+    rest = (measured.p50_model + look, measured.p99_model + look)
+    if paradigm == "static":
+        rest = (measured.p50_miss or measured.p50_table, measured.p99_miss or measured.p99_table)
+    both = [(hit, measured.p50_table, measured.p99_table), (1.0 - hit, *rest)]
     parts = [(part, math.log(max(p50, 1e-9)), _spread(p50, p99)) for part, p50, p99 in both if part > 0.0]
     low = min(middle - 8 * spread for _, middle, spread in parts) - 1e-6
     high = max(middle + 8 * spread for _, middle, spread in parts) + 1e-6
