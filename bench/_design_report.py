@@ -34,10 +34,10 @@ are made stands at the head of `bench/_design_systems.py`; what hindsight compar
 
 A design costs a month what its answers, tables and trainings cost, and what its model loses beyond the best model
 that there was for each block, at the prices of the settings: so little is left of the best that a training more is a
-large share of it. The second line counts all that predictions lose, as the owner of the system pays it. The best in hindsight is the cheapest of all that could
-have been chosen, and keeps the constraints on the judged requests. The first training is counted too, which every
-policy needs. Loss is the expected one: the true probability of each label is known. A forecast is of a table that is
-built once, before the judged requests, as it is replayed.
+large share of it. The second line counts all that predictions lose, as the owner of the system pays it. The best in
+hindsight is the cheapest of all that could have been chosen, and keeps the constraints on the judged requests. The
+first training is counted too, which every policy needs. Loss is the expected one: the true probability of each label
+is known. A forecast is of a table that is built once, before the judged requests, as it is replayed.
 
 ## What was chosen
 

@@ -227,8 +227,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What answers cost on this machine, by the code of a worker; CPU and latencies in seconds a request.
 
-    `cpu_miss`: of saying that a table does not hold it, as `p50_miss` (0: not measured). `cpu_row`: CPU of one row of a table that is built; `bytes_row`
-    of one that is stored; `memory`: bytes of a worker. `cpu_read`: CPU of one row of a log that a build reads.
+    `cpu_miss`: of saying that a table does not hold it, as `p50_miss` and `p99_miss` (0: not measured). `cpu_row`: CPU
+    of one row of a table that is built; `bytes_row` of one that is stored; `cpu_read`: CPU of one row of a log that a
+    build reads; `memory`: bytes of a worker.
     `cpu_look` and `p50_look`: what a request takes longer that is looked up in vain before the model answers it.
     `noise`: half the distance between the quartiles of the rounds, as a share of their median. What only a
     table would tell is NaN where there can be none.

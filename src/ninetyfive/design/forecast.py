@@ -274,7 +274,8 @@ def mixed_quantile(
 ) -> float:
     """The quantile of latencies of which `hit` are a table's, in seconds.
 
-    The others are the model's after a look-up, or those of a static service that finds nothing. Each of the two is taken as log-normal with the p50 and p99 that were measured; the quantile is found by halving.
+    The others are the model's after a look-up, or those of a static service that finds nothing. Each of the two is
+    taken as log-normal with the p50 and p99 that were measured; the quantile is found by halving.
 
     >>> m = Measured(machine="", cpu_model=0, cpu_table=0, cpu_miss=0, p50_model=0.01, p50_table=0.001, p99_model=0.02,
     ...              p99_table=0.002, cpu_row=0, bytes_row=0, memory=0, noise=0)
