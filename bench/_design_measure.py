@@ -61,13 +61,20 @@ import ninetyfive as nf
 from ninetyfive import col
 from bench._design_systems import FUNCTIONS, INPUTS, PARAMS
 
+
+def angle(one, other):
+    return (one * 2.0 + other).sin()
+
+
+PAIRS = zip(INPUTS, INPUTS[1:], strict=False)
+DEAR = {{f"angle {{one}}": nf.feature(angle, [col(one), col(other)], returns="number") for one, other in PAIRS}}
 system = nf.System(
     "bench",
     source=nf.parquet("history.parquet", time="at", id="id"),
     label=col("y"),
     label_delay={delay!r},
     entity=["user"],
-    features={{name: col(name) for name in INPUTS}},
+    features={{name: col(name) for name in INPUTS}} | (DEAR if {dear} else {{}}),
 )
 system.model(FUNCTIONS[{model!r}], params=PARAMS[{model!r}])
 """
@@ -168,7 +175,7 @@ def _release(setup: Setup, rows: pl.DataFrame, folder: Path) -> OpenRelease:
     home.mkdir()
     rows.write_parquet(home / "history.parquet")
     delay = f"{setup.delay}d" if setup.delay else None
-    (home / "system.py").write_text(SYSTEM.format(delay=delay, model=setup.model), encoding="utf-8")
+    (home / "system.py").write_text(SYSTEM.format(delay=delay, model=setup.model, dear=setup.dear), encoding="utf-8")
     document = load_system(home / "system.py").run()
     with open_store(home / ".ninetyfive", create=False) as store:
         return open_release(Path(store.path(store.release(document["release"]).folder)))
