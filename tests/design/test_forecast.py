@@ -10,7 +10,7 @@ import pytest
 from bench._request_logs import Log, replayed
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured
-from ninetyfive.design.forecast import candidates, expected, mixed_quantile
+from ninetyfive.design.forecast import at_best_periods, candidates, expected, mixed_quantile
 from ninetyfive.design.hits import table_hits
 from ninetyfive.design.prices import MONTH
 from ninetyfive.design.requests import Requests, requests_of_arrays
@@ -141,3 +141,28 @@ def test_hardly_any_requests_make_no_table_or_one(size: int) -> None:
         found = ways(requests_of_arrays(time, entity, time))
         assert found[0].paradigm == "dynamic"
         assert all(0.0 <= one.hit <= 1.0 and one.cost >= 0.0 for one in found)
+
+
+def test_of_each_way_the_period_is_taken_that_breaks_least_then_costs_least() -> None:
+    def way(refresh: float, cost: float, *broken: str) -> Candidate:
+        found = Candidate(
+            paradigm="static",
+            k=10,
+            refresh=refresh,
+            hit=1.0,
+            miss=0.0,
+            stale=0.0,
+            cpu=1e-4,
+            p50=1e-4,
+            p99=1e-4,
+            table_bytes=1,
+            parts={"answers": cost},
+            cost=cost,
+            broken=broken,
+        )
+        return found
+
+    rare, often, oftener = way(4.0, 1.0, "misses: many"), way(2.0, 2.0), way(1.0, 3.0)
+    assert at_best_periods([rare, often, oftener]) == (often,)
+    assert at_best_periods([way(4.0, 1.0), often, oftener]) == (way(4.0, 1.0),)
+    assert at_best_periods([way(2.0, 1.0), way(4.0, 1.0)]) == (way(4.0, 1.0),)

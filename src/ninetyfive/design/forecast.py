@@ -159,22 +159,38 @@ def _backtest(hits: Hits, asked: Horizon, scaled: bool) -> float:
 def candidates(
     workload: Workload, hits: Hits, measured: Measured, constraints: Constraints, prices: PriceSettings
 ) -> tuple[Candidate, ...]:
-    """Every way to serve: the model; a table of each K of the grid, alone or before the model.
+    """The ways to serve: the model; a table of each K of the grid, alone or before the model, each at its best period.
 
-    Of the refresh periods up to the staleness limit that one is taken which breaks the fewest constraints, then the
-    cheapest, then the longest. Where no entity is known there is the model alone.
+    Where no entity is known there is the model alone.
     """
+    return at_best_periods(ways(workload, hits, measured, constraints, prices))
+
+
+def at_best_periods(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Of each paradigm and K the period that breaks the fewest constraints, then the cheapest, then the longest."""
+    best: dict[tuple[str, int | None], Candidate] = {}
+    for one in found:
+        other = best.setdefault((one.paradigm, one.k), one)
+        best[one.paradigm, one.k] = min(
+            other, one, key=lambda way: (len(way.broken), way.cost, way.cpu_month, -(way.refresh or 0))
+        )
+    return tuple(best.values())
+
+
+def ways(
+    workload: Workload, hits: Hits, measured: Measured, constraints: Constraints, prices: PriceSettings
+) -> tuple[Candidate, ...]:
+    """Every way to serve: as `candidates`, with each period up to the staleness limit."""
     costs = Costs(workload, measured, constraints, prices)
     found = [costs.candidate("dynamic", None, None, Expected(0.0, 0.0))]
     periods = [(period, *forecast(hits, horizon(hits, period))) for period in hits.refreshes]
     known = () if math.isnan(measured.cpu_table) or not periods else hits.k
     for place, k in enumerate(known):
         for paradigm in _TABLES:
-            ways = [
+            found += [
                 costs.candidate(paradigm, k, period, Expected(float(covered[place]), float(equal[place])))
                 for period, covered, equal in periods
             ]
-            found.append(min(ways, key=lambda one: (len(one.broken), one.cost, one.cpu_month, -(one.refresh or 0))))
     return tuple(found)
 
 

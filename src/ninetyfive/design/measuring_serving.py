@@ -20,7 +20,7 @@ import polars as pl
 
 from ninetyfive.design import costs, proof, traffic
 from ninetyfive.design.evidence import Candidate, Constraints, ServingEvidence
-from ninetyfive.design.forecast import built_once, candidates
+from ninetyfive.design.forecast import at_best_periods, built_once, ways
 from ninetyfive.design.ground import Ground
 from ninetyfive.design.hits import table_hits
 from ninetyfive.design.requests import Requests
@@ -86,13 +86,17 @@ def measure_serving(given: Given) -> ServingEvidence:
                 measured = costs.measure(place, rows, time.monotonic() + COSTS * given.budget)
         except NinetyfiveError as error:
             return msgspec.structs.replace(evidence, cannot=(f"what an answer costs was not measured: {error}",))
-        ways = candidates(found, hits, measured, bounds, given.settings.prices)
-        evidence = msgspec.structs.replace(evidence, measured=measured, candidates=ways)
+        every = ways(found, hits, measured, bounds, given.settings.prices)
+        evidence = msgspec.structs.replace(evidence, measured=measured, candidates=at_best_periods(every))
         if given.log is None or not found.entities:
             return evidence
-        forecast = built_once(contestants(ways), found, hits, measured, bounds, given.settings.prices)
+        rivals = contestants(evidence.candidates)
+        forecast = built_once(rivals, found, hits, measured, bounds, given.settings.prices)
+        evidence = msgspec.structs.replace(evidence, candidates=every)
         with telling(given.reporter, "replay"):
-            return _proved(given, place, evidence, forecast, rows)
+            evidence = _proved(given, place, evidence, forecast, rows)
+        # A replay moves what a period breaks or costs, so the best one is looked for again.
+        return msgspec.structs.replace(evidence, candidates=at_best_periods(evidence.candidates))
 
 
 def constraints_of(said: DesignSettings) -> Constraints:
@@ -114,9 +118,9 @@ def ground(release: OpenRelease, engine: Engine, folder: Path, settings: Setting
     return Ground(release, engine, folder, settings.serve.limits, kept)
 
 
-def contestants(ways: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def contestants(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """What is replayed: of each paradigm the one that would be chosen if there were no other."""
-    each = ([one for one in ways if one.paradigm == paradigm] for paradigm in SIMPLE)
+    each = ([one for one in found if one.paradigm == paradigm] for paradigm in SIMPLE)
     return tuple(best_of(alike) for alike in each if alike)
 
 

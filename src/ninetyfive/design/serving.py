@@ -36,6 +36,8 @@ NOISE = 0.02
 """Costs that differ by less than this share are taken as equal."""
 HIT_TOLERANCE, COST_TOLERANCE = 0.02, 0.25
 """By how much a replay may differ from the forecast: points of the hit rate, share of CPU and p50."""
+PROOF = 200
+"""A replay of fewer requests through the service proves nothing."""
 FEW = 1_000
 """With fewer requests nothing is advised but the model."""
 SIMPLE = ("dynamic", "static", "hybrid")
@@ -229,8 +231,12 @@ def _with_hysteresis(current: Candidate, best: Candidate, scale: _Scale, hystere
 
 
 def _confidence(chosen: Candidate, evidence: ServingEvidence) -> Confidence:
-    by = {one.by for one in evidence.replayed if (one.paradigm, one.k) == (chosen.paradigm, chosen.k)}
-    return "proved" if "service" in by else "measured"
+    sent = [
+        one.requests
+        for one in evidence.replayed
+        if (one.paradigm, one.k) == (chosen.paradigm, chosen.k) and one.by == "service"
+    ]
+    return "proved" if max(sent, default=0) >= PROOF else "measured"
 
 
 def _alternatives(chosen: Candidate, candidates: Sequence[Candidate], scale: _Scale) -> Iterator[Alternative]:

@@ -38,6 +38,8 @@ from ninetyfive.settings import DesignSettings, PriceSettings
 
 LEAST_SECONDS = 60.0
 """What a training is taken to cost at least, in seconds of a processor core: a run also reads, judges and writes."""
+PAIRS = 3
+"""The fewest pairs of an old and a fresh model on one block from which anything follows."""
 UNSEEN = 0.5
 """The share of the gain that may be lost unseen, by the test, before its "no decay" counts for nothing."""
 _WEEK = 7.0
@@ -127,6 +129,10 @@ def _inconclusive(decay: Decay, gain: float | None) -> tuple[str, ...]:
     """Why nothing follows from a decay, where nothing does."""
     if decay.p_value is None:
         return (decay.reason,)
+    if (pairs := sum(point.pairs for point in decay.points)) < PAIRS:
+        return (
+            f"{pairs} pairs of an old model and a fresh one are too few to tell age from luck ({PAIRS} are needed)",
+        )
     if gain is None or gain <= 0:
         return ("a fresh model gains nothing over the constant baseline: whether it decays decides nothing",)
     if not decay.decays and (decay.detectable or 0.0) > UNSEEN * gain:
