@@ -145,7 +145,7 @@ def test_hardly_any_requests_make_no_table_or_one(size: int) -> None:
 
 def test_of_each_way_the_period_is_taken_that_breaks_least_then_costs_least() -> None:
     def way(refresh: float, cost: float, *broken: str) -> Candidate:
-        found = Candidate(
+        return Candidate(
             paradigm="static",
             k=10,
             refresh=refresh,
@@ -160,7 +160,6 @@ def test_of_each_way_the_period_is_taken_that_breaks_least_then_costs_least() ->
             cost=cost,
             broken=broken,
         )
-        return found
 
     rare, often, oftener = way(4.0, 1.0, "misses: many"), way(2.0, 2.0), way(1.0, 3.0)
     assert at_best_periods([rare, often, oftener]) == (often,)
