@@ -144,6 +144,8 @@ def _training(setup: Setup, rows: pl.DataFrame, start: int) -> dict[str, Any]:
         windows=tuple(dict.fromkeys([chosen.window, *(one.window for one in evidence.windows)])),
     )
     judged = judge_training(asked)
+    if chosen.every is not None and chosen.every >= judged.blocks:
+        chosen = Policy(None, chosen.window)  # its turn does not come in the window that judges
     best = min(judged.costs, key=judged.costs.__getitem__)
     month = MONTH / (judged.blocks * evidence.block)
     return {
