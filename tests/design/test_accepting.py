@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from tests.design.designs import bare, design
+from tests.design.designs import bare, design, training_evidence
 
 from ninetyfive.accepted import Accepted, AcceptedServing, AcceptedTraining
 from ninetyfive.design.accepting import decide_accept, decide_changed
 from ninetyfive.design.evidence import Confidence, Design
+from ninetyfive.design.training import choose_training
 from ninetyfive.errors import UsageError
+from ninetyfive.paradigms import DynamicTraining
 
 NOW, BY = "2026-01-31T12:00:00+00:00", "user@host"
 
@@ -101,3 +103,15 @@ def test_how_often_a_table_is_built_is_no_other_answer() -> None:
     was = decide_accept(found, None, NOW, BY)
     was = msgspec.structs.replace(was, serving=msgspec.structs.replace(was.serving, refresh="17m"))
     assert not decide_changed(found, was)
+
+
+def test_a_training_in_force_that_costs_no_more_stays_and_says_so() -> None:
+    known = msgspec.structs.replace(training_evidence(), cannot=())
+    quiet = msgspec.structs.replace(known.decay[0], decays=False)
+    known = msgspec.structs.replace(known, decay=(quiet, *known.decay[1:]))
+    never = next(one for one in known.policies if one.runs and one.every is None)
+    cheap = next(one for one in known.policies if one.runs and one.every is not None and one.cost < never.cost)
+    found = choose_training(known, DynamicTraining(str(cheap.every)), 0.1)
+    assert (found.paradigm, found.every) == ("dynamic", cheap.every)
+    assert any("costs no more than never training again: it stays" in reason for reason in found.reasons)
+    assert not any("-" in reason and "% less" in reason for reason in found.reasons)

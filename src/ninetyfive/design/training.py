@@ -177,7 +177,10 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
     best = min([plain, *sure], key=lambda score: score.cost)
     reasons = [_decay_text(evidence, decay)]
     held = _nearest(scores, in_force)
-    if held is not None and held is not best and best.cost > held.cost * (1.0 - hysteresis):
+    if held is not None and held is not best and best.cost >= held.cost:
+        reasons.append(f"{_name(held)}, the nearest to what is in force, costs no more than {_name(best)}: it stays")
+        best = held
+    elif held is not None and held is not best and held.cost - best.cost < hysteresis * abs(held.cost):
         reasons.append(
             f"{_name(best)} would cost {_share(held.cost - best.cost, held.cost)} less than {_name(held)}, which is in "
             f"force: less than the {hysteresis:.0%} for which a design changes"
