@@ -34,7 +34,7 @@ from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
 from ninetyfive.steps.infer import keep_schema, schema_in_force
 from ninetyfive.steps.ingest import ingest, ingest_depends, ingested_by
-from ninetyfive.steps.population import population_of
+from ninetyfive.steps.population import Named, population_of
 from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.table import Asked as TableAsked
@@ -211,6 +211,7 @@ def _finish(
     pointer = store.champion()
     failed = [gate["name"] for gate in document["gates"] if gate["blocking"] and not gate["passed"]]
     promoted, table = False, None
+    population = population_of(context.declaration.effective_serving, context.settings)
     if failed:
         reason = "a gate said no: " + ", ".join(failed)
     elif pointer is not None and pointer.release == made["release"]:
@@ -219,10 +220,10 @@ def _finish(
         reason = "gates passed; --no-promote"
     elif left := _rolled_back(store.history(), made["release"]):
         reason = f"epoch {left.epoch} rolled it back ({left.reason}); `ninetyfive promote` makes it live again"
-    elif missing := lacking(store, context.declaration.effective_serving, context.settings, made["release"]):
+    elif population is None and (missing := lacking(store, context.declaration.effective_serving, made["release"])):
         reason = missing
     else:
-        table = _table(context, made["release"])
+        table = _table(context, population, made["release"])
         promoted = table is None or table["passed"]
         reason = "all gates passed" if promoted or table is None else refusal(table)
         if promoted:
@@ -235,9 +236,8 @@ def _finish(
     return document
 
 
-def _table(context: Context, release: str) -> dict[str, Any] | None:
+def _table(context: Context, population: Named | None, release: str) -> dict[str, Any] | None:
     """Build the table of a release that is served from one, to go live with it; None where it has no population."""
-    population = population_of(context.declaration.effective_serving, context.settings)
     if population is None:
         return None
     with context.store.open_folder(context.store.release(release)) as folder:

@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from ninetyfive.design.costs import machine, measure, quantile
+from ninetyfive.design.costs import machine, measure
 from ninetyfive.design.evidence import Measured
 from ninetyfive.design.ground import Ground
 from ninetyfive.design.inside import inside
@@ -65,7 +65,3 @@ def test_without_a_row_nothing_is_measured(zones: OpenRelease, on: On, log: str)
         measure(on(zones), rows.clear(), time.monotonic(), inside)
     with pytest.raises(DataError, match="rows that keep the schema"):
         measure(on(zones), rows.with_columns(trip=pl.lit(None, pl.Int64)), time.monotonic(), inside)
-
-
-def test_a_quantile_is_a_value() -> None:
-    assert [quantile([3.0, 1.0, 2.0], share) for share in (0.0, 0.5, 0.99, 1.0)] == [1.0, 2.0, 3.0, 3.0]

@@ -12,9 +12,10 @@ from ninetyfive.accepted import Accepted, AcceptedServing, AcceptedTraining
 from ninetyfive.design.evidence import Design
 from ninetyfive.errors import UsageError
 
+LIKE_DATA, ANSWERS = "requests-like-data", "answers"
 ASSUMABLE = {
-    "requests-like-data": "requests ask about the same entities, as often and in the same order, as the history holds",
-    "answers": "what was answered to the questions is so",
+    LIKE_DATA: "requests ask about the same entities, as often and in the same order, as the history holds",
+    ANSWERS: "what was answered to the questions is so",
 }
 """What `--assume` may name, and what that takes for granted."""
 
@@ -26,7 +27,7 @@ def needed_assumption(design: Design) -> str | None:
     unproved |= training.paradigm == "dynamic" and training.confidence in ("assumed", "none")
     if not unproved:
         return None
-    return "answers" if design.training_evidence is None and not design.release else "requests-like-data"
+    return ANSWERS if design.training_evidence is None and not design.release else LIKE_DATA
 
 
 def accepts(design: Design) -> str:

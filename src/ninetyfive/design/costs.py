@@ -27,6 +27,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from ninetyfive.design.evidence import Measured
@@ -122,12 +123,6 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}"
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which this share of the values lies."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 def _rounds(askers: Mapping[str, Asker], asked: Sequence[bytes], until: float) -> dict[str, _Seen]:
     """Ask each in turn, until it is time."""
     requests = {kind: [one.request(body) for body in asked] for kind, one in askers.items()}
@@ -149,8 +144,9 @@ def _rounds(askers: Mapping[str, Asker], asked: Sequence[bytes], until: float) -
             cpu, answers = timed(one, chunk)
             latencies = [answer.seconds for answer in answers]
             seen[kind].cpu.append(cpu / len(chunk))
-            seen[kind].p50.append(quantile(latencies, 0.5))
-            seen[kind].p99.append(quantile(latencies, 0.99))
+            p50, p99 = np.quantile(latencies, [0.5, 0.99])
+            seen[kind].p50.append(float(p50))
+            seen[kind].p99.append(float(p99))
     return seen
 
 

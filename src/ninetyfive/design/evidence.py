@@ -50,8 +50,8 @@ class Decay(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     points: tuple[AgePoint, ...]
     decays: bool
-    p_value: float | None
-    half_life: float | None
+    p_value: float | None = None
+    half_life: float | None = None
     reason: str
     detectable: float | None = None
 
@@ -62,7 +62,7 @@ class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
     `excess` is the loss beyond that of the best window, on the same blocks.
     """
 
-    window: str | None
+    window: str | None = None
     excess: Interval
     trainings: int
 
@@ -77,15 +77,15 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    every: str | None
-    window: str | None
+    every: str | None = None
+    window: str | None = None
     runs: bool
     trainings: int
     excess: float
     quality_cost: float
     training_cost: float
     cost: float
-    recovered: float | None
+    recovered: float | None = None
     saves: Interval | None = None
 
 
@@ -99,12 +99,12 @@ class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     task: str
     rows: int
-    first: str | None
-    last: str | None
+    first: str | None = None
+    last: str | None = None
     blocks: int
     block: float
     label_delay: float
-    gain: float | None
+    gain: float | None = None
     decay: tuple[Decay, ...] = ()
     windows: tuple[WindowScore, ...] = ()
     policies: tuple[PolicyScore, ...] = ()
@@ -135,10 +135,10 @@ class TrainingChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     paradigm: Literal["static", "dynamic"]
     policy: str
-    every: str | None
-    window: str | None
-    half_life: float | None
-    saves: float | None
+    every: str | None = None
+    window: str | None = None
+    half_life: float | None = None
+    saves: float | None = None
     confidence: Confidence
     reasons: tuple[str, ...]
     alternatives: tuple[Alternative, ...] = ()
@@ -209,8 +209,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     new_entity_rate: float
     entropy: float
     peakedness: float
-    zipf_slope: float | None
-    zipf_fit: float | None
+    zipf_slope: float | None = None
+    zipf_fit: float | None = None
     gini: float
     coverage: tuple[Coverage, ...]
     repeats: dict[str, float]
@@ -261,11 +261,11 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True):
     since; the budget is money a month. None: no bound.
     """
 
-    latency: float | None
+    latency: float | None = None
     staleness: float
     misses: float
     changed: float
-    budget: float | None
+    budget: float | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,8 +277,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
-    k: int | None
-    refresh: float | None
+    k: int | None = None
+    refresh: float | None = None
     hit: float
     miss: float
     stale: float
@@ -300,7 +300,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
-    k: int | None
+    k: int | None = None
     by: str
     requests: int
     forecast_hit: float
@@ -308,10 +308,10 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     miss: float
     stale: float
     forecast_cpu: float
-    cpu: float | None
+    cpu: float | None = None
     forecast_p50: float
-    p50: float | None
-    p99: float | None
+    p50: float | None = None
+    p99: float | None = None
     forecast_stale: float | None = None
 
 
@@ -322,8 +322,8 @@ class ServingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     `sampled`: the share of entities whose requests the log keeps.
     """
 
-    workload: Workload | None
-    measured: Measured | None
+    workload: Workload | None = None
+    measured: Measured | None = None
     constraints: Constraints
     candidates: tuple[Candidate, ...] = ()
     replayed: tuple[Replayed, ...] = ()
@@ -340,9 +340,9 @@ class ServingChoice(msgspec.Struct, frozen=True, kw_only=True):
     """How to serve: `k` entities in the table (None: no table), which is built again every `refresh` (a duration)."""
 
     paradigm: Literal["static", "dynamic", "hybrid"]
-    k: int | None
-    refresh: str | None
-    cost: float | None
+    k: int | None = None
+    refresh: str | None = None
+    cost: float | None = None
     confidence: Confidence
     reasons: tuple[str, ...]
     alternatives: tuple[Alternative, ...] = ()
@@ -379,7 +379,7 @@ class Assumption(msgspec.Struct, frozen=True):
 
 
 class Design(msgspec.Struct, frozen=True, kw_only=True):
-    """A design as it is recorded. `number` is that of its record; `plain` money words stand in `prices`.
+    """A design as it is recorded, under the `number` of its record; `prices` are those of the settings.
 
     `release`: the hash of the release that was measured (None: none was). `seconds` it took of its `budget`.
     """
@@ -388,9 +388,9 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     made: str
     version: str
-    release: str | None
+    release: str | None = None
     training: TrainingChoice
-    training_evidence: TrainingEvidence | None
+    training_evidence: TrainingEvidence | None = None
     serving: ServingChoice
     serving_evidence: ServingEvidence
     sizing: Sizing

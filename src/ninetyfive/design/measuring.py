@@ -19,6 +19,7 @@ import msgspec
 import polars as pl
 
 from ninetyfive import clock
+from ninetyfive.design.accepting import LIKE_DATA
 from ninetyfive.design.backtest import Recipe
 from ninetyfive.design.evidence import (
     Assumption,
@@ -47,7 +48,6 @@ from ninetyfive.steps.population import log_folder
 from ninetyfive.system import Declaration
 from ninetyfive.version import __version__
 
-LIKE_DATA = "requests-like-data"
 RESERVE = 6.0
 """Seconds that are kept for deciding, drawing and writing."""
 _SURE: tuple[Confidence, ...] = ("none", "assumed", "measured", "proved")

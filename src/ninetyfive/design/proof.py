@@ -21,9 +21,10 @@ from statistics import median
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import polars as pl
 
-from ninetyfive.design.costs import Asker, Opens, asked_for, quantile, taken, timed
+from ninetyfive.design.costs import Asker, Opens, asked_for, taken, timed
 from ninetyfive.design.evidence import Candidate, Measured, Replayed
 from ninetyfive.design.ground import Ground, latest, live, made, new
 from ninetyfive.design.traffic import Traffic, bodies, spread
@@ -326,7 +327,7 @@ class _Replay:
             if answered is not None:
                 cpu, answers = answered
                 cpu_slower = cpu / len(answers) / self.reference.measured.cpu_model
-                slower = quantile([one.seconds for one in answers], 0.5) / self.reference.measured.p50_model
+                slower = median(one.seconds for one in answers) / self.reference.measured.p50_model
                 self.slower.append(slower)
         for name in _turned([one for one in self.askers if one != _REFERENCE], turn):
             answered = self._asked(name, self.askers[name], asked)
@@ -398,8 +399,8 @@ def _replayed(one: Candidate, by: str, shares: _Tally, seen: _Tally | None) -> R
         forecast_cpu=one.cpu,
         cpu=median(seen.cpu) if seen else None,
         forecast_p50=one.p50,
-        p50=quantile(seen.latencies, 0.5) if seen else None,
-        p99=quantile(seen.latencies, 0.99) if seen else None,
+        p50=median(seen.latencies) if seen else None,
+        p99=float(np.quantile(seen.latencies, 0.99)) if seen else None,
     )
 
 

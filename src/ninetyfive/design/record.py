@@ -18,10 +18,8 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import msgspec.inspect
 
 from ninetyfive.accepted import FOLDER
 from ninetyfive.design.evidence import Design
@@ -116,36 +114,11 @@ def to_toml(design: Design) -> str:
 
 
 def from_toml(text: str) -> Design:
-    """The design that `to_toml` wrote: what is left out is None where it may be.
+    """The design that `to_toml` wrote.
 
     `tomllib.TOMLDecodeError` or `msgspec.ValidationError` where it is none.
     """
-    return msgspec.convert(_with_nones(tomllib.loads(text), msgspec.inspect.type_info(Design)), Design)
-
-
-def _with_nones(value: Any, kind: msgspec.inspect.Type) -> Any:
-    """Data with None for each field that is not there and may be None."""
-    if isinstance(kind, msgspec.inspect.UnionType):
-        inner = [one for one in kind.types if not isinstance(one, msgspec.inspect.NoneType)]
-        return _with_nones(value, inner[0]) if len(inner) == 1 else value
-    if isinstance(kind, msgspec.inspect.StructType) and isinstance(value, dict):
-        filled = dict(value)
-        for field in kind.fields:
-            if field.name in value:
-                filled[field.name] = _with_nones(value[field.name], field.type)
-            elif _may_be_none(field.type):
-                filled[field.name] = None
-        return filled
-    if isinstance(kind, msgspec.inspect.VarTupleType) and isinstance(value, list):
-        return [_with_nones(one, kind.item_type) for one in value]
-    if isinstance(kind, msgspec.inspect.TupleType) and isinstance(value, list):
-        pairs = zip(value, kind.item_types, strict=False)
-        return [*(_with_nones(one, item) for one, item in pairs), *value[len(kind.item_types) :]]
-    return value
-
-
-def _may_be_none(kind: msgspec.inspect.Type) -> bool:
-    return isinstance(kind, msgspec.inspect.UnionType) and kind.includes_none
+    return msgspec.convert(tomllib.loads(text), Design)
 
 
 def _texts(design: Design) -> tuple[dict[str, str], tuple[str, ...]]:

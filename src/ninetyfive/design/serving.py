@@ -36,7 +36,7 @@ NOISE = 0.02
 """Costs that differ by less than this share are taken as equal."""
 HIT_TOLERANCE, COST_TOLERANCE = 0.02, 0.25
 """By how much a replay may differ from the forecast: points of the hit rate, share of CPU and p50."""
-PROOF = 200
+LEAST_PROOF = 200
 """A replay of fewer requests through the service proves nothing."""
 FEW = 1_000
 """With fewer requests nothing is advised but the model."""
@@ -54,7 +54,7 @@ def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteres
         return _unknown(evidence, in_force, cannot or "no way to serve was measured")
     workload = evidence.workload
     assert workload is not None
-    scale = _Scale.of(evidence)
+    scale = _Scale.of(evidence.candidates, evidence.currency)
     best, kept = _best(evidence.candidates, evidence.replayed, scale)
     chosen, reasons = best, [_why(best, evidence.candidates, scale, kept)]
     current = candidate_of(evidence.candidates, in_force)
@@ -107,8 +107,8 @@ class _Scale(NamedTuple):
     currency: str
 
     @classmethod
-    def of(cls, evidence: ServingEvidence) -> _Scale:
-        return cls(all(one.cost == 0 for one in evidence.candidates), evidence.currency)
+    def of(cls, candidates: Sequence[Candidate], currency: str = "") -> _Scale:
+        return cls(all(one.cost == 0 for one in candidates), currency)
 
     def amount(self, candidate: Candidate) -> float:
         return candidate.cpu_month if self.zero else candidate.cost
@@ -143,7 +143,7 @@ def _cannot(evidence: ServingEvidence) -> str:
 def _unknown(evidence: ServingEvidence, in_force: InForce | None, why: str) -> ServingChoice:
     """The model, or what is in force, where there is not evidence enough for anything else."""
     candidates = evidence.candidates
-    scale = _Scale.of(evidence)
+    scale = _Scale.of(evidence.candidates, evidence.currency)
     known = in_force or InForce("dynamic")
     current = candidate_of(candidates, known)
     reasons = [why]
@@ -178,8 +178,7 @@ def _ranges(current: Candidate | None, candidates: Sequence[Candidate], scale: _
 
 def best_of(candidates: Sequence[Candidate]) -> Candidate:
     """The one that is chosen of these where nothing is in force and nothing was replayed; `ValueError` of none."""
-    scale = _Scale(all(one.cost == 0 for one in candidates), "")
-    return _best(candidates, (), scale)[0]
+    return _best(candidates, (), _Scale.of(candidates))[0]
 
 
 def _best(candidates: Sequence[Candidate], replays: Sequence[Replayed], scale: _Scale) -> tuple[Candidate, bool]:
@@ -197,9 +196,15 @@ def _best(candidates: Sequence[Candidate], replays: Sequence[Replayed], scale: _
     near = [one for one in whole if scale.amount(one) <= least * (1 + NOISE)]
 
     def order(one: Candidate) -> tuple[int, bool, int]:
-        return SIMPLE.index(one.paradigm), (one.paradigm, one.k) not in replayed, one.k or 0
+        paradigm, k = _order(one)
+        return paradigm, (one.paradigm, one.k) not in replayed, k
 
     return min(near, key=order), True
+
+
+def _order(candidate: Candidate) -> tuple[int, int]:
+    """The simpler the less: by paradigm, then by the size of the table."""
+    return SIMPLE.index(candidate.paradigm), candidate.k or 0
 
 
 def _harm(candidate: Candidate) -> tuple[bool, bool, int]:
@@ -214,7 +219,8 @@ def _why(best: Candidate, candidates: Sequence[Candidate], scale: _Scale, kept: 
         return f"no way to serve keeps every constraint; {told} and does the least harm: {'; '.join(best.broken)}"
     least = min((one for one in candidates if not one.broken), key=scale.amount)
     if best is not least:
-        return f"{told}, within {NOISE:.0%} of the cheapest ({_name(least)}), and is simpler"
+        why = "simpler" if _order(best) < _order(least) else "known better, as it was replayed"
+        return f"{told}, within {NOISE:.0%} of the cheapest ({_name(least)}), and is {why}"
     return f"{told}, the least of all that keep the constraints"
 
 
@@ -227,6 +233,8 @@ def _with_hysteresis(current: Candidate, best: Candidate, scale: _Scale, hystere
     saved = 1.0 - scale.amount(best) / scale.amount(current) if scale.amount(current) else 0.0
     if saved > hysteresis:
         return best, f"it saves {saved:.0%} of what is in force ({_name(current)}) costs: more than {hysteresis:.0%}"
+    if saved <= 0.0:
+        return current, f"{_name(current)} is in force, and costs no more"
     return current, f"{_name(current)} is in force; {_name(best)} would save {saved:.0%}, less than {hysteresis:.0%}"
 
 
@@ -236,7 +244,7 @@ def _confidence(chosen: Candidate, evidence: ServingEvidence) -> Confidence:
         for one in evidence.replayed
         if (one.paradigm, one.k) == (chosen.paradigm, chosen.k) and one.by == "service"
     ]
-    return "proved" if max(sent, default=0) >= PROOF else "measured"
+    return "proved" if max(sent, default=0) >= LEAST_PROOF else "measured"
 
 
 def _alternatives(chosen: Candidate, candidates: Sequence[Candidate], scale: _Scale) -> Iterator[Alternative]:

@@ -31,7 +31,7 @@ TRAINING_COPIES = 3
 WORKER_MEMORY = 200 * 2**20
 """A worker whose memory was not measured."""
 TIME_BUDGET = 3600.0
-"""Seconds that a run may take where nobody says otherwise."""
+"""Seconds that a run may take."""
 TABLE_SHARE = 0.1
 """A table that costs less than this share of a worker that is kept ready should stand in its place."""
 FEW, RARELY = 100_000, 0.01
@@ -51,7 +51,6 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: int = 0
     bytes: int = 0
-    time_budget: float = TIME_BUDGET
     training_seconds: float = 0.0
     every: float | None = None
     rate: float | None = None
@@ -159,18 +158,18 @@ def _engine(load: Load, takes: Takes, table: PriceTable) -> tuple[str, tuple[str
         f"{load.rows:,} rows are {takes.data_cpu:,.1f} s of CPU in a run, by {STATISTICS_RATE:,.0f} and "
         f"{FEATURES_RATE:,.0f} rows a core and second for statistics and features",
     )
-    if alone <= load.time_budget and takes.training_memory <= MACHINE_MEMORY:
-        return "local", (*told, f"one machine does it in the {duration_text(load.time_budget)} that a run may take")
+    if alone <= TIME_BUDGET and takes.training_memory <= MACHINE_MEMORY:
+        return "local", (*told, f"one machine does it in the {duration_text(TIME_BUDGET)} that a run may take")
     if takes.training_memory > MACHINE_MEMORY:
         why = (
             f"training needs about {_gib(takes.training_memory)}, more than the {_gib(MACHINE_MEMORY)} of one machine: "
             "a shorter window or a sample trains on less, as a model is trained in one process on any engine"
         )
-    elif load.training_seconds > load.time_budget:
+    elif load.training_seconds > TIME_BUDGET:
         why = "the training alone takes longer than a run may: no engine shortens it, a shorter window does"
     else:
         why = f"one machine of {MACHINE_CORES} cores would need {duration_text(alone)}"
-    left = max(load.time_budget - load.training_seconds, LEAST_SECONDS)
+    left = max(TIME_BUDGET - load.training_seconds, LEAST_SECONDS)
     cores = max(1, math.ceil(takes.data_cpu / left))
     beam, spark = _beam_price(takes.data_cpu, table), _spark_price(takes.data_cpu, table)
     engine, cheaper, dearer = ("beam", beam, spark) if beam < spark else ("spark", spark, beam)

@@ -37,7 +37,6 @@ from ninetyfive.reducers.counts import Counts
 from ninetyfive.reducers.quantiles import Quantile, Quantiles
 from ninetyfive.reducers.sample import Sample
 from ninetyfive.relations import rows_of
-from ninetyfive.settings import Settings
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.population import (
     FINGERPRINT,
@@ -48,7 +47,6 @@ from ninetyfive.steps.population import (
     Named,
     head_of,
     latest_rows,
-    population_of,
 )
 from ninetyfive.steps.predict import Rows, no_answer
 from ninetyfive.store.manifests import MANIFEST, Manifest, describe_folder
@@ -240,10 +238,9 @@ def rollback(store: Store, serving: Serving, reason: str) -> Pointer:
     return store.rollback(champion.epoch if champion else 0, reason)
 
 
-def lacking(store: Store, serving: Serving, settings: Settings, release: str) -> str | None:
-    """Why a release that passed its gates is not live: static serving has no table of it, and no population."""
-    static = isinstance(serving, StaticServing)
-    if not static or store.newest_table(release) is not None or population_of(serving, settings) is not None:
+def lacking(store: Store, serving: Serving, release: str) -> str | None:
+    """Why a release without a population is not live though it passed its gates: static serving has no table of it."""
+    if not isinstance(serving, StaticServing) or store.newest_table(release) is not None:
         return None
     short = release[:12]
     return (
