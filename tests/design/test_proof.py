@@ -292,7 +292,7 @@ def test_a_native_model_is_measured_and_replayed(project: Project, on: On, log: 
         ("    split=", '    entity=["zone", "distance"],\n    split='),
     )
     release = opened(project)
-    assert release.about.native
+    assert release.about.form == "native"
     ground = on(release)
     measured = measure(ground, newest(log, release, 200), time.monotonic())
     assert all(math.isfinite(value) for value in (measured.cpu_model, measured.cpu_table, measured.cpu_row))

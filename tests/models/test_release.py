@@ -68,15 +68,15 @@ def test_the_hash_leaves_out_the_evidence_and_nothing_else(folder: Path) -> None
 
 
 def test_a_release_of_another_version_is_told(folder: Path) -> None:
-    with pytest.raises(IntegrityError, match="expected a release of version 1, got version 2"):
-        open_release(edited(folder, version=2))
-    with pytest.raises(IntegrityError, match=r"expected a release of version 1, got .*task"):
+    with pytest.raises(IntegrityError, match="expected a release of version 2, got version 1"):
+        open_release(edited(folder, version=1))
+    with pytest.raises(IntegrityError, match=r"expected a release of version 2, got .*task"):
         open_release(edited(folder, task="ranking"))
 
 
 def test_the_native_form_is_opened_where_it_is_the_served_one(folder: Path) -> None:
     answers = [open_release(folder).answer(one.row) for one in open_release(folder).golden]
-    native = open_release(edited(folder, native=True))
+    native = open_release(edited(folder, form="native"))
     assert [native.answer(one.row) for one in native.golden] == pytest.approx(answers, abs=1e-6)
     with pytest.raises(ModelError, match="other"):
         open_release(edited(folder, adapter="other"))

@@ -33,7 +33,7 @@ def test_the_folder_of_a_release(copied: Project) -> None:
     about = opened.about
     assert (about.system, about.task, about.columns) == ("trips", "binary", ("hour", "distance", "zone"))
     assert (about.id, about.time, about.entity, about.hindsight) == (("trip",), "at", ("zone",), ("fare", "tip"))
-    assert (about.params, about.seed, about.native, about.adapter) == ({"max_depth": 4}, 95, False, "sklearn")
+    assert (about.params, about.seed, about.form, about.adapter) == ({"max_depth": 4}, 95, "onnx", "sklearn")
     assert about.label == 'col("tip") > 3.0'
     assert about.training["text"] == "DynamicTraining(every='1d')"
     assert about.serving == {

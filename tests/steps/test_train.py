@@ -20,7 +20,7 @@ def test_the_native_form_is_judged_and_served_where_it_is_asked_for(copied: Proj
     document = copied.run()
     assert document["promoted"]
     folder = copied.release(document["release"])
-    assert open_release(folder).about.native
+    assert open_release(folder).about.form == "native"
     assert not (folder / "model.onnx").exists()
     assert copied.load().predict(rows)["prediction"].to_list() == pytest.approx(exported.to_list(), abs=1e-6)
 

@@ -2,8 +2,9 @@
 
     fitted model ─ adapter_for ─▶ the first adapter that recognises it ─ save · load · export · predict
 
-An adapter is a module of this folder with these five functions in this order, and two words: `NAME`, as releases
-name it, and `FILES`, what `save` writes. Importing it imports no framework.
+An adapter is a module of this folder with these five functions in this order, and four words: `NAME`, as releases
+name it; `FILES`, what `save` writes; `FORMS`, the forms that may serve, the first choice first; `NEEDS`, what has to be
+installed to load the native form. Importing it imports no framework.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class Adapter(Protocol):
 
     NAME: str
     FILES: tuple[str, ...]
+    FORMS: tuple[str, ...]
+    NEEDS: tuple[str, ...]
 
     def recognises(self, model: object) -> bool:
         """Whether the model is of this framework; never imports it."""

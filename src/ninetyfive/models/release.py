@@ -24,8 +24,7 @@ from ninetyfive.features.costs import CROSSOVER, Costs
 from ninetyfive.features.transform import Transform
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import Task
-from ninetyfive.models.native import NativePredictor
-from ninetyfive.models.onnx import OnnxPredictor
+from ninetyfive.models.forms import Form, predictor_of
 from ninetyfive.models.predictor import Predictor
 from ninetyfive.models.scoring import Scorer
 from ninetyfive.schema import Schema
@@ -33,7 +32,7 @@ from ninetyfive.store.manifests import MANIFEST, Manifest, check_folder, describ
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 EVIDENCE = "evidence.json"
 SAYS_WHY = ("release.json", "metrics.json", "lineage.json", EVIDENCE)
 """The files that are kept of a release that is collected: what it was, how good, made of what, by whom."""
@@ -44,7 +43,8 @@ Answer = float | dict[str, float] | None
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """release.json: what a release is. `hindsight` are the columns that no request holds; `native` names an adapter.
+    """release.json: what a release is. `hindsight` are the columns that no request holds; `form` is
+    the one that answers: "onnx", or "native" by the `adapter`.
 
     `training` and `serving` are the paradigms in force, as declared; `tolerance` is how far the answer of one row may
     be from that of the same row in a batch (0.0: not at all). `missing`: whether a row with a missing input is
@@ -62,7 +62,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     time: str | None
     hindsight: tuple[str, ...]
     adapter: str
-    native: bool
+    form: Form
     params: dict[str, Any]
     seed: int
     training: dict[str, Any]
@@ -161,11 +161,14 @@ def open_release(folder: Path, expected: str | None = None) -> OpenRelease:
     code = (
         {path.stem: path.read_text(encoding="utf-8") for path in (folder / "code").glob("*.py")} if about.code else {}
     )
-    predictor: Predictor
-    if about.native:
-        predictor = NativePredictor.of(about.adapter, folder, about.task, about.classes, refuses_missing=refuses)
-    else:
-        predictor = OnnxPredictor(folder / "model.onnx", refuses_missing=refuses)
+    predictor = predictor_of(
+        about.form,
+        about.adapter,
+        lambda name: (folder / name).read_bytes(),
+        about.task,
+        about.classes,
+        refuses_missing=refuses,
+    )
     return OpenRelease(
         hash=found,
         about=about,

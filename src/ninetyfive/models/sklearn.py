@@ -26,6 +26,8 @@ from ninetyfive.models.predictor import Answers, Inputs, answers
 
 NAME = "sklearn"
 FILES: tuple[str, ...] = ("model.skops",)
+FORMS: tuple[str, ...] = ("onnx",)
+NEEDS: tuple[str, ...] = ("scikit-learn", "skops")
 
 TRUSTED = (
     "numpy.dtype",

@@ -129,7 +129,7 @@ def described(loaded: Loaded, system: str) -> dict[str, Any]:
     return {
         "name": system,
         "versions": [str(loaded.live.number)],
-        "platform": "ninetyfive_native" if loaded.release.about.native else "ninetyfive_onnx",
+        "platform": f"ninetyfive_{loaded.release.about.form}",
         "inputs": inputs,
         "outputs": [{"name": OUTPUT, "datatype": "FP64", "shape": shape}],
     }

@@ -17,8 +17,7 @@ from ninetyfive.features.encoding import FOLD, LABEL
 from ninetyfive.features.transform import Transform
 from ninetyfive.metrics import Task
 from ninetyfive.models.baselines import baseline_from
-from ninetyfive.models.native import NativePredictor
-from ninetyfive.models.onnx import OnnxPredictor
+from ninetyfive.models.forms import predictor_of
 from ninetyfive.models.predictor import Predictor
 from ninetyfive.models.release import Golden, OpenRelease, answer_of, open_release
 from ninetyfive.models.scoring import Score, Scorer, prediction_columns
@@ -108,12 +107,14 @@ def _judge(context: Prepared, given: Ingested, fitted: dict[str, Any], trained: 
     task, classes = given.task, tuple(trained["classes"])
     transform = read_transform(store, fitted)
     refuses = trained["proof"]["missing"] == "refused"
-    predictor: Predictor
-    if trained["native"]:
-        native = {name: store.read(files[name]) for name in trained["files"]}
-        predictor = NativePredictor(trained["adapter"], native, task, classes, refuses_missing=refuses)
-    else:
-        predictor = OnnxPredictor(store.read(files["model.onnx"]), refuses_missing=refuses)
+    predictor = predictor_of(
+        trained["form"],
+        trained["adapter"],
+        lambda name: store.read(files[name]),
+        task,
+        classes,
+        refuses_missing=refuses,
+    )
     frames = transform.frames()
     champion, notices = _champion(context, task, classes, given)
     scorers = [

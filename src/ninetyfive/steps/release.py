@@ -127,7 +127,7 @@ def _about(context: Prepared, fitted: Outputs, trained: Outputs) -> About:
         time=system.source.time,
         hindsight=tuple(sorted(system.hindsight)),
         adapter=trained["adapter"],
-        native=trained["native"],
+        form=trained["form"],
         params=dict(model.params),
         seed=model.seed,
         training=forms["training"],
@@ -157,6 +157,7 @@ def _evidence(context: Prepared, outputs: dict[str, Outputs], urls: dict[str, st
         "champion": outputs["evaluated"]["champion"],
         "gates": outputs["gated"]["gates"],
         "proof": outputs["trained"]["proof"],
+        "forms": outputs["trained"]["forms"],
         "features": costs,
         "notices": outputs["trained"]["notices"],
     }

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import polars as pl
 
+from ninetyfive.errors import ModelError
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS
 from ninetyfive.models.baselines import Constant, OneHotLinear, baseline_json
-from ninetyfive.models.native import NativePredictor
-from ninetyfive.models.onnx import OnnxPredictor
-from ninetyfive.models.predictor import Predictor
-from ninetyfive.models.proof import prove
+from ninetyfive.models.forms import FORM_FILES, Form, Tried, choose_form, predictor_of
+from ninetyfive.models.predictor import Inputs
+from ninetyfive.models.proof import Proof, prove
 from ninetyfive.models.training import Fitted, Labels, fit_model, labels
 from ninetyfive.steps.apply import read_transform, training_rows
 from ninetyfive.steps.context import Prepared
@@ -35,7 +36,7 @@ def train_depends(context: Prepared) -> Any:
 
 
 def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], applied: dict[str, Any]) -> dict[str, Any]:
-    """Returns task, classes, adapter, proof, notices; artifacts: the model's files and the baselines."""
+    """Returns task, classes, adapter, the served form, its proof, notices; artifacts: the model's files, baselines."""
     given, model = ingested(spans), context.model
     transform = read_transform(context.store, fitted)
     x, y = training_rows(context.store, applied)
@@ -48,33 +49,80 @@ def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], appl
         "linear": context.store.put_bytes(baseline_json(linear)),
     }
     with context.store.attempt() as folder:
-        served = _export(made, folder, model.native)
+        served = _served(made, folder, matrix, native=model.native)
         names = sorted(path.name for path in folder.iterdir())
         artifacts |= {name: context.store.put_file(folder / name, take=True) for name in names}
-    size = sum(context.store.path(artifacts[name]).stat().st_size for name in names)
-    proof = prove(made.predict, served.predict, matrix, x.columns, size)
     return {
         "task": made.task,
         "classes": list(made.classes),
         "columns": list(made.columns),
         "adapter": made.adapter.NAME,
-        "native": model.native,
+        "form": served.form,
+        "forms": msgspec.to_builtins(served.tried),
         "files": names,
-        "proof": msgspec.to_builtins(proof),
+        "proof": msgspec.to_builtins(served.proof),
         "train_key": content_hash([names, artifacts, fitted["artifacts"]]),
-        "notices": [*made.warnings, *_leaks(x, known)],
+        "notices": [*made.warnings, *served.notices, *_leaks(x, known)],
         "artifacts": artifacts,
     }
 
 
-def _export(made: Fitted, folder: Path, native: bool) -> Predictor:
-    """Write the native form, and unless only that is served the ONNX form, into `folder`; the predictor that serves."""
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What serves: the form, its proof, all that were tried, and what is to be said of that."""
+
+    form: Form
+    proof: Proof
+    tried: tuple[Tried, ...]
+    notices: tuple[str, ...]
+
+
+def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool) -> _Served:
+    """Write the native form into `folder`, and beside it the form that is chosen to serve, if that is another one.
+
+    What stands in the way of the only form, or of all, raises `ModelError`.
+    """
     made.adapter.save(made.model, folder)
-    if native:
-        return NativePredictor.of(made.adapter.NAME, folder, made.task, made.classes)
-    data = made.adapter.export(made.model, made.columns, made.task, made.classes)
-    (folder / "model.onnx").write_bytes(data)
-    return OnnxPredictor(data)
+    forms: tuple[Form, ...] = ("native",) if native else cast("tuple[Form, ...]", made.adapter.FORMS)
+    proofs: dict[Form, Proof] = {}
+    tried: list[Tried] = []
+    failed: list[ModelError] = []
+    for form in forms:
+        try:
+            proof = _proved(made, folder, form, rows)
+        except ModelError as error:
+            failed.append(error)
+            tried.append(Tried(form=form, why_not=str(error)))
+            continue
+        proofs[form] = proof
+        tried.append(Tried(form=form, one=proof.timing.one, row=proof.timing.row, size=proof.size))
+    chosen = choose_form(tried)
+    if chosen is None:
+        raise failed[0]
+    form, why = chosen
+    for other, name in FORM_FILES.items():
+        if other != form:
+            (folder / name).unlink(missing_ok=True)
+    told = (f"served as {why}",) if form != forms[0] else ()
+    return _Served(form, proofs[form], tuple(tried), told)
+
+
+def _proved(made: Fitted, folder: Path, form: Form, rows: Inputs) -> Proof:
+    """Write a form into `folder` and hold it against the model in memory."""
+    if form != "native":
+        exported = made.adapter.export(made.model, made.columns, made.task, made.classes)
+        (folder / FORM_FILES[form]).write_bytes(exported)
+    names = made.adapter.FILES if form == "native" else (FORM_FILES[form],)
+    size = sum((folder / name).stat().st_size for name in names)
+    served = predictor_of(
+        form,
+        made.adapter.NAME,
+        lambda name: (folder / name).read_bytes(),
+        made.task,
+        made.classes,
+        refuses_missing=False,
+    )
+    return prove(made.predict, served.predict, rows, made.columns, size)
 
 
 def _leaks(x: pl.DataFrame, known: Labels) -> list[str]:

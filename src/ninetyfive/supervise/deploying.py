@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from ninetyfive.errors import UsageError
+from ninetyfive.models.adapters import adapter_named
 from ninetyfive.models.release import open_release
 from ninetyfive.serve import messages
 from ninetyfive.serve.messages import Access, Live, Log, Token, WorkerConfig
@@ -39,7 +40,6 @@ _LIBRARIES = (
     *("httptools", "lmdb", "msgspec", "numpy", "onnxruntime", "polars", "prometheus-client"),
     *("tzdata", "uvicorn", "uvloop", "xxhash"),
 )
-_NATIVE = ("scikit-learn", "skops")
 _USER = 10095
 _DATA = "/var/lib/ninetyfive"
 _SETTLE = 5
@@ -190,11 +190,13 @@ def render(config: WorkerConfig, store: Store, folder: Path, image: str | None) 
     with tempfile.TemporaryDirectory() as scratch:
         live = Copies(Path(scratch)).take(store, champion)
         about = open_release(Path(live.folder), live.release).about
-        files = _write(config, live, folder, image, native=about.native)
+        files = _write(
+            config, live, folder, image, native=adapter_named(about.adapter).NEEDS if about.form == "native" else ()
+        )
     return {"folder": str(folder), "release": live.release, "table": live.table, "files": files}
 
 
-def _write(config: WorkerConfig, live: Live, folder: Path, image: str | None, *, native: bool) -> list[str]:
+def _write(config: WorkerConfig, live: Live, folder: Path, image: str | None, *, native: tuple[str, ...]) -> list[str]:
     name = resource_name(config.system)
     words = {
         "release": live.release,
@@ -252,8 +254,8 @@ def _log(log: Log) -> Log:
     )
 
 
-def _requirements(native: bool) -> str:
+def _requirements(native: tuple[str, ...]) -> str:
     """The package and what a worker stands on, in the versions that answered here."""
-    names = (*_LIBRARIES, *(_NATIVE if native else ()))
+    names = (*_LIBRARIES, *native)
     pins = [f"{name}=={metadata.version(name)}" for name in names]
     return "\n".join([f"ninetyfive=={__version__}", *pins]) + "\n"

@@ -1,0 +1,33 @@
+"""Which served form is taken of those that were proved, and what is said of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ninetyfive.models.forms import Form, Tried, choose_form
+
+
+def tried(form: Form, one: float | None = None) -> Tried:
+    return Tried(form=form, one=one, why_not=None if one is not None else "answers differ")
+
+
+@pytest.mark.parametrize(
+    ("found", "form", "why"),
+    [
+        ([tried("onnx", 5e-5)], "onnx", "no other form"),
+        ([tried("onnx", 5e-5), tried("native", 3e-5)], "onnx", "less than half of its 50 µs"),
+        ([tried("onnx", 5e-5), tried("native", 2e-5)], "native", "20 µs; onnx takes 50"),
+        ([tried("onnx"), tried("native", 9e-3)], "native", r"onnx is not \(answers differ\)"),
+    ],
+)
+def test_the_first_that_is_proved_is_taken_unless_another_is_far_quicker(
+    found: list[Tried], form: Form, why: str
+) -> None:
+    chosen = choose_form(found)
+    assert chosen is not None
+    assert chosen[0] == form
+    assert why.replace("\\", "") in chosen[1]
+
+
+def test_where_none_is_proved_none_is_taken() -> None:
+    assert choose_form([tried("onnx"), tried("native")]) is None
