@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,27 @@ def test_faults_are_told_with_their_line(project: Project) -> None:
     assert "got SystemExit" in wrong(project, "raise SystemExit(3)\n")
     (project.folder / "part_of_it.py").write_text("x = 1 / 0\n", encoding="utf-8")
     assert "system.py, line 1" in wrong(project, "import part_of_it\n")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong_word"),
+    [
+        ("label=", "lable"),
+        ("id=", "idd"),
+        ('nf.Split("time", test=0.5)', "tets"),
+        ('nf.StaticTraining(window="30d")', "windw"),
+        ('col("a").clip(low=1)', "lo"),
+        ('nf.feature(len, [col("a")], returns="number")', "retrns"),
+    ],
+)
+def test_a_word_that_ours_do_not_take_is_told_with_the_one_that_was_meant(
+    project: Project, right: str, wrong_word: str
+) -> None:
+    (word,) = re.findall(r"(\w+)=", right)
+    text = BARE + (ONE if right in ONE else f"x = {right}\n")
+    said = wrong(project, text.replace(f"{word}=", f"{wrong_word}="))
+    assert f"unexpected keyword argument '{wrong_word}'" in said
+    assert f"did you mean '{word}'" in said
 
 
 def test_an_error_of_the_declaration_is_told_as_it_is(project: Project) -> None:

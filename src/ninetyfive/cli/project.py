@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import re
 import sys
 import traceback
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import ninetyfive
 from ninetyfive.api import System
-from ninetyfive.errors import DeclarationError, NinetyfiveError, UsageError
+from ninetyfive.errors import DeclarationError, NinetyfiveError, UsageError, near_names
+
+_NO_SUCH_WORD = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
+"""How Python says that a function does not take a word."""
 
 
 def load_system(path: Path) -> System:
@@ -45,7 +51,7 @@ def load_system(path: Path) -> System:
             f"{path}, line {line}" if line else str(path),
             expected="a file that Python can execute",
             got=f"{type(error).__name__}: {error}",
-            do="correct that line",
+            do=_meant(error),
         ) from error
     found = [value for value in vars(module).values() if isinstance(value, System)]
     distinct = list({id(system): system for system in found}.values())
@@ -70,3 +76,14 @@ def load_system(path: Path) -> System:
 
 def _name_of(names: dict[str, object], system: System) -> str:
     return next(name for name, value in names.items() if value is system)
+
+
+def _meant(error: BaseException) -> str:
+    """What to do about a fault in the file; of a word that one of our functions does not take, which was meant."""
+    said = _NO_SUCH_WORD.match(str(error)) if isinstance(error, TypeError) else None
+    for name in ninetyfive.__all__ if said else ():
+        one = getattr(ninetyfive, name)
+        for function in (one, *(member for _, member in inspect.getmembers(one, inspect.isfunction))):
+            if said and getattr(function, "__qualname__", "") == said[1]:
+                return near_names(said[2], inspect.signature(function).parameters.keys() - {"self"})
+    return "correct that line"

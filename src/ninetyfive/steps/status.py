@@ -8,11 +8,15 @@ from typing import Any
 
 from ninetyfive import clock
 from ninetyfive.decisions.retention import rollbacks
+from ninetyfive.errors import IntegrityError
 from ninetyfive.schema_toml import from_toml
 from ninetyfive.steps.release import paradigms
 from ninetyfive.steps.review import FILE
 from ninetyfive.store.opening import Store
 from ninetyfive.system import Declaration
+
+_OF_RELEASE = ("passed", "metrics", "training", "serving")
+"""What the row of a release says of it that is told."""
 
 
 def status(system: Declaration, store: Store | None, url: str, folder: Path) -> dict[str, Any]:
@@ -56,10 +60,7 @@ def releases(store: Store) -> list[dict[str, Any]]:
             "rollback": chain.index(one.release) + 1 if one.release in chain else None,
             "pinned": pins[one.release].reason if one.release in pins else None,
             "collected": one.collected,
-            "passed": one.document["passed"],
-            "metrics": one.document["metrics"],
-            "training": one.document["training"],
-            "serving": one.document["serving"],
+            **{name: _said(one.document, f"release {one.release[:12]}", name) for name in _OF_RELEASE},
         }
         for one in store.releases()
     ]
@@ -79,20 +80,41 @@ def tables(store: Store) -> list[dict[str, Any]]:
             "created": one.created,
             "by": one.actor,
             "live": pointer is not None and pointer.table == one.id,
-            "passed": one.document["passed"],
+            "passed": _said(one.document, f"table {one.id}", "passed"),
             "collected": one.collected,
-            "size": one.document["size"],
-            "population": one.document["about"]["population"],
+            "size": _said(one.document, f"table {one.id}", "size"),
+            "population": _said(one.document, f"table {one.id}", "about", "population"),
         }
         for one in store.tables()
     ]
+
+
+def _said(document: Any, of: str, *path: str) -> Any:
+    """What the row of a release or table says; `IntegrityError` where it no longer does."""
+    for name in path:
+        if not isinstance(document, dict) or name not in document:
+            raise IntegrityError(
+                f"catalog, {of}",
+                expected=f"a document that says {'.'.join(path)}",
+                got="one that was altered",
+                do="see what else was: ninetyfive doctor",
+            )
+        document = document[name]
+    return document
 
 
 def _champion(store: Store | None, made: list[dict[str, Any]]) -> dict[str, Any] | None:
     pointer = store.champion() if store else None
     if pointer is None:
         return None
-    release = next(one for one in made if one["champion"])
+    release = next((one for one in made if one["champion"]), None)
+    if release is None:
+        raise IntegrityError(
+            f"catalog, champion {pointer.release[:12]}",
+            expected="a release of that name",
+            got="none",
+            do="see what else is missing: ninetyfive doctor",
+        )
     return {
         "release": pointer.release,
         "epoch": pointer.epoch,

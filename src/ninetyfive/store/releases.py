@@ -21,7 +21,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from ninetyfive import clock
-from ninetyfive.errors import BusyError, IntegrityError, StoreError, UsageError, near_names
+from ninetyfive.errors import BottomError, BusyError, IntegrityError, StoreError, UsageError, near_names
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.store import catalog
 from ninetyfive.store.catalog import from_json, to_json
@@ -192,7 +192,7 @@ class Releases(Tables):
         """Return to the release and table before these, if the epoch is still `expected_epoch`; their files are read.
 
         Again it returns to the one before that. `BusyError` where somebody else changed the champion since,
-        `StoreError` where there is nothing to return to.
+        `BottomError` where there is nothing to return to.
         """
         target = self._below(self.champion(), expected_epoch)
         self._verify_release(target.release)
@@ -232,7 +232,7 @@ class Releases(Tables):
                 got=f"no epoch {top.below} before epoch {top.epoch}",
                 do="run ninetyfive doctor; promote another release: ninetyfive promote RELEASE",
             )
-        raise StoreError(
+        raise BottomError(
             "rollback",
             expected="a champion with one before it",
             got="no champion" if top is None else f"{top.release[:12]}, the first one",
