@@ -19,6 +19,7 @@ import msgspec
 import polars as pl
 
 from ninetyfive import clock
+from ninetyfive.design import BUDGET
 from ninetyfive.design.accepting import LIKE_DATA
 from ninetyfive.design.children import Children, children
 from ninetyfive.design.evidence import (
@@ -32,7 +33,7 @@ from ninetyfive.design.evidence import (
 )
 from ninetyfive.design.forecast import InForce, candidate_of
 from ninetyfive.design.history import TIME, History, read_history
-from ninetyfive.design.measuring_serving import Given, measure_serving
+from ninetyfive.design.measuring_serving import Given, measure_serving, reserve
 from ninetyfive.design.requests import Requests, requests_of_frame, requests_of_log
 from ninetyfive.design.serving import choose_serving
 from ninetyfive.design.sizing import Load, size
@@ -49,8 +50,6 @@ from ninetyfive.steps.population import log_folder
 from ninetyfive.system import Declaration
 from ninetyfive.version import __version__
 
-RESERVE = 6.0
-"""Seconds that are kept for deciding, drawing and writing."""
 _SURE: tuple[Confidence, ...] = ("none", "assumed", "measured", "proved")
 
 
@@ -59,7 +58,7 @@ class Asked:
     """What was asked for: the folder of a log (None: that of the service), seconds, what may be assumed."""
 
     log: str | None = None
-    budget: float = 180.0
+    budget: float = BUDGET
     assume: str | None = None
 
     def __post_init__(self) -> None:
@@ -71,6 +70,7 @@ class Asked:
 def measure_design(context: Context, asked: Asked) -> Design:
     """Measure, decide and prove; the design has no number yet. The store is held only while the source is read in."""
     begun = time.monotonic()
+    until = begun + asked.budget
     settings, system = context.settings, context.declaration
     with ExitStack() as stack:
         folder = context.store.attempt
@@ -80,11 +80,11 @@ def measure_design(context: Context, asked: Asked) -> Design:
             history = read_history(prepared, spans)
             trains.give(history, Recipe.of(prepared, history.task))
             log, requests = _requests(prepared, history, asked)
-            trains.settle()
+            trains.settle(max(1.0, until - time.monotonic()))
         release = _release(context, stack)
-        given = Given(requests, log, release, context.engine, folder, settings, asked.budget, context.reporter)
+        given = Given(requests, log, release, context.engine, folder, settings, asked.budget, until, context.reporter)
         serving = measure_serving(given)
-        training = _training(prepared, history, trains, begun + asked.budget - RESERVE)
+        training = _training(prepared, history, trains, until - reserve(asked.budget))
     chosen_training = choose_training(training, training_in_force(system), settings.design.hysteresis)
     chosen_serving = _choose_serving(serving, system, settings.design.hysteresis, assume=asked.assume is not None)
     sizing = size(_load(history, spans, training, chosen_training, serving, chosen_serving), settings.prices)
