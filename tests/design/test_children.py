@@ -135,7 +135,7 @@ def test_what_happens_to_a_child_happens_to_one_training(tmp_path: Path) -> None
     text = SYSTEM.replace("    return Hist", ODD.replace("DAYS", repr(days)) + "    return Hist")
     system = declared(tmp_path, text.replace('"max_iter": 10', f'"max_iter": 10, "begun": {str(begun)!r}'))
     with children(system, tmp_path) as crew:
-        done, failed = trained(crew, system, jobs, lambda: 0.0 if begun.exists() and begun.read_text() else 2.0)
+        done, failed = trained(crew, system, jobs, lambda: 0.0 if begun.exists() and begun.read_text() else 1e9)
     assert done.keys() == {jobs[0]}
     assert failed[jobs[1]] == "its process ended with exit code 7; it said last: farewell"
     assert failed[jobs[2]].startswith("its process ended with signal SIGSEGV")

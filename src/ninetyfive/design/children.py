@@ -34,6 +34,8 @@ from ninetyfive.system import Declaration
 
 _START_SECONDS = 60.0
 """How long a child may take until it has loaded what it was given."""
+_TURN = 1.0
+"""Seconds after which it is looked again whether the time is over."""
 _LOADING = 3.0
 """Seconds that the first training of a child is taken to spend on loading libraries."""
 _THREADS = (
@@ -107,6 +109,7 @@ class Children:
         self._started = self._bytes = self._peak = 0
         self._first = self._start = 0.0
         self._took: list[float] = []
+        self._grown = False
         self._losses = 0
         self._lost: str | None = None
         self._data: Data | None = None
@@ -180,7 +183,7 @@ class Children:
             if not owing:
                 break
             links = {child.link: child for child in owing}
-            for link in wait(list(links), max(0.0, min(left(), _START_SECONDS))):
+            for link in wait(list(links), max(0.0, min(left(), _TURN))):
                 self._hear(links[link], done, failed)  # type: ignore[index]
             if left() <= 0.0:
                 for child in [child for child in self._all if child.owes]:
@@ -233,12 +236,13 @@ class Children:
 
     def _grow(self, waiting: int, left: float) -> None:
         """Start more children where they are worth it."""
-        if len(self._all) != 1 or not self._first:
+        if self._grown or len(self._all) != 1 or not self._first:
             return
         each = self._peak + self._bytes
         known = Known(waiting, self._usual(), left, self._start, self._cores, self._free, each, self._threads)
         decision = decide(known)
         self.reason, self._threads = decision.reason, decision.threads
+        self._grown = decision.children > 1
         alike = [child for child in self._all if child.threads == decision.threads]
         for _ in range(decision.children - len(alike)):
             self._add()

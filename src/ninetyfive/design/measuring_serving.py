@@ -63,8 +63,8 @@ class Given:
 
     @property
     def left(self) -> float:
-        """Seconds that are left of the budget."""
-        return self.until - time.monotonic()
+        """Seconds that are left of the budget, but for what is kept back."""
+        return self.until - reserve(self.budget) - time.monotonic()
 
 
 def reserve(budget: float) -> float:
@@ -97,7 +97,8 @@ def measure_serving(given: Given) -> ServingEvidence:
         rows = _rows(given, given.release)
         try:
             with telling(given.reporter, "costs"):
-                measured = costs.measure(place, rows, min(given.until, time.monotonic() + COSTS * given.budget))
+                until = time.monotonic() + min(COSTS * given.budget, given.left)
+                measured = costs.measure(place, rows, until)
         except NinetyfiveError as error:
             return msgspec.structs.replace(evidence, cannot=(f"what an answer costs was not measured: {error}",))
         every = ways(found, hits, measured, bounds, given.settings.prices)
@@ -154,7 +155,7 @@ def _proved(
     assert given.log is not None
     assert evidence.measured is not None
     assert evidence.workload is not None
-    seconds = min(PROOF * given.budget, given.left - reserve(given.budget))
+    seconds = min(PROOF * given.budget, given.left)
     if not seconds > LEAST_REPLAY:
         return msgspec.structs.replace(evidence, left_out=(*evidence.left_out, "the replay: the time was over"))
     until = time.monotonic() + seconds
