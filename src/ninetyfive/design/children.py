@@ -154,11 +154,11 @@ class Children:
 
     def settle(self, seconds: float = _START_SECONDS) -> None:
         """Wait until the child has loaded what it was given: then it disturbs no measurement that follows."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + min(seconds, _START_SECONDS)
         for child in list(self._all):
             while child.owes and self.why_not is None:
                 if not child.link.poll(max(0.0, until - time.monotonic())):
-                    self.why_not = f"a process was not ready within {seconds:.0f} s"
+                    self.why_not = "a process was not ready in time"
                     break
                 said = child.said()
                 self.why_not = child.died() if said is None else said.why_not

@@ -80,7 +80,7 @@ def measure_design(context: Context, asked: Asked) -> Design:
             history = read_history(prepared, spans)
             trains.give(history, Recipe.of(prepared, history.task))
             log, requests = _requests(prepared, history, asked)
-            trains.settle(max(1.0, until - time.monotonic()))
+            trains.settle(until - time.monotonic())
         release = _release(context, stack)
         given = Given(requests, log, release, context.engine, folder, settings, asked.budget, until, context.reporter)
         serving = measure_serving(given)
