@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ninetyfive.design import BUDGET
 from ninetyfive.progress import Reporter, Silent
 from ninetyfive.upkeep import Upkeep
 
@@ -206,7 +207,7 @@ class System(Upkeep):
         self,
         *,
         log: str | None = None,
-        budget: float = 180.0,
+        budget: float = BUDGET,
         assume: str | None = None,
         reporter: Reporter | None = None,
     ) -> dict[str, Any]:
@@ -241,7 +242,7 @@ class System(Upkeep):
         return found
 
     def check_design(
-        self, *, log: str | None = None, budget: float = 180.0, reporter: Reporter | None = None
+        self, *, log: str | None = None, budget: float = BUDGET, reporter: Reporter | None = None
     ) -> dict[str, Any]:
         """Measure again, and say under "changed" whether another design than the one in force is the answer now."""
         from ninetyfive.design.measuring import Asked

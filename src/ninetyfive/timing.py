@@ -1,7 +1,11 @@
-"""How long a call takes, for figures that a release states. What does not belong here: benchmarks (`bench/`)."""
+"""How long a call takes, for figures that a release states; how busy this machine is.
+
+What does not belong here: benchmarks (`bench/`).
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from statistics import median
@@ -20,3 +24,12 @@ def call_seconds(call: Callable[[], object], times: int, at_most: float) -> floa
         call()
         spent.append(time.perf_counter() - start)
     return median(spent)
+
+
+def slower() -> float:
+    """About how many times its usual time work takes here now: by the processes that want a processor, at least 1.0.
+
+    >>> slower() >= 1.0
+    True
+    """
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -316,6 +316,9 @@ def _how(design: Design) -> Iterator[Block]:
     texts = [f"made {design.made} by ninetyfive {design.version}"]
     if design.budget:
         texts.append(f"{number(design.seconds)} s of a budget of {number(design.budget)} s")
+    made_by = design.training_evidence and design.training_evidence.made_by
+    if made_by:
+        texts.append(f"trainings: {made_by}")
     if cost is not None:
         texts.append(f"machine: {cost.machine}; repeated timings differ by {percent(cost.noise)}")
     texts.append(f"release: {design.release}" if design.release else "release: none was measured")

@@ -92,8 +92,9 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
 class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """What the backtest found. `metric` is the primary one; blocks are the steps in which time goes on.
 
-    `worth`: what one unit of the metric is worth a day, and where that was said (`worth_from`). `noticed` says what is
-    odd about the history, `left_out` what the budget cut, `cannot` what cannot be concluded, and why.
+    `worth`: what one unit of the metric is worth a day, and where that was said (`worth_from`). `made_by`: how many
+    processes made the trainings, and why so many. `noticed` says what is odd about the history, `left_out` what the
+    budget cut, `cannot` what cannot be concluded, and why.
     """
 
     metric: str
@@ -115,6 +116,7 @@ class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     worth_from: str = ""
     currency: str = "USD"
     trainings: int = 0
+    made_by: str | None = None
     noticed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()

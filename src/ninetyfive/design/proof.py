@@ -35,6 +35,7 @@ from ninetyfive.serve.messages import Live, Policy
 from ninetyfive.steps.population import FINGERPRINT, KEY, KEY_TEXT, Keyed
 from ninetyfive.steps.table import Made
 from ninetyfive.tables.reader import Table
+from ninetyfive.timing import slower
 
 CODE, SERVICE = "worker code", "service"
 MOST = 1_000_000
@@ -170,8 +171,9 @@ def _in_time(
     """The candidates whose tables can be made by then, as far as it is known what reading the log costs."""
     if reference is None or all(one.paradigm == "dynamic" for one in candidates):
         return candidates
-    seconds = traffic.records * reference.measured.cpu_read
-    if not seconds > until - time.monotonic():
+    sizes = {one.k for one in candidates if one.k is not None}
+    seconds = traffic.records * reference.measured.cpu_read + sum(sizes) * reference.measured.cpu_row
+    if not seconds * slower() > until - time.monotonic():
         return candidates
     notes.left_out.append(
         f"the replay of tables: making one of {traffic.records:,} records takes about {seconds:.0f} s"

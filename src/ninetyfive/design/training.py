@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from ninetyfive import values
-from ninetyfive.design.backtest import Recipe, Trainer, backtest, halves_of
+from ninetyfive.design.backtest import backtest, halves_of
 from ninetyfive.design.blocks import Blocks, blocks_of
 from ninetyfive.design.contrasts import luck_of
 from ninetyfive.design.decay import decay_of
@@ -30,6 +30,7 @@ from ninetyfive.design.evidence import (
 from ninetyfive.design.history import TIME, History
 from ninetyfive.design.prices import MONTH
 from ninetyfive.design.replays import DAY, Rates, score_policies, window_of
+from ninetyfive.design.trainer import Recipe, Trainer, Trains
 from ninetyfive.design.windows import best_gain, compare_windows
 from ninetyfive.design.wording import money
 from ninetyfive.durations import duration, duration_text, duration_word
@@ -77,14 +78,21 @@ class Money:
 
 
 def measure_training(
-    history: History, recipe: Recipe, money: Money, left: Callable[[], float] = lambda: np.inf
+    history: History,
+    recipe: Recipe,
+    money: Money,
+    left: Callable[[], float] = lambda: np.inf,
+    trains: Callable[[History, Recipe, Blocks], Trains] = Trainer,
 ) -> TrainingEvidence:
-    """Backtest a recipe over a history, as far as `left()` seconds go; what stands in the way is said in `cannot`."""
+    """Backtest a recipe over a history, as far as `left()` seconds go; what stands in the way is said in `cannot`.
+
+    `trains` gives who makes the trainings: this process, or `Children.trains`.
+    """
     blocks = blocks_of(history)
     evidence = _about(history, recipe, blocks)
     if history.cannot or blocks.cannot:
         return msgspec.structs.replace(evidence, cannot=(*history.cannot, *(() if history.cannot else blocks.cannot)))
-    trainer = Trainer(history, recipe, blocks)
+    trainer = trains(history, recipe, blocks)
     test = backtest(trainer, left)
     metric = recipe.metrics[0]
     found = {
