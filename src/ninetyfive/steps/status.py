@@ -60,6 +60,7 @@ def releases(store: Store) -> list[dict[str, Any]]:
             "metrics": one.document["metrics"],
             "training": one.document["training"],
             "serving": one.document["serving"],
+            "tuning": one.document.get("tuning"),
         }
         for one in store.releases()
     ]
@@ -102,4 +103,5 @@ def _champion(store: Store | None, made: list[dict[str, Any]]) -> dict[str, Any]
         "metrics": release["metrics"],
         "training": release["training"],
         "serving": release["serving"],
+        "tuning": release["tuning"],
     }
