@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +15,16 @@ import polars as pl
 import pytest
 
 import ninetyfive as nf
+from ninetyfive.design.backtest import Recipe
 from ninetyfive.errors import ModelError
 from ninetyfive.models.release import open_release
+from ninetyfive.run import _prepare
 from ninetyfive.steps.tune import edges, parts_by_fold, parts_by_time
 from ninetyfive.tuning import Tuning
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Project
 
 DECLARED = 'params={"max_depth": 4}'
@@ -89,7 +93,15 @@ def test_a_tuned_run_says_what_was_tried_and_releases_what_was_found(project: Pr
     assert lineage["tuned"] == {"study": found["study"], "best": found["best"]}
     assert evidence["tuning"]["trials"] == found["trials"]
     assert project.load().status()["champion"]["tuning"]["best"] == found["best"]
-    assert "tuned     auc " in project.command("status").out
+    status = project.command("status").out
+    assert "tuned     auc " in status
+    assert f"max_depth {about.params['max_depth']} of 1..8" in status
+
+    with project.load()._context(None) as context:
+        prepared = _prepare(context)
+        assert Recipe.of(prepared, "binary").params == found["params"]
+        elsewhere = replace(prepared.model, tuning=Tuning({"min_samples_leaf": nf.int_range(100, 200)}))
+        assert Recipe.of(replace(prepared, model=elsewhere), "binary").params == {"max_depth": 4}
 
     again = project.command("run")
     assert "11 of 11 steps unchanged" in again.out
@@ -148,10 +160,21 @@ def test_a_trial_that_raises_is_one_that_failed(project: Project) -> None:
 
 
 def test_where_every_trial_fails_the_commonest_reason_is_told(project: Project) -> None:
-    project.edit(("return Dec", BROKEN.replace("> 2", "> 0")))
-    tune(project)
-    with pytest.raises(ModelError, match=r"8 trials that failed, 8 of them: .*too deep"):
+    tune(project, "tune=nf.Tuning({'max_dept': nf.int_range(1, 40)})")
+    with pytest.raises(ModelError, match=r"10 of 11 that failed, 10 of them: .*unexpected keyword argument 'max_dept'"):
         project.run()
+
+
+def test_the_least_error_wins_where_less_is_better(project: Project) -> None:
+    project.edit(
+        ('label=col("tip") > 3.0', 'label=col("tip")'),
+        ("import DecisionTreeClassifier", "import DecisionTreeRegressor as DecisionTreeClassifier"),
+    )
+    tune(project, "tune=nf.Tuning({'max_depth': [1, 4, 12]}, trials=9)")
+    found = project.run()["tuning"]
+    values = [one["value"] for one in found["trials"] if one["state"] == "complete"]
+    assert (found["metric"], found["value"]) == ("rmse", min(values))
+    assert len(set(values)) > 1
 
 
 def test_the_declared_params_stay_where_nothing_is_better(project: Project) -> None:

@@ -146,6 +146,17 @@ def _tuned(tuning: Document) -> str:
     return f"{tuning['metric']} {values}, on training rows (optimistic); {counts}"
 
 
+def _tuned_params(tuning: Document) -> list[str]:
+    """A line for each parameter that was searched for."""
+    ends = {one["name"]: f", at its {one['end']} end" for one in tuning["edges"]}
+    found = []
+    for name, allowed in tuning["space"].items():
+        value = _parameter(tuning["params"][name]) if name in tuning["params"] else "left as it was"
+        share = f", importance {tuning['importance'][name]:.0%}" if tuning["importance"] else ""
+        found.append(f"{name} {value} of {allowed}{ends.get(name, '')}{share}")
+    return found
+
+
 def _parameter(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
@@ -187,8 +198,8 @@ def status(document: Document, as_json: bool) -> None:
         console.print(f"          {metrics}")
         if champion["tuning"] is not None:
             console.print(f"tuned     {_tuned(champion['tuning'])}")
-            for one in champion["tuning"]["edges"]:
-                console.print(f"          {escape(one['name'])} is at the {one['end']} end of {escape(one['range'])}")
+            for text in _tuned_params(champion["tuning"]):
+                console.print(f"          {escape(text)}")
         if champion["table"] is not None:
             live = champion["table"]
             console.print(f"table     {_live_table(live)}, {_entities(live['entities'])}")

@@ -80,7 +80,8 @@ def tune_depends(context: Prepared) -> Any:
 def tune(context: Prepared, spans: dict[str, Any], applied: dict[str, Any]) -> dict[str, Any]:
     """Returns `params`, the effective ones; `study`, `best`, `metric`, `space`, `trials`, and what they say.
 
-    `DataError` where no part has rows to fit and to score on, `ModelError` where every trial failed.
+    `DataError` where no part has rows to fit and to score on, `ModelError` where every trial but the declared params'
+    failed.
     """
     task, tuning = ingested(spans).task, _tuning(context)
     rows = _rows(context, applied, task)
@@ -199,10 +200,15 @@ def _ended(tuning: Tuning, trials: Sequence[Trial]) -> bool:
     """Whether the budget is used up, all there is was tried, or nothing works."""
     if tuning.trials is not None and len(trials) >= tuning.trials:
         return True
-    if len(trials) >= WARM and all(one.state == "failed" for one in trials):
+    if len(trials) > WARM and _broken(trials):
         return True
     tried = {content_hash(one.params) for one in trials if set(one.params) == set(tuning.space)}
     return len(tried) >= tuning.size or sum(one.seconds for one in trials) >= tuning.seconds
+
+
+def _broken(trials: Sequence[Trial]) -> bool:
+    """Whether every trial failed, or all but that of the declared params: what is tried does not work."""
+    return all(one.state == "failed" for one in trials[1:] or trials)
 
 
 def _recorded(context: Prepared, key: str) -> Trial | None:
@@ -220,13 +226,13 @@ def _recorded(context: Prepared, key: str) -> Trial | None:
 
 def _next(context: Prepared, search: Search, rows: Rows, trials: Sequence[Trial]) -> Trial:
     """The next trial, done: scored part by part, until it is stopped or fails."""
-    number, model = len(trials), context.model
+    number, model, began = len(trials), context.model, time.perf_counter()
     params = search.next_params(trials) if number else _tuning(context).within(model.params)
     for one in trials:
         if content_hash(one.params) == content_hash(params):
             reason = one.reason or f"the same as trial {one.number}"
-            return msgspec.structs.replace(one, number=number, reason=reason, seconds=0.0)
-    began = time.perf_counter()
+            seconds = time.perf_counter() - began
+            return msgspec.structs.replace(one, number=number, reason=reason, seconds=seconds)
     scores: list[float] = []
     state: State = "complete"
     reason = ""
@@ -289,12 +295,12 @@ def _document(context: Prepared, search: Search, rows: Rows, trials: Sequence[Tr
     tuning, best = _tuning(context), _best(trials, search)
     reasons = Counter(str(one.reason) for one in trials if one.state == "failed")
     commonest = reasons.most_common(1)[0] if reasons else ("", 0)
-    if best is None:
+    if best is None or _broken(trials):
         raise ModelError(
             f"tuning of model function {getattr(context.model.function, '__name__', 'model')!r}",
-            expected="a trial that can be fitted and scored",
-            got=f"{len(trials)} trials that failed, {commonest[1]} of them: {commonest[0]}",
-            do="correct the model function, or the ranges in tune=",
+            expected="trials that can be fitted and scored",
+            got=f"{sum(reasons.values())} of {len(trials)} that failed, {commonest[1]} of them: {commonest[0]}",
+            do="correct the model function, or names and ranges in tune=",
         )
     params = {**context.model.params, **best.params}
     at_edges = edges(tuning, best.params) if best.number else []
