@@ -25,11 +25,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from ninetyfive.errors import DataError, IntegrityError, ModelError, StoreError
+from ninetyfive.errors import DataError, IntegrityError, ModelError
 from ninetyfive.features.encoding import FOLD, LABEL
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS, Task
-from ninetyfive.models.release import About
+from ninetyfive.models.release import open_release
 from ninetyfive.models.scoring import answer_columns, matrix
 from ninetyfive.models.training import fit_model, labels
 from ninetyfive.steps.apply import AT, KNOWN, placed_rows
@@ -104,16 +104,13 @@ def tune(context: Prepared, spans: dict[str, Any], applied: dict[str, Any]) -> d
 def tuned_params(context: Prepared) -> dict[str, Any]:
     """The parameters in force: the declared ones, and where the model is tuned those that were found for the champion.
 
-    A value of the champion that may not be tried any more does not count.
+    A value of the champion that may not be tried any more does not count. `StoreError` where it cannot be read.
     """
     model, pointer = context.model, context.store.champion()
     if model.tuning is None or pointer is None:
         return dict(model.params)
-    try:
-        with context.store.open_folder(context.store.release(pointer.release)) as folder:
-            about = msgspec.json.decode((folder / "release.json").read_bytes(), type=About)
-    except (StoreError, OSError, msgspec.MsgspecError):
-        return dict(model.params)
+    with context.store.open_folder(context.store.release(pointer.release)) as folder:
+        about = open_release(folder, pointer.release).about
     return {**model.params, **model.tuning.within(about.params)}
 
 
@@ -220,7 +217,7 @@ def _recorded(context: Prepared, key: str) -> Trial | None:
             f"store {context.store.url}, trial {key[:12]}",
             expected="a trial",
             got=str(error),
-            do="run with --from tune",
+            do="run again with `--from tune`: it tries everything anew",
         ) from None
 
 
