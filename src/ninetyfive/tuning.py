@@ -72,6 +72,7 @@ class Choices:
     """One of some values that JSON can hold."""
 
     values: tuple[Any, ...]
+    kind: Literal["choice"] = "choice"
 
     def holds(self, value: object) -> bool:
         """Whether a value is one of them."""

@@ -98,6 +98,11 @@ def test_a_tuned_run_says_what_was_tried_and_releases_what_was_found(project: Pr
     assert "tuned     auc " in status
     assert f"max_depth {about.params['max_depth']} of 1..8" in status
 
+    drawn = project.folder / "search.svg"
+    shown = project.command("tuning", "--picture", drawn)
+    assert (shown.code, shown.out.count("the best"), shown.out.splitlines()[0].split()[:2]) == (0, 1, ["trial", "auc"])
+    assert all(word in drawn.read_text(encoding="utf-8") for word in ("<svg", "max_depth", "min_samples_leaf"))
+
     with project.load()._context(None) as context:
         prepared = _prepare(context)
         assert Recipe.of(prepared, "binary").params == found["params"]
@@ -126,6 +131,10 @@ def test_a_search_that_was_killed_goes_on_and_ends_the_same(project: Project, tm
     (project.folder / ".ninetyfive").rename(tmp_path / "aside")
     whole = project.run()
     assert (whole["tuning"], whole["release"]) == (resumed["tuning"], resumed["release"])
+
+
+def test_a_release_that_was_not_tuned_has_no_trials(finished: Project) -> None:
+    assert "expected one whose model was tuned" in finished.command("tuning").err
 
 
 def test_rows_without_times_are_tuned_by_their_folds(project: Project) -> None:

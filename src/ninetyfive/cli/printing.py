@@ -93,7 +93,7 @@ def run(document: Document, as_json: bool) -> None:
     console.print(_metrics_table(document))
     if document["tuning"] is not None:
         console.print()
-        _print_tuning(console, document["tuning"])
+        print_tuning(console, document["tuning"])
     for column, groups in document["slices"].items():
         console.print()
         console.print(_slice_table(column, groups, document))
@@ -127,14 +127,14 @@ def _metrics_table(document: Document) -> Table:
     return table
 
 
-def _print_tuning(console: Console, tuning: Document) -> None:
+def print_tuning(console: Console, tuning: Document) -> None:
     """What was searched for, and what was found: optimistic scores, which the test rows do not stand behind."""
     table = grid("parameter", "searched", ">declared", ">found", ">importance")
     declared, importance = tuning["trials"][0]["params"], tuning["importance"] or {}
     for name, allowed in tuning["space"].items():
-        shown = [_parameter(params[name]) if name in params else "–" for params in (declared, tuning["params"])]
+        shown = [parameter(params[name]) if name in params else "–" for params in (declared, tuning["params"])]
         share = f"{importance[name]:.0%}" if name in importance else "–"
-        table.add_row(escape(name), escape(allowed), *map(escape, shown), share)
+        table.add_row(escape(name), escape(allowed["text"]), *map(escape, shown), share)
     console.print(table)
     console.print(f"[bold]{'tuned':<8}[/] {_tuned(tuning)}")
 
@@ -151,13 +151,14 @@ def _tuned_params(tuning: Document) -> list[str]:
     ends = {one["name"]: f", at its {one['end']} end" for one in tuning["edges"]}
     found = []
     for name, allowed in tuning["space"].items():
-        value = _parameter(tuning["params"][name]) if name in tuning["params"] else "left as it was"
+        value = parameter(tuning["params"][name]) if name in tuning["params"] else "left as it was"
         share = f", importance {tuning['importance'][name]:.0%}" if tuning["importance"] else ""
-        found.append(f"{name} {value} of {allowed}{ends.get(name, '')}{share}")
+        found.append(f"{name} {value} of {allowed['text']}{ends.get(name, '')}{share}")
     return found
 
 
-def _parameter(value: Any) -> str:
+def parameter(value: Any) -> str:
+    """The value of a parameter."""
     return number(value) if isinstance(value, float) else str(value)
 
 

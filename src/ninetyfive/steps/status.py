@@ -6,8 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ninetyfive import clock
 from ninetyfive.decisions.retention import rollbacks
+from ninetyfive.models.release import EVIDENCE
 from ninetyfive.schema_toml import from_toml
 from ninetyfive.steps.release import paradigms
 from ninetyfive.steps.review import FILE
@@ -64,6 +67,13 @@ def releases(store: Store) -> list[dict[str, Any]]:
         }
         for one in store.releases()
     ]
+
+
+def tuning(store: Store, release: str) -> dict[str, Any] | None:
+    """What was tuned before a release was trained, with every trial; None where nothing was."""
+    with store.open_folder(store.release(release)) as folder:
+        found: dict[str, Any] | None = msgspec.json.decode((folder / EVIDENCE).read_bytes()).get("tuning")
+    return None if found is None else {"release": release, **found}
 
 
 def tables(store: Store) -> list[dict[str, Any]]:

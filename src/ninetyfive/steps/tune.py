@@ -309,7 +309,7 @@ def _document(context: Prepared, search: Search, rows: Rows, trials: Sequence[Tr
         "higher_is_better": search.higher_is_better,
         "value": best.value,
         "untuned": trials[0].value,
-        "space": {name: str(allowed) for name, allowed in tuning.space.items()},
+        "space": {name: {**msgspec.to_builtins(one), "text": str(one)} for name, one in tuning.space.items()},
         "budget": tuning.budget,
         "counts": {state: sum(one.state == state for one in trials) for state in ("complete", "pruned", "failed")},
         "importance": search.importance(trials),
