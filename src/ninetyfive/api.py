@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ninetyfive.design import BUDGET
+from ninetyfive.errors import UsageError
 from ninetyfive.progress import Reporter, Silent
-from ninetyfive.upkeep import Upkeep
+from ninetyfive.upkeep import Upkeep, needs_extra
 
 if TYPE_CHECKING:
     import polars as pl
@@ -165,6 +166,31 @@ class System(Upkeep):
             return []
         with self._store(settings) as store:
             return releases(store)
+
+    def tuning(self, release: str | None = None, *, picture: str | Path | None = None) -> dict[str, Any]:
+        """What was tried before a release (a hash or its beginning; default: the champion) was trained.
+
+        `picture`: a file that the search is drawn into, as SVG; it needs the extra `design`. `UsageError` where the
+        release was not tuned. docs/tuning.md has the document.
+        """
+        from ninetyfive.steps.status import tuning
+
+        with self._store(self.settings) as store:
+            opened = self._open(store, release)
+            found = tuning(store, opened.hash)
+        if found is None:
+            raise UsageError(
+                f"release {opened.hash[:12]}",
+                expected="one whose model was tuned",
+                got="one with declared params",
+                do="declare @model(tune=...), and run",
+            )
+        if picture is not None:
+            with needs_extra("design", "--picture"):
+                from ninetyfive.design.searches import picture as draw
+
+                Path(picture).write_text(draw(found), encoding="utf-8")
+        return found
 
     def build_table(
         self,

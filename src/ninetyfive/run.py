@@ -1,6 +1,6 @@
 """A run, from top to bottom: look at the source, do the steps that are due, register the release, promote it.
 
-    ingest ─ analyze ─ validate ─ split ─ fit ─ apply ─ train ─ evaluate ─ gate ─ release ─▶ promote?
+    ingest ─ analyze ─ validate ─ split ─ fit ─ apply ─ (tune) ─ train ─ evaluate ─ gate ─ release ─▶ promote?
 
 What does not belong here: what a step does (`steps`), how steps are recorded and skipped (`pipeline`).
 """
@@ -24,9 +24,9 @@ from ninetyfive.pipeline import Event, Step, ending, from_step, run_steps
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.labels import hashed_columns, join_labels, rowless
 from ninetyfive.sources.readers import reader_of
-from ninetyfive.steps import clashes
+from ninetyfive.steps import clashes, search
 from ninetyfive.steps.analyze import analyze
-from ninetyfive.steps.apply import apply
+from ninetyfive.steps.apply import apply, apply_depends
 from ninetyfive.steps.context import Context, Prepared
 from ninetyfive.steps.declared import check_declared, check_labels, chosen
 from ninetyfive.steps.evaluate import evaluate, evaluate_depends
@@ -40,9 +40,10 @@ from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.table import Asked as TableAsked
 from ninetyfive.steps.table import build_table, lacking, refusal
 from ninetyfive.steps.train import train, train_depends
+from ninetyfive.steps.tune import tune, tune_depends
 from ninetyfive.steps.validate import validate
-from ninetyfive.steps.window import labelled_depends
 from ninetyfive.store.records import Pointer
+from ninetyfive.system import Model
 from ninetyfive.values import micros_of, plain
 
 STEPS: tuple[Step[Prepared], ...] = (
@@ -51,12 +52,15 @@ STEPS: tuple[Step[Prepared], ...] = (
     Step("validate", validate, needs=("ingest",), depends=lambda context: context.schema.max_quarantined),
     Step("split", split, needs=("ingest",), depends=split_depends),
     Step("fit", fit, needs=("ingest", "split"), depends=fit_depends),
-    Step("apply", apply, needs=("ingest", "split", "fit"), depends=labelled_depends),
+    Step("apply", apply, needs=("ingest", "split", "fit"), depends=apply_depends),
     Step("train", train, needs=("ingest", "fit", "apply"), depends=train_depends),
     Step("evaluate", evaluate, needs=("ingest", "split", "fit", "train"), depends=evaluate_depends),
     Step("gate", gate, needs=("train", "evaluate"), depends=gate_depends),
     Step("release", release, needs=("ingest", "analyze", "fit", "train", "evaluate", "gate"), depends=release_depends),
 )
+
+TUNE = Step("tune", tune, needs=("ingest", "apply"), depends=tune_depends, uses=(search,))
+"""The step before train of a model that is tuned; train and release need it then."""
 
 LEASE_SECONDS = 2.0
 """How long a run waits for another one before it says who holds the store."""
@@ -77,20 +81,23 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
 
     `BusyError` where another run holds the store; what a step raises ends the run and leaves the champion as it was.
     """
-    redo = from_step(STEPS, asked.start) if asked.cache else frozenset(step.name for step in STEPS)
+    steps = steps_of(context.declaration.declared_model)
+    redo = from_step(steps, asked.start) if asked.cache else frozenset(step.name for step in steps)
     with context.store.lease(wait=LEASE_SECONDS):
         context.store.check_system(context.declaration.name)
         due = _due(context) if asked.if_due else Due(True, "asked for")
         if not due.due:
             return _not_due(context, due)
+        if TUNE in steps:
+            search.check_optuna()
         jobs = context.engine.jobs
         prepared = _prepare(context)
         key = _inputs_key(prepared)
         prepared = _compared(prepared, key)
         started = context.store.begin_run(f"run {context.declaration.name}", key)
-        outcome = run_steps(STEPS, prepared, context.store, started.id, redo=redo, progress=_told(context))
+        prepared = replace(prepared, run=started.id, retry=TUNE.name in redo)
+        outcome = run_steps(steps, prepared, context.store, started.id, redo=redo, progress=_told(context))
         outputs = outcome.outputs
-        steps = msgspec.to_builtins(outcome.steps)
         document = {
             "run": started.id,
             "due": True,
@@ -100,10 +107,19 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
             "compared_with": prepared.champion,
             "inputs": key,
             "jobs": context.engine.jobs - jobs,
-            "steps": steps,
+            "steps": msgspec.to_builtins(outcome.steps),
         }
         with ending(context.store, started.id, "promote"):
             return _finish(context, started.id, outputs, document, asked)
+
+
+def steps_of(model: Model | None) -> tuple[Step[Prepared], ...]:
+    """The steps of a run, in order: `STEPS`, with `TUNE` where a model is tuned."""
+    if model is None or model.tuning is None:
+        return STEPS
+    found = [replace(one, needs=(*one.needs, "tune")) if one.name in ("train", "release") else one for one in STEPS]
+    place = [one.name for one in found].index("train")
+    return (*found[:place], TUNE, *found[place:])
 
 
 def read_in(context: Context) -> tuple[Prepared, dict[str, Any]]:
@@ -145,7 +161,7 @@ def _prepare(context: Context) -> Prepared:
 
 def _inputs_key(context: Prepared) -> str:
     """What decides the release, whoever is champion: data, declaration, code, lock."""
-    decided = [step.depends(context) for step in STEPS]
+    decided = [step.depends(context) for step in steps_of(context.model)]
     return content_hash([decided, context.declaration.name])
 
 
@@ -185,11 +201,13 @@ def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str
         "champion": evaluated["champion"],
         "gates": outputs["gate"]["gates"],
         "passed": outputs["gate"]["passed"],
+        "tuning": outputs.get("tune"),
         "notices": [
             *([str(context.labels)] if context.labels else []),
             *[f"{context.rowless:,} records of the request log have no row, and are left out"] * bool(context.rowless),
             *outputs["ingest"]["notices"],
             *findings,
+            *outputs.get("tune", {}).get("notices", ()),
             *outputs["train"]["notices"],
             *evaluated["notices"],
             *unanswered,
@@ -206,6 +224,8 @@ def _finish(
         name: document[name] for name in ("metrics", "primary", "gates", "passed", "compared_with", "inputs", "window")
     }
     kept |= {"system": context.declaration.name, **paradigms(context.declaration)}
+    if document["tuning"] is not None:
+        kept["tuning"] = {name: value for name, value in document["tuning"].items() if name not in ("trials", "parts")}
     kept["ingest"] = next(step["key"] for step in document["steps"] if step["name"] == "ingest")
     store.add_release(made["release"], made["folder"], kept, run_id)
     pointer = store.champion()
@@ -278,6 +298,7 @@ def _not_due(context: Context, due: Due) -> dict[str, Any]:
         "metrics": {},
         "baselines": {},
         "gates": [],
+        "tuning": None,
         "passed": True,
         "jobs": 0,
         "steps": [],

@@ -194,7 +194,7 @@ class Upkeep(Declaration):
             return LocalEngine(
                 local.threads, local.memory, progress=reporter.rows, partition_memory=local.partition_memory
             )
-        with _extra(settings.engine):
+        with needs_extra(settings.engine, f'engine = "{settings.engine}"'):
             if settings.engine == "spark":
                 from ninetyfive.engines.spark import SparkEngine
 
@@ -241,14 +241,14 @@ class Upkeep(Declaration):
 
 
 @contextmanager
-def _extra(engine: str) -> Iterator[None]:
-    """Turn the want of an engine's library into the command that adds it."""
+def needs_extra(extra: str, where: str) -> Iterator[None]:
+    """Turn the want of a library into the command that adds it."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise UsageError(
-            f'engine = "{engine}"',
-            expected=f"the packages of the extra {engine!r}",
+            where,
+            expected=f"the packages of the extra {extra!r}",
             got=f"no package {error.name}",
-            do=f"pip install 'ninetyfive[{engine}]'",
+            do=f"pip install 'ninetyfive[{extra}]'",
         ) from error

@@ -183,10 +183,13 @@ def test_no_child_outlives_the_command(begun: tuple[Project, subprocess.Popen[by
         assert not [path for path in (project.folder / ".ninetyfive" / "tmp").iterdir() if path.is_dir()]
 
 
-def test_what_is_declared_in_no_file_of_its_own_is_trained_here(tmp_path: Path) -> None:
+def test_what_is_declared_in_no_file_of_its_own_is_trained_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     system, history = declared(tmp_path), drifting()
-    recipe = recipe_of(system)
-    for origin, why in ((None, "in no file"), (sys.modules["__main__"].__file__, "cannot be loaded once more")):
+    recipe, program = recipe_of(system), str(tmp_path / "program.py")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", program, raising=False)
+    for origin, why in ((None, "in no file"), (program, "cannot be loaded once more")):
         system.origin = origin
         with children(system, tmp_path) as crew:
             assert isinstance(crew.trains(history, recipe, blocks_of(history)), Trainer)

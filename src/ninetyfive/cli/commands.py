@@ -12,6 +12,7 @@ from ninetyfive.cli import keeping, printing, reporting
 from ninetyfive.cli.designing import design
 from ninetyfive.cli.project import load_system
 from ninetyfive.cli.serving import deploy_app, print_services, print_waited, serve, token_app
+from ninetyfive.cli.tuning import tuning
 
 app = typer.Typer(
     name="ninetyfive",
@@ -31,6 +32,7 @@ app.add_typer(token_app, name="token")
 app.add_typer(deploy_app, name="deploy")
 app.command()(serve)
 app.command()(design)
+app.command()(tuning)
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]

@@ -50,6 +50,7 @@ class Data:
     types: Mapping[str, str]
     task: Task
     metrics: tuple[str, ...]
+    params: Mapping[str, Any]
     seed: int
     window: str | None
     held_out: float
@@ -116,7 +117,7 @@ def _trainer(declaration: Declaration, order: Data) -> Trainer:
     assert model is not None
     history = History(pl.read_ipc(order.frame), order.types, order.task)
     recipe = Recipe(
-        declaration.features, model.function, order.metrics, model.params, order.seed, order.window, order.held_out
+        declaration.features, model.function, order.metrics, order.params, order.seed, order.window, order.held_out
     )
     return Trainer(history, recipe, blocks_of(history))
 

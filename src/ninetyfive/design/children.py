@@ -147,7 +147,7 @@ class Children:
         file, frame = str(self._folder / "history.arrow"), history.frame.rechunk()
         frame.write_ipc(file)
         self._bytes = int(frame.estimated_size())
-        said = (recipe.metrics, recipe.seed, recipe.window, recipe.held_out)
+        said = (recipe.metrics, dict(recipe.params), recipe.seed, recipe.window, recipe.held_out)
         self._data = Data(file, history.types, history.task, *said)
         for child in self._all:
             child.give(self._data)

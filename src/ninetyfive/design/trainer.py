@@ -34,6 +34,7 @@ from ninetyfive.models.scoring import matrix
 from ninetyfive.models.training import Fitted, Labels, ModelFunction, fit_model, labels
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import metrics_of
+from ninetyfive.steps.tune import tuned_params
 
 Ints = npt.NDArray[np.int64]
 Left = Callable[[], float]
@@ -62,14 +63,14 @@ class Recipe:
 
     @classmethod
     def of(cls, context: Prepared, task: Task) -> Recipe:
-        """The recipe of a system, whose rows are of `task`."""
+        """The recipe of a system, whose rows are of `task`; of a tuned one with what was found for the champion."""
         system, model = context.declaration, context.model
         split = system.effective_split
         return cls(
             system.features,
             model.function,
             metrics_of(system, task),
-            model.params,
+            tuned_params(context),
             model.seed,
             system.effective_training.window,
             split.test if split.by == "time" else 0.0,

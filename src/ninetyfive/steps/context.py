@@ -37,7 +37,8 @@ class Context:
 class Prepared(Context):
     """A run whose source was looked at: the files found, how they are read, the schema in force, the model.
 
-    Of a request log: what became of its labels, and how many of its records have no row.
+    Of a request log: what became of its labels, and how many of its records have no row. `run` is the id of the run
+    once it has begun; `retry`: trials that were recorded before do not count.
     """
 
     files: tuple[FileFound, ...]
@@ -47,3 +48,5 @@ class Prepared(Context):
     champion: str | None = None
     labels: LabelCounts | None = None
     rowless: int = 0
+    run: str = ""
+    retry: bool = False

@@ -93,13 +93,18 @@ class _Judge:
     notices: tuple[str, ...] = ()
 
     def reducer(self, name: str) -> Reducer[Any, Any]:
-        columns = prediction_columns(name, self.task, self.classes)
-        if self.task == "multiclass":
-            return ClassScores(columns, self.classes, LABEL)
-        return (BinaryScores if self.task == "binary" else NumberScores)(LABEL, columns[0])
+        return scores_of(name, self.task, self.classes)
 
     def replicates(self, name: str, folds: Folds, minimum: int = 0) -> Replicates:
         return replicates(self.reducer(name), folds, minimum)
+
+
+def scores_of(name: str, task: Task, classes: tuple[str, ...]) -> Reducer[Any, Any]:
+    """The reducer that scores the answers of the scorer `name` by `__label`."""
+    columns = prediction_columns(name, task, classes)
+    if task == "multiclass":
+        return ClassScores(columns, classes, LABEL)
+    return (BinaryScores if task == "binary" else NumberScores)(LABEL, columns[0])
 
 
 def _judge(context: Prepared, given: Ingested, fitted: dict[str, Any], trained: dict[str, Any]) -> _Judge:

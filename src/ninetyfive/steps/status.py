@@ -6,9 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ninetyfive import clock
 from ninetyfive.decisions.retention import rollbacks
 from ninetyfive.errors import IntegrityError
+from ninetyfive.models.release import EVIDENCE
 from ninetyfive.schema_toml import from_toml
 from ninetyfive.steps.release import paradigms
 from ninetyfive.steps.review import FILE
@@ -61,9 +64,17 @@ def releases(store: Store) -> list[dict[str, Any]]:
             "pinned": pins[one.release].reason if one.release in pins else None,
             "collected": one.collected,
             **{name: _said(one.document, f"release {one.release[:12]}", name) for name in _OF_RELEASE},
+            "tuning": one.document.get("tuning"),
         }
         for one in store.releases()
     ]
+
+
+def tuning(store: Store, release: str) -> dict[str, Any] | None:
+    """What was tuned before a release was trained, with every trial; None where nothing was."""
+    with store.open_folder(store.release(release)) as folder:
+        found: dict[str, Any] | None = msgspec.json.decode((folder / EVIDENCE).read_bytes()).get("tuning")
+    return None if found is None else {"release": release, **found}
 
 
 def tables(store: Store) -> list[dict[str, Any]]:
@@ -124,4 +135,5 @@ def _champion(store: Store | None, made: list[dict[str, Any]]) -> dict[str, Any]
         "metrics": release["metrics"],
         "training": release["training"],
         "serving": release["serving"],
+        "tuning": release["tuning"],
     }

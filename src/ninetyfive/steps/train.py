@@ -35,13 +35,23 @@ def train_depends(context: Prepared) -> Any:
     return [code_hashes(context.declaration.origin, model.function), dict(model.params), model.seed, model.native]
 
 
-def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], applied: dict[str, Any]) -> dict[str, Any]:
-    """Returns task, classes, adapter, the served form, its proof, notices; artifacts: the model's files, baselines."""
+def train(
+    context: Prepared,
+    spans: dict[str, Any],
+    fitted: dict[str, Any],
+    applied: dict[str, Any],
+    tuned: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Returns task, classes, params, adapter, the served form, its proof, notices; artifacts: model files, baselines.
+
+    The params are those of `tuned`, what tune put out, where the model is tuned.
+    """
     given, model = ingested(spans), context.model
+    params = dict(tuned["params"] if tuned else model.params)
     transform = read_transform(context.store, fitted)
     x, y = training_rows(context.store, applied)
     known = labels(y, given.task, f"label {context.declaration.label}")
-    made = fit_model(model.function, x, known, model.params, model.seed)
+    made = fit_model(model.function, x, known, params, model.seed)
     matrix = np.ascontiguousarray(x.to_numpy(), dtype=np.float32)
     constant, linear = Constant.fit(known), OneHotLinear.fit(matrix, known, transform.kinds)
     artifacts = {
@@ -56,6 +66,7 @@ def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], appl
         "task": made.task,
         "classes": list(made.classes),
         "columns": list(made.columns),
+        "params": params,
         "adapter": made.adapter.NAME,
         "form": served.form,
         "forms": msgspec.to_builtins(served.tried),
