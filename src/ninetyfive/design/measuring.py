@@ -19,7 +19,7 @@ import msgspec
 import polars as pl
 
 from ninetyfive import clock
-from ninetyfive.design.accepting import LIKE_DATA
+from ninetyfive.design.accepting import LIKE_DATA, Part
 from ninetyfive.design.backtest import Recipe
 from ninetyfive.design.evidence import (
     Assumption,
@@ -67,8 +67,19 @@ class Asked:
             raise UsageError("--assume", expected=LIKE_DATA, got=repr(self.assume), do=do)
 
 
-def measure_design(context: Context, asked: Asked) -> Design:
-    """Measure, decide and prove; the design has no number yet. The store is held only while the source is read in."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A design that was measured just now, and the `parts` of it ("training", "serving") that are measured again."""
+
+    design: Design
+    parts: frozenset[Part]
+
+
+def measure_design(context: Context, asked: Asked, known: Known | None = None) -> Design:
+    """Measure, decide and prove; the design has no number yet. The store is held only while the source is read in.
+
+    Of a design that is `known` only what it names is measured again.
+    """
     begun = time.monotonic()
     settings, system = context.settings, context.declaration
     prepared, spans = read_in(context)
@@ -79,8 +90,10 @@ def measure_design(context: Context, asked: Asked) -> Design:
         release = _release(context, stack)
         folder = context.store.attempt
         given = Given(requests, log, release, context.engine, folder, settings, asked.budget, context.reporter)
-        serving = measure_serving(given)
-    training = _training(prepared, history, begun + asked.budget - RESERVE)
+        kept = None if known is None or "serving" in known.parts else known.design.serving_evidence
+        serving = kept or measure_serving(given)
+    trained = None if known is None or "training" in known.parts else known.design.training_evidence
+    training = trained or _training(prepared, history, begun + asked.budget - RESERVE)
     chosen_training = choose_training(training, training_in_force(system), settings.design.hysteresis)
     chosen_serving = _choose_serving(serving, system, settings.design.hysteresis, assume=asked.assume is not None)
     sizing = size(_load(history, spans, training, chosen_training, serving, chosen_serving), settings.prices)
