@@ -12,7 +12,7 @@ the requests themselves (`_design_systems`), and what was forecast of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from bench._design_systems import BEGIN, DAY, Asked, Setup, days_of, holders, moments, phases, ranks
@@ -90,10 +90,3 @@ class _Past:
         return [
             0.0 if k is None else float(((place < k) & (same | (paradigm == "static"))).mean()) for paradigm, k in ways
         ]
-
-
-def others(hits: Shares) -> Iterator[tuple[float, float]]:
-    """Of each way the 5 % and the 95 % of the futures."""
-    for one in hits.T:
-        low, high = np.quantile(one, [0.05, 0.95])
-        yield float(low), float(high)
