@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from bench._design_futures import attainable, hits_of_futures
 from bench._design_judge import Judge, Policy, Trained, Way, judge_training
 from bench._design_systems import DAY, FUNCTIONS, INPUTS, PARAMS, Setup, history, requests
 
@@ -26,13 +27,14 @@ from ninetyfive.cli.project import load_system
 from ninetyfive.design.costs import measure
 from ninetyfive.design.evidence import (
     Candidate,
+    Measured,
     Replayed,
     ServingChoice,
     ServingEvidence,
     TrainingChoice,
     TrainingEvidence,
 )
-from ninetyfive.design.forecast import built_once, candidates
+from ninetyfive.design.forecast import built_once, candidates, cpu_of, p50_of
 from ninetyfive.design.ground import Ground
 from ninetyfive.design.history import history_of
 from ninetyfive.design.hits import Hits, table_hits
@@ -56,6 +58,8 @@ PRICES, DESIGN = PriceSettings(), DesignSettings()
 CONSTRAINTS = constraints_of(DESIGN)
 TRAINING_SECONDS, COST_SECONDS, REPLAY_SECONDS = 8.0, 3.0, 10.0
 """What a system may take for its backtest, its unit costs, and the replay at most."""
+FUTURES, POINTS = 40, 0.02
+"""Other futures that say how near a forecast of the hit rate can be."""
 SYSTEM = """\
 import ninetyfive as nf
 from ninetyfive import col
@@ -202,7 +206,9 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
     unread = Judge(asked, cut, msgspec.structs.replace(costs, cpu_read=0.0), PRICES, CONSTRAINTS, judge.seen)
     free, (_, free_least) = unread.cost(chosen)[0], unread.best(list(_all(hits)))
     traffic = of_frame(rows.select(*names, "request_time"), release, int(asked.time[cut - 1]))
-    replayed: list[Replayed] = []
+    replayed: list[dict[str, Any]] = []
+    tables = [(one.paradigm, one.k) for one in contestants(ways) if one.k is not None]
+    futures = hits_of_futures(setup, asked, cut, tables, FUTURES)
     for opens in (inside, worker) if service else (inside,):
         known = costs if opens is inside else measure(ground, latest, time.monotonic() + COST_SECONDS, worker)
         rivals = contestants(candidates(said, hits, known, CONSTRAINTS, PRICES))
@@ -210,7 +216,8 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
         until = time.monotonic() + REPLAY_SECONDS
         found = prove(ground, traffic, once, until, opens, Reference(known, latest)).replayed
         # What the code of a worker gives was replayed first; of the service only what the service gives.
-        replayed += [one for one in found if opens is inside or one.by == "service"]
+        found = tuple(one for one in found if opens is inside or one.by == "service")
+        replayed += [msgspec.to_builtins(one) | _at_hit(one, known) for one in found]
     return {
         "chosen": chosen._asdict(),
         "best": best._asdict(),
@@ -224,8 +231,14 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
             for name in ("requests", "entities", "peakedness", "zipf_slope", "new_entity_rate", "change_rate", "rate")
         },
         "measured": msgspec.to_builtins(costs),
-        "replayed": [msgspec.to_builtins(one) for one in replayed],
+        "replayed": replayed,
+        "attainable": attainable(futures, POINTS) if tables else 1.0,
     }
+
+
+def _at_hit(one: Replayed, known: Measured) -> dict[str, float]:
+    """What would have been forecast of the costs, had the hit rate been known: what is still off is not of the hits."""
+    return {"cpu_at_hit": cpu_of(one.paradigm, one.hit, known), "p50_at_hit": p50_of(one.paradigm, one.hit, known)}
 
 
 def _way(choice: ServingChoice, ways: tuple[Candidate, ...]) -> Way:

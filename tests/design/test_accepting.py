@@ -7,7 +7,7 @@ import pytest
 from tests.design.designs import bare, design, training_evidence
 
 from ninetyfive.accepted import Accepted, AcceptedServing, AcceptedTraining
-from ninetyfive.design.accepting import decide_accept, decide_changed
+from ninetyfive.design.accepting import Difference, Part, decide_accept, decide_agreed, decide_changed
 from ninetyfive.design.evidence import Confidence, Design
 from ninetyfive.design.training import choose_training
 from ninetyfive.errors import UsageError
@@ -85,17 +85,58 @@ def test_what_changed_is_said(training: AcceptedTraining | None, serving: Accept
     found = sure("proved")
     now = decide_accept(found, None, NOW, BY)
     was: Accepted = msgspec.structs.replace(now, training=training or now.training, serving=serving or now.serving)
-    (reason,) = decide_changed(found, was)
-    assert reason.startswith(said)
+    (differs,) = decide_changed(found, was).values()
+    assert differs.words.startswith(said)
+
+
+def differing(found: Design, **parts: object) -> dict[Part, Difference]:
+    """What a measurement says that found `parts` of the serving otherwise than what is in force."""
+    now = msgspec.structs.replace(found, serving=msgspec.structs.replace(found.serving, **parts))
+    return decide_changed(now, decide_accept(found, None, NOW, BY))
+
+
+def test_one_measurement_alone_changes_nothing() -> None:
+    found = sure("proved")
+    once, same = differing(found, paradigm="dynamic", k=None), differing(found)
+    for first, second in ((once, same), (same, once)):
+        changed, (unsure,) = decide_agreed(first, second)
+        assert not changed
+        assert unsure == "serving: dynamic, not hybrid: two measurements do not agree, so what is in force stays"
+
+
+def test_two_measurements_that_agree_change_what_is_in_force() -> None:
+    found = sure("proved")
+    once = differing(found, paradigm="dynamic", k=None)
+    assert decide_agreed(once, once) == (("serving: dynamic, not hybrid: two measurements say so",), ())
+    # Of tables they agree on the way, not on the size.
+    large, larger, small = (differing(found, k=k) for k in (2_000, 3_000, 500))
+    (words,), unsure = decide_agreed(large, larger)
+    assert words == "serving: a table of 3,000 entities, not a table of 1,000 entities: two measurements say so"
+    assert not unsure
+    assert not decide_agreed(large, small)[0]
+    assert not decide_agreed(large, once)[0]
+
+
+def test_measurements_of_a_period_agree_on_the_way() -> None:
+    found = sure("proved")
+    in_force = decide_accept(found, None, NOW, BY)
+
+    def trained(every: str | None, window: str | None) -> dict[Part, Difference]:
+        training = msgspec.structs.replace(found.training, every=every, window=window)
+        return decide_changed(msgspec.structs.replace(found, training=training), in_force)
+
+    assert decide_agreed(trained("14d", "90d"), trained("28d", None))[0]
+    assert not decide_agreed(trained("14d", "90d"), trained("1d", "90d"))[0]
+    assert decide_agreed(trained("7d", None), trained("7d", None))[0]
+    assert not decide_agreed(trained("7d", None), trained("7d", "30d"))[0]
 
 
 def test_a_table_of_a_file_is_told_from_one_of_the_log() -> None:
     found = sure("proved")
     was = decide_accept(found, None, NOW, BY)
     found = msgspec.structs.replace(found, serving=msgspec.structs.replace(found.serving, k=None))
-    assert decide_changed(found, was) == (
-        "serving: a table of the file that system.py names, not a table of 1,000 entities",
-    )
+    (differs,) = decide_changed(found, was).values()
+    assert differs.words == "serving: a table of the file that system.py names, not a table of 1,000 entities"
 
 
 def test_how_often_a_table_is_built_is_no_other_answer() -> None:

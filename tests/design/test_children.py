@@ -187,7 +187,7 @@ def test_what_is_declared_in_no_file_of_its_own_is_trained_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system, history = declared(tmp_path), drifting()
-    recipe, program = recipe_of(system), str(tmp_path / "program.py")
+    recipe, program = recipe_of(system), __file__
     monkeypatch.setattr(sys.modules["__main__"], "__file__", program, raising=False)
     for origin, why in ((None, "in no file"), (program, "cannot be loaded once more")):
         system.origin = origin

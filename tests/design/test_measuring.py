@@ -91,6 +91,7 @@ def test_it_is_measured_proved_recorded_accepted_and_checked(logged: Project) ->
     checked = logged.command("design", "--check", "--budget", "40", "--json")
     assert checked.code == (3 if checked.json["changed"] else 0), checked.err
     assert checked.json["number"] == 1
+    assert checked.json["measured"] == (2 if checked.json["reasons"] or checked.json["unsure"] else 1)
     assert not [path for path in (logged.folder / "design").iterdir() if path.name.startswith("0002")]
 
 

@@ -220,7 +220,7 @@ def checked(document: printing.Document, as_json: bool) -> None:
     console = printing.console_of()
     said = "the answer changed" if document["changed"] else "the design in force is still the answer"
     console.print(f"[bold]{said}[/]")
-    for reason in document["reasons"]:
+    for reason in (*document["reasons"], *document["unsure"]):
         console.print(f"  {escape(reason)}")
     if document["changed"]:
         console.print("next: `ninetyfive design` records the new one, `ninetyfive design --accept` puts it in force")

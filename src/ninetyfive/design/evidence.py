@@ -19,6 +19,10 @@ Confidence = Literal["proved", "measured", "assumed", "none"]
 """How sure a decision is: replayed through the service; measured, not replayed; assumed; there is no evidence."""
 
 
+Range = tuple[float, float]
+"""From where to where a forecast may be off by chance."""
+
+
 class Interval(msgspec.Struct, frozen=True):
     """A value with its 95 % interval; the borders are None where there is none."""
 
@@ -275,7 +279,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `hit`: share of requests that the table answers; `miss`: that nothing answers; `stale`: that are answered from other
     features than the request's. `cost` a month is the sum of `parts`; `cpu_month`: seconds of CPU a month, of answers
-    and of building tables. `broken`: the constraints that it breaks.
+    and of building tables. `broken`: the constraints that it breaks. `hit_range` holds nine of ten futures
+    that the log allows; `cpu_range` and `p50_range` what follows from it, and from the noise of this machine.
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
@@ -292,13 +297,17 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     cost: float
     broken: tuple[str, ...] = ()
     cpu_month: float = 0.0
+    hit_range: Range | None = None
+    cpu_range: Range | None = None
+    p50_range: Range | None = None
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """A candidate's forecast for the held-out window, and what the replay of that window gave; the errors follow.
 
     `by`: "worker code" (in this process) or "service" (a worker, over HTTP). p50 and cpu are None where not
-    measured, `forecast_stale` where it is not known.
+    measured, `forecast_stale` where it is not known. Ranges are those of the
+    candidate. `noise`: of the CPU, half the distance of the quartiles of the rounds, as a share of their median.
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
@@ -315,6 +324,11 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     p50: float | None = None
     p99: float | None = None
     forecast_stale: float | None = None
+    forecast_hit_range: Range | None = None
+    forecast_cpu_range: Range | None = None
+    forecast_p50_range: Range | None = None
+    forecast_p99: float | None = None
+    noise: float | None = None
 
 
 class ServingEvidence(msgspec.Struct, frozen=True, kw_only=True):

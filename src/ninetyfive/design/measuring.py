@@ -20,7 +20,7 @@ import polars as pl
 
 from ninetyfive import clock
 from ninetyfive.design import BUDGET
-from ninetyfive.design.accepting import LIKE_DATA
+from ninetyfive.design.accepting import LIKE_DATA, Part
 from ninetyfive.design.children import Children, children
 from ninetyfive.design.evidence import (
     Assumption,
@@ -67,27 +67,46 @@ class Asked:
             raise UsageError("--assume", expected=LIKE_DATA, got=repr(self.assume), do=do)
 
 
-def measure_design(context: Context, asked: Asked) -> Design:
-    """Measure, decide and prove; the design has no number yet. The store is held only while the source is read in."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A design that was measured just now, and the `parts` of it ("training", "serving") that are measured again."""
+
+    design: Design
+    parts: frozenset[Part]
+
+
+def measure_design(context: Context, asked: Asked, known: Known | None = None) -> Design:
+    """Measure, decide and prove; the design has no number yet. The store is held only while the source is read in.
+
+    Of a design that is `known` only what it names is measured again.
+    """
     begun = time.monotonic()
     until = begun + asked.budget
     settings, system = context.settings, context.declaration
+    trained = None if known is None or "training" in known.parts else known.design.training_evidence
+    served = None if known is None or "serving" in known.parts else known.design.serving_evidence
     with ExitStack() as stack:
         folder = context.store.attempt
-        trains = stack.enter_context(children(system, stack.enter_context(folder())))
+        trains = None
+        if trained is None:
+            trains = stack.enter_context(children(system, stack.enter_context(folder())))
         prepared, spans = read_in(context)
         with telling(context.reporter, "history"):
             history = read_history(prepared, spans)
-            trains.give(history, Recipe.of(prepared, history.task))
+            if trains is not None:
+                trains.give(history, Recipe.of(prepared, history.task))
             log, requests = _requests(prepared, history, asked)
-            trains.settle(until - time.monotonic())
+            if trains is not None:
+                trains.settle(until - time.monotonic())
         release = _release(context, stack)
         given = Given(requests, log, release, context.engine, folder, settings, asked.budget, until, context.reporter)
-        serving = measure_serving(given)
-        training = _training(prepared, history, trains, until - reserve(asked.budget))
-    chosen_training = choose_training(training, training_in_force(system), settings.design.hysteresis)
+        serving = served or measure_serving(given)
+        if trains is not None:
+            trained = _training(prepared, history, trains, until - reserve(asked.budget))
+    assert trained is not None
+    chosen_training = choose_training(trained, training_in_force(system), settings.design.hysteresis)
     chosen_serving = _choose_serving(serving, system, settings.design.hysteresis, assume=asked.assume is not None)
-    sizing = size(_load(history, spans, training, chosen_training, serving, chosen_serving), settings.prices)
+    sizing = size(_load(history, spans, trained, chosen_training, serving, chosen_serving), settings.prices)
     return Design(
         number=0,
         system=system.name,
@@ -95,11 +114,11 @@ def measure_design(context: Context, asked: Asked) -> Design:
         version=__version__,
         release=None if release is None else release.hash,
         training=chosen_training,
-        training_evidence=training,
+        training_evidence=trained,
         serving=chosen_serving,
         serving_evidence=serving,
         sizing=sizing,
-        assumptions=_assumptions(context, training, serving, asked),
+        assumptions=_assumptions(context, trained, serving, asked),
         confidence=min(chosen_training.confidence, chosen_serving.confidence, key=_SURE.index),
         prices={name: value for name, value in msgspec.to_builtins(settings.prices).items() if value is not None},
         budget=asked.budget,

@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from ninetyfive.design.costs import Asker, Opens, asked_for, taken, timed
+from ninetyfive.design.costs import Asker, Opens, asked_for, noise_of, taken, timed
 from ninetyfive.design.evidence import Candidate, Measured, Replayed
 from ninetyfive.design.ground import Ground, latest, live, made, new
 from ninetyfive.design.traffic import Traffic, bodies, spread
@@ -403,6 +403,11 @@ def _replayed(one: Candidate, by: str, shares: _Tally, seen: _Tally | None) -> R
         forecast_p50=one.p50,
         p50=median(seen.latencies) if seen else None,
         p99=float(np.quantile(seen.latencies, 0.99)) if seen else None,
+        forecast_p99=one.p99,
+        forecast_hit_range=one.hit_range,
+        forecast_cpu_range=one.cpu_range,
+        forecast_p50_range=one.p50_range,
+        noise=noise_of(seen.cpu) if seen else None,
     )
 
 
