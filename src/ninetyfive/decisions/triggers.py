@@ -7,8 +7,8 @@
 A look compares what the champion gains over the constant baseline, on rows labelled since, with what it promised: the
 gain it was released with. It is due where the share `drop` of that is gone, and more than chance explains: the
 difference is beyond 1.71 times what two 95 % intervals reach together, which is Student's t with 19 degrees of freedom
-at 0.001, on one side. So a hundred looks at a world that stays raise one false alarm in ten histories, sixteen (those
-of a backtest) one in sixty.
+at 0.001, on one side. Rows that show a drop which chance may explain wait, and are judged again with those of the next
+look: a drop that is there becomes sure.
 
 **Coming back.** A model that was made right after a jump promises little, and measured by that it would be left as it
 is. So until a look finds the old promise kept again, the old one counts. A training is due at the look after the first
@@ -50,7 +50,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
 
     `promised`: what the champion is held against (None: nothing yet). `since`: up to when its promise was seen kept, in
     whatever unit. `held`: whether it is kept now; `trainings`: how many in a row have not brought it back; `wait`: how
-    many looks pass before the next. `judged`: whether there was enough to judge by.
+    many looks pass before the next. `judged`: whether the rows said enough; else they wait for the next look.
     """
 
     promised: Estimate | None
@@ -109,12 +109,13 @@ def decide_drop(drop: float, gain: Estimate, promised: Estimate | None, before: 
     if measure is None:
         return Watched(promised=gain, since=upto, judged=True, reason=f"{_says(gain)}: by that it will be judged")
     lost = (measure.value or 0.0) - (gain.value or 0.0)
-    share = lost / (measure.value or 1.0)
     told = f"{_says(gain)}, and {_number(measure)} was promised: "
-    if lost <= drop * (measure.value or 0.0) or lost <= _STRICT * math.hypot(_reach(gain), _reach(measure)):
-        why = f"{share:.0%} is gone, within {drop:.0%} or what chance explains" if share > 0 else "it holds"
-        return Watched(promised=measure, since=upto, judged=True, reason=told + why.replace("%", " %"))
-    told += f"{share:.0%} is gone".replace("%", " %")
+    if lost <= drop * (measure.value or 0.0):
+        return Watched(promised=measure, since=upto, judged=True, reason=f"{told}it holds")
+    told += f"{lost / (measure.value or 1.0):.0%} is gone".replace("%", " %")
+    if lost <= _STRICT * math.hypot(_reach(gain), _reach(measure)):
+        why = f"{told}, which chance may explain: these rows are judged again with those of the next look"
+        return msgspec.structs.replace(before, due=False, judged=False, reason=why)
     if before.wait and not before.held:
         after = f"{told}, and {before.trainings} trainings did not bring it back: {_looks(before.wait)} until the next"
         return msgspec.structs.replace(before, wait=before.wait - 1, due=False, judged=True, reason=after)

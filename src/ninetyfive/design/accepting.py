@@ -9,7 +9,7 @@ What does not belong here: writing what is in force (`accepted`), finding a desi
 from __future__ import annotations
 
 from ninetyfive.accepted import Accepted, AcceptedServing, AcceptedTraining
-from ninetyfive.design.evidence import Design
+from ninetyfive.design.evidence import Design, TrainingChoice
 from ninetyfive.errors import UsageError
 
 LIKE_DATA, ANSWERS = "requests-like-data", "answers"
@@ -55,7 +55,13 @@ def decide_accept(design: Design, assume: str | None, now: str, by: str) -> Acce
         system=design.system,
         accepted=now,
         by=by,
-        training=AcceptedTraining(paradigm=training.paradigm, every=training.every, window=training.window),
+        training=AcceptedTraining(
+            paradigm=training.paradigm,
+            every=training.every,
+            window=training.window,
+            watch=training.watch,
+            drop=training.drop,
+        ),
         serving=AcceptedServing(paradigm=serving.paradigm, top=serving.k, refresh=serving.refresh),
         assumed=(needed,) if needed else (),
     )
@@ -73,8 +79,8 @@ def decide_changed(design: Design, accepted: Accepted) -> tuple[str, ...]:
     """
     found = []
     was, now = accepted.training, design.training
-    if (was.paradigm, was.every, was.window) != (now.paradigm, now.every, now.window):
-        found.append(f"training: {_words(now.paradigm, now.every, now.window)}, not {_words(*_of(was))}")
+    if _of(was) != _of(now):
+        found.append(f"training: {_words(now)}, not {_words(was)}")
     if accepted.serving.paradigm != design.serving.paradigm:
         found.append(f"serving: {design.serving.paradigm}, not {accepted.serving.paradigm}")
     elif accepted.serving.top != design.serving.k:
@@ -82,14 +88,16 @@ def decide_changed(design: Design, accepted: Accepted) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _of(training: AcceptedTraining) -> tuple[str, str | None, str | None]:
-    return training.paradigm, training.every, training.window
+def _of(training: AcceptedTraining | TrainingChoice) -> tuple[object, ...]:
+    return training.paradigm, training.every, training.window, training.watch, training.watch and training.drop
 
 
 def _table(top: int | None) -> str:
     return "a table of the file that system.py names" if top is None else f"a table of {top:,} entities"
 
 
-def _words(paradigm: str, every: str | None, window: str | None) -> str:
-    more = [f"every {every}"] * bool(every) + [f"on {window}"] * bool(window)
-    return " ".join([paradigm, *more])
+def _words(training: AcceptedTraining | TrainingChoice) -> str:
+    more = [f"every {training.every}"] * bool(training.every) + [f"on {training.window}"] * bool(training.window)
+    if training.watch:
+        more.append(f"watched every {training.watch}, for a drop of {training.drop or 0.1:.0%}")
+    return " ".join([training.paradigm, *more])

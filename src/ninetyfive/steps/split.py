@@ -1,7 +1,7 @@
 """Split: where the window begins, where training ends and the test begins. Decided from statistics; no row is read.
 
-After a drop in quality the window begins where the promise was last seen kept, or sooner where a release needs more
-rows to be judged by.
+After a drop in quality the window begins where the promise was last seen kept, whatever was declared, or sooner where a
+release needs more rows to be judged by.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ def split(context: Context, spans: dict[str, Any]) -> dict[str, Any]:
     window = system.effective_training.window
     start = None if window is None else as_of - duration(window) * 1_000_000
     if context.since is not None:
-        since = _since(context, given, context.since, as_of)
-        start = since if start is None else max(start, since)
+        start = _since(context, given, context.since, as_of)
     cut = _cut(context, given, start, as_of) if chosen.by == "time" else None
     return _built(Cut(start, cut, as_of, chosen.test))
 
