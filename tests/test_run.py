@@ -443,7 +443,7 @@ def test_a_watched_champion_is_trained_again_when_its_quality_drops(
     project: Project, trips: Trips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.edit(('    split=nf.Split("time", 0.5),', '    split=nf.Split("time", 0.3),\n    training=WATCHED,'))
-    project.edit(("trips = nf.System(", 'WATCHED = nf.StaticTraining(watch="1d")\ntrips = nf.System('))
+    project.edit(("trips = nf.System(", 'WATCHED = nf.StaticTraining(watch="1d", drop=0.3)\ntrips = nf.System('))
     project.add("a", turned(trips, 3_000, 0, jumped=False))
 
     def on(day: int) -> dict[str, Any]:
@@ -472,11 +472,11 @@ def test_a_watched_champion_is_trained_again_when_its_quality_drops(
     assert again["window"]["from"] >= "2026-01-22", "what came before the last look that found the promise kept is left"
     assert again["gains"]["constant"]["auc"]["low"] > 0.2
 
-    project.add("d", turned(trips, 300, 5_300, jumped=True))
+    project.add("d", turned(trips, 800, 5_300, jumped=True))
     quiet = on(5)
     assert (quiet["due"], quiet["watch"]["held"], quiet["watch"]["champion"]) == (False, True, again["release"])
     project.command("rollback", "--reason", "a test")
-    project.add("e", turned(trips, 300, 5_600, jumped=True))
+    project.add("e", turned(trips, 300, 6_100, jumped=True))
     monkeypatch.setattr(running, "look", interrupted)
     with pytest.raises(KeyboardInterrupt):
         on(6)

@@ -198,8 +198,8 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
         best = insured
         reasons.append(_insurance_text(best))
     every, window, watch, drop = best.every, best.window, best.watch, best.drop
-    if every is None and len(evidence.windows) < 2:  # no window was compared with another
-        window = in_force.window if in_force is not None else None
+    if every is None and (len(evidence.windows) < 2 or not decay.decays):
+        window = _static_window(evidence, in_force)
     if in_force is not None and best is held:
         every, window, watch, drop = _of(in_force)
     days = max(evidence.replayed_days, 1e-9)
@@ -246,6 +246,17 @@ def _insurance(scores: list[PolicyScore], plain: PolicyScore) -> PolicyScore | N
         key=lambda score: (score.trainings > 0, score.cost, duration(score.watch or "1s"), score.drop),
         default=None,
     )
+
+
+def _static_window(evidence: TrainingEvidence, in_force: Training | None) -> str | None:
+    """The window of static training without decay: the longest whose fresh models are not worse beyond chance.
+
+    With nothing to say that the newest is better, more is: the window of the cheapest period may be short by luck.
+    """
+    if len(evidence.windows) < 2:  # no window was compared with another
+        return in_force.window if in_force is not None else None
+    fitting = [one.window for one in evidence.windows if (one.excess.low or 0.0) <= 0.0]
+    return max(fitting, key=lambda window: np.inf if window is None else duration(window))
 
 
 def _of(training: Training | None) -> tuple[str | None, str | None, str | None, float | None]:
