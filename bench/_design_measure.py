@@ -48,7 +48,7 @@ from ninetyfive.design.traffic import of_frame
 from ninetyfive.design.training import Money, Recipe, choose_training, measure_training
 from ninetyfive.design.worker import worker
 from ninetyfive.design.workload import workload
-from ninetyfive.durations import duration
+from ninetyfive.durations import duration, duration_word
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.models.release import OpenRelease, open_release
 from ninetyfive.settings import DesignSettings, PriceSettings
@@ -87,15 +87,24 @@ system.model(FUNCTIONS[{model!r}], params=PARAMS[{model!r}])
 def one_history(setup: Setup) -> dict[str, Any]:
     """What is advised for a history alone."""
     begun = time.monotonic()
-    _, choice = _advised(setup, history(setup).drop("p"))
+    evidence, choice = _advised(setup, history(setup).drop("p"))
     return {
         "number": setup.number,
         "setup": msgspec.to_builtins(setup),
-        "retrains": choice.policy != "never",
+        "retrains": _retrains(evidence, choice),
+        "policy": choice.policy,
         "every": choice.every,
         "confidence": choice.confidence,
         "seconds": time.monotonic() - begun,
     }
+
+
+def _retrains(evidence: TrainingEvidence, choice: TrainingChoice) -> bool:
+    """Whether more than one training is advised, or would have been made over the history by a watch that is."""
+    if choice.watch is None:
+        return choice.paradigm != "static"
+    watched = next(one for one in evidence.policies if (one.watch, one.drop) == (choice.watch, choice.drop))
+    return watched.trainings > 0
 
 
 def one_system(setup: Setup, folder: Path, *, service: bool) -> dict[str, Any]:
@@ -135,7 +144,8 @@ def _advised(setup: Setup, rows: pl.DataFrame) -> tuple[TrainingEvidence, Traini
 def _training(setup: Setup, rows: pl.DataFrame, start: int) -> dict[str, Any]:
     evidence, choice = _advised(setup, rows.head(start).drop("p"))
     price = evidence.training_price or Money.of(PRICES, DESIGN).price(0.0)
-    chosen = Policy(_blocks(choice.every, evidence.block), choice.window)
+    block = evidence.block
+    chosen = Policy(_blocks(choice.every, block), choice.window, _blocks(choice.watch, block), choice.drop)
     asked = Trained(
         function=FUNCTIONS[setup.model],
         params=PARAMS[setup.model],
@@ -153,8 +163,13 @@ def _training(setup: Setup, rows: pl.DataFrame, start: int) -> dict[str, Any]:
     best = min(judged.costs, key=judged.costs.__getitem__)
     month = MONTH / (judged.blocks * evidence.block)
     return {
-        "chosen": {"every": choice.every, "window": chosen.window},
-        "best": {"every": best.every and best.every * evidence.block, "window": best.window},
+        "policy": choice.policy,
+        "chosen": {"every": choice.every, "window": chosen.window, "watch": choice.watch},
+        "best": {
+            "every": best.every and duration_word(best.every * block),
+            "window": best.window,
+            "watch": best.watch and duration_word(best.watch * block),
+        },
         "decays": bool(evidence.decay and evidence.decay[0].decays),
         "confidence": choice.confidence,
         "blocks": judged.blocks,

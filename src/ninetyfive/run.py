@@ -1,6 +1,7 @@
 """A run, from top to bottom: look at the source, do the steps that are due, register the release, promote it.
 
-    ingest ─ analyze ─ validate ─ split ─ fit ─ apply ─ (tune) ─ train ─ evaluate ─ gate ─ release ─▶ promote?
+    due? ─▶ ingest ─ analyze ─ validate ─ split ─ fit ─ apply ─ (tune) ─ train ─ evaluate ─ gate ─ release ─▶ promote?
+      └ watched: ingest ─ look at the champion ─▶ go on, or end
 
 What does not belong here: what a step does (`steps`), how steps are recorded and skipped (`pipeline`).
 """
@@ -16,11 +17,11 @@ from typing import Any
 import msgspec
 
 from ninetyfive import clock, conform, plan, relations
-from ninetyfive.decisions.triggers import Due, decide_due
+from ninetyfive.decisions.triggers import decide_due
 from ninetyfive.errors import DeclarationError, UsageError
 from ninetyfive.hashing import content_hash
 from ninetyfive.models.release import open_release
-from ninetyfive.pipeline import Event, Step, ending, from_step, run_steps
+from ninetyfive.pipeline import Event, Outcome, Step, ending, from_step, run_steps
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.labels import hashed_columns, join_labels, rowless
 from ninetyfive.sources.readers import reader_of
@@ -42,7 +43,9 @@ from ninetyfive.steps.table import build_table, lacking, refusal
 from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.tune import tune, tune_depends
 from ninetyfive.steps.validate import validate
-from ninetyfive.store.records import Pointer
+from ninetyfive.steps.watch import Look, look, look_of, newest
+from ninetyfive.store.records import Pointer, Run
+from ninetyfive.store.runs import run_number
 from ninetyfive.system import Model
 from ninetyfive.values import micros_of, plain
 
@@ -62,6 +65,7 @@ STEPS: tuple[Step[Prepared], ...] = (
 TUNE = Step("tune", tune, needs=("ingest", "apply"), depends=tune_depends, uses=(search,))
 """The step before train of a model that is tuned; train and release need it then."""
 
+_COUNTS = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
 LEASE_SECONDS = 2.0
 """How long a run waits for another one before it says who holds the store."""
 
@@ -85,12 +89,13 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
     redo = from_step(steps, asked.start) if asked.cache else frozenset(step.name for step in steps)
     with context.store.lease(wait=LEASE_SECONDS):
         context.store.check_system(context.declaration.name)
-        due = _due(context) if asked.if_due else Due(True, "asked for")
-        if not due.due:
-            return _not_due(context, due)
         if TUNE in steps:
             search.check_optuna()
         jobs = context.engine.jobs
+        due = _due(context) if asked.if_due else _Due(True, "asked for")
+        if not due.due:
+            return _not_due(context, due, context.engine.jobs - jobs)
+        context = replace(context, since=due.since)
         prepared = _prepare(context)
         key = _inputs_key(prepared)
         prepared = _compared(prepared, key)
@@ -101,7 +106,8 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         document = {
             "run": started.id,
             "due": True,
-            **_summary(outputs, prepared, ingested_by(prepared, started.id)),
+            **_summary(outputs, prepared, ingested_by(prepared, started.id) | due.fresh),
+            "watch": due.told,
             "labels": msgspec.to_builtins(prepared.labels),
             "chosen": chosen(prepared.declaration, outputs["ingest"]["task"]),
             "compared_with": prepared.champion,
@@ -129,12 +135,17 @@ def read_in(context: Context) -> tuple[Prepared, dict[str, Any]]:
     """
     with context.store.lease(wait=LEASE_SECONDS):
         context.store.check_system(context.declaration.name)
-        prepared = _prepare(context)
-        key = content_hash(["read in", _inputs_key(prepared)])
-        started = context.store.begin_run(f"design {context.declaration.name}", key)
-        outcome = run_steps(STEPS[:1], prepared, context.store, started.id, progress=_told(context))
+        prepared, started, outcome = _read_in(context, "design")
         context.store.finish_run(started.id, "done", {"steps": msgspec.to_builtins(outcome.steps)})
         return prepared, outcome.outputs["ingest"]
+
+
+def _read_in(context: Context, word: str) -> tuple[Prepared, Run, Outcome]:
+    """Begin a run called `word` that only ingests; who asks ends it."""
+    prepared = _prepare(context)
+    key = content_hash([word, _inputs_key(prepared)])
+    started = context.store.begin_run(f"{word} {context.declaration.name}", key)
+    return prepared, started, run_steps(STEPS[:1], prepared, context.store, started.id, progress=_told(context))
 
 
 def _prepare(context: Context) -> Prepared:
@@ -177,8 +188,6 @@ def _compared(context: Prepared, key: str) -> Prepared:
 
 def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str]) -> dict[str, Any]:
     """The part of the document that the steps decide; `rows` are those of the spans `fresh`, read by this run."""
-    counts = [count for span, count in outputs["ingest"]["counts"].items() if span in fresh]
-    names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
     evaluated, cut = outputs["evaluate"], outputs["split"]
     places = {"from": "start", "cut": "cut", "to": "as_of"}
     borders = {name: plain(cut[key], "timestamp") for name, key in places.items()}
@@ -191,7 +200,7 @@ def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str
         f"{refused:,} test rows miss an input, and the model gives them no answer: fill it in features"
     ] * bool(refused)
     return {
-        "rows": {name: sum(count[name] for count in counts) for name in names},
+        "rows": _rows(outputs["ingest"], fresh),
         "window": {"rows": sum(outputs["apply"]["parts"].values()), **outputs["apply"]["parts"], **borders},
         "primary": evaluated["primary"],
         "metrics": evaluated["metrics"],
@@ -274,18 +283,68 @@ def _rolled_back(history: Sequence[Pointer], release: str) -> Pointer | None:
     return None
 
 
-def _due(context: Context) -> Due:
-    runs = [run for run in context.store.runs() if run.status == "done" and run.document.get("release")]
-    last = datetime.fromisoformat(runs[0].started) if runs else None
-    return decide_due(
-        context.declaration.effective_training, last, clock.now(), has_champion=context.store.champion() is not None
-    )
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Whether to go on, and why; after a look what it found, the spans that it read, and where training begins."""
+
+    due: bool
+    reason: str
+    told: dict[str, Any] | None = None
+    since: int | None = None
+    fresh: frozenset[str] = frozenset()
+    rows: dict[str, int] | None = None
 
 
-def _not_due(context: Context, due: Due) -> dict[str, Any]:
-    """The document of a run that was not due: nothing was read, nothing was made."""
+def _due(context: Context) -> _Due:
+    store, training = context.store, context.declaration.effective_training
+    runs, has_champion = store.runs(), store.champion() is not None
+    trained, looked = newest(runs, "release"), newest(runs, "look")
+    if has_champion and getattr(training, "watch", None) is not None:
+        before = look_of(looked)
+        if before is not None and before.watched.due and not _later(trained, looked):
+            reason = f"no training has ended since a look found: {before.watched.reason}"
+            return _Due(True, f"static training, watched: {reason}", before.told(), before.watched.since)
+        due = decide_due(training, _started(trained), _started(looked), clock.now(), has_champion)
+        return _look(context, before) if due.look else _Due(due.due, due.reason)
+    done = newest([run for run in runs if run.status == "done"], "release")
+    due = decide_due(training, _started(done), None, clock.now(), has_champion)
+    return _Due(due.due, due.reason)
+
+
+def _look(context: Context, before: Look | None) -> _Due:
+    """Read new data in, look at the champion, and keep what was found; a look that was killed is made again."""
+    store = context.store
+    prepared, started, outcome = _read_in(context, "look")
+    pointer = store.champion()
+    assert pointer is not None
+    prepared = replace(prepared, champion=pointer.release)
+    with ending(store, started.id, "look"):
+        found = look(prepared, outcome.outputs["ingest"], before)
+        store.finish_run(started.id, "done", {"look": found.plain()})
+    watched, fresh = found.watched, ingested_by(prepared, started.id)
+    reason = f"static training, watched: {watched.reason}"
+    rows = _rows(outcome.outputs["ingest"], fresh)
+    return _Due(watched.due, reason, found.told(), watched.since if watched.due else None, fresh, rows)
+
+
+def _later(one: Run | None, other: Run | None) -> bool:
+    """Whether a run is newer than another."""
+    return one is not None and other is not None and run_number(one.id) > run_number(other.id)
+
+
+def _started(run: Run | None) -> datetime | None:
+    return None if run is None else datetime.fromisoformat(run.started)
+
+
+def _rows(spans: Mapping[str, Any], fresh: frozenset[str]) -> dict[str, int]:
+    """The rows of the spans `fresh`, by what became of them."""
+    counts = [count for span, count in spans["counts"].items() if span in fresh]
+    return {name: sum(count[name] for count in counts) for name in _COUNTS}
+
+
+def _not_due(context: Context, due: _Due, jobs: int) -> dict[str, Any]:
+    """The document of a run that was not due: nothing was made, and nothing read but by a look."""
     champion = context.store.champion()
-    names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
     return {
         "run": None,
         "release": None,
@@ -294,13 +353,14 @@ def _not_due(context: Context, due: Due) -> dict[str, Any]:
         "due": False,
         "reason": due.reason,
         "champion": None if champion is None else {"release": champion.release},
-        "rows": dict.fromkeys(names, 0),
+        "rows": due.rows or dict.fromkeys(_COUNTS, 0),
+        "watch": due.told,
         "metrics": {},
         "baselines": {},
         "gates": [],
         "tuning": None,
         "passed": True,
-        "jobs": 0,
+        "jobs": jobs,
         "steps": [],
     }
 

@@ -350,8 +350,10 @@ def _check_paradigms(system: Declaration, where: str) -> None:
             got="none",
             do="add entity=[...] to the system, or serve with nf.DynamicServing()",
         )
-    if system.effective_training.window is not None and not system.source.time:
-        raise wrong(f"{where}, training window", "a source with time=", "a source without")
+    training = system.effective_training
+    for name in ("window", "watch"):
+        if getattr(training, name, None) is not None and not system.source.time:
+            raise wrong(f"{where}, training {name}", "a source with time=", "a source without")
 
 
 def _check_model(where: str, function: Any, params: Any, seed: object) -> None:

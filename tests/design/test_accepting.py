@@ -11,7 +11,7 @@ from ninetyfive.design.accepting import Difference, Part, decide_accept, decide_
 from ninetyfive.design.evidence import Confidence, Design
 from ninetyfive.design.training import choose_training
 from ninetyfive.errors import UsageError
-from ninetyfive.paradigms import DynamicTraining
+from ninetyfive.paradigms import DynamicTraining, StaticTraining
 
 NOW, BY = "2026-01-31T12:00:00+00:00", "user@host"
 
@@ -77,6 +77,11 @@ def test_a_design_without_evidence_may_only_say_what_is_so_anyway() -> None:
     [
         (AcceptedTraining(paradigm="static"), None, "training: "),
         (AcceptedTraining(paradigm="dynamic", every="999d"), None, "training: "),
+        (
+            AcceptedTraining(paradigm="static", watch="3d", drop=0.2),
+            None,
+            "training: dynamic every 7d on 90d, not static ",
+        ),
         (None, AcceptedServing(paradigm="dynamic"), "serving: hybrid, not dynamic"),
         (None, AcceptedServing(paradigm="hybrid", top=7), "serving: a table of "),
     ],
@@ -144,6 +149,21 @@ def test_how_often_a_table_is_built_is_no_other_answer() -> None:
     was = decide_accept(found, None, NOW, BY)
     was = msgspec.structs.replace(was, serving=msgspec.structs.replace(was.serving, refresh="17m"))
     assert not decide_changed(found, was)
+
+
+def test_a_watch_is_put_in_force_and_another_one_is_a_change() -> None:
+    found = sure("proved")
+    choice = msgspec.structs.replace(
+        found.training, paradigm="static", policy="on quality drop", every=None, watch="3d", drop=0.25
+    )
+    found = msgspec.structs.replace(found, training=choice)
+    accepted = decide_accept(found, None, NOW, BY)
+    assert accepted.training.made() == StaticTraining("90d", "3d", 0.25)
+    assert not decide_changed(found, accepted)
+    other = msgspec.structs.replace(accepted, training=AcceptedTraining(paradigm="static", window="90d"))
+    assert decide_changed(found, other) == (
+        "training: static on 90d watched every 3d, for a drop of 25%, not static on 90d",
+    )
 
 
 def test_a_training_in_force_that_costs_no_more_stays_and_says_so() -> None:

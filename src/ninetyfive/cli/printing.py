@@ -206,6 +206,9 @@ def status(document: Document, as_json: bool) -> None:
             console.print(f"table     {_live_table(live)}, {_entities(live['entities'])}")
     for kind in ("training", "serving"):
         console.print(f"{kind:<9} {escape(document[kind]['text'])}")
+    if (watch := document["watch"]) is not None:
+        looked = f"last {when_of(watch['last'])}: {watch['reason']}" if watch["last"] else "nobody has looked yet"
+        console.print(f"watch     every {watch['every']}, {escape(looked)}")
     schema = document["schema"]
     if schema is not None:
         review = "reviewed" if schema["reviewed"] else "inferred, not reviewed"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from ninetyfive.accepted import Accepted, AcceptedServing, AcceptedTraining
-from ninetyfive.design.evidence import Design
+from ninetyfive.design.evidence import Design, TrainingChoice
 from ninetyfive.durations import duration
 from ninetyfive.errors import UsageError
 
@@ -63,7 +63,13 @@ def decide_accept(design: Design, assume: str | None, now: str, by: str) -> Acce
         system=design.system,
         accepted=now,
         by=by,
-        training=AcceptedTraining(paradigm=training.paradigm, every=training.every, window=training.window),
+        training=AcceptedTraining(
+            paradigm=training.paradigm,
+            every=training.every,
+            window=training.window,
+            watch=training.watch,
+            drop=training.drop,
+        ),
         serving=AcceptedServing(paradigm=serving.paradigm, top=serving.k, refresh=serving.refresh),
         assumed=(needed,) if needed else (),
     )
@@ -76,8 +82,9 @@ def _said(design: Design) -> str:
 class Difference(NamedTuple):
     """What a measurement says against a part of the design in force: in `words`, and as two that can be compared.
 
-    `to` is the paradigm, and the window where another one is all that differs; `way` is 1 where a period or a table
-    has to be larger, -1 where it has to be smaller, 0 where that is not what differs.
+    `to` is the paradigm, of training whether it is watched, and the window where another one is all that differs;
+    `way` is 1 where a period or a table has to be larger, -1 where it has to be smaller, 0 where that is not what
+    differs.
     """
 
     words: str
@@ -93,11 +100,11 @@ def decide_changed(design: Design, accepted: Accepted) -> dict[Part, Difference]
     """
     found: dict[Part, Difference] = {}
     was, now = accepted.training, design.training
-    if (was.paradigm, was.every, was.window) != (now.paradigm, now.every, now.window):
-        words = f"training: {_words(now.paradigm, now.every, now.window)}, not {_words(*_of(was))}"
+    if _of(was) != _of(now):
+        words = f"training: {_words(now)}, not {_words(was)}"
         way = _way(_seconds(now.every), _seconds(was.every)) if now.paradigm == was.paradigm else 0
         window = () if now.paradigm != was.paradigm or way else (str(now.window),)
-        found["training"] = Difference(words, (now.paradigm, *window), way)
+        found["training"] = Difference(words, (now.paradigm, "watched" * bool(now.watch), *window), way)
     serves, served = design.serving, accepted.serving
     if served.paradigm != serves.paradigm:
         words = f"serving: {serves.paradigm}, not {served.paradigm}"
@@ -137,14 +144,16 @@ def _seconds(every: str | None) -> float | None:
     return None if every is None else float(duration(every))
 
 
-def _of(training: AcceptedTraining) -> tuple[str, str | None, str | None]:
-    return training.paradigm, training.every, training.window
+def _of(training: AcceptedTraining | TrainingChoice) -> tuple[object, ...]:
+    return training.paradigm, training.every, training.window, training.watch, training.watch and training.drop
 
 
 def _table(top: int | None) -> str:
     return "a table of the file that system.py names" if top is None else f"a table of {top:,} entities"
 
 
-def _words(paradigm: str, every: str | None, window: str | None) -> str:
-    more = [f"every {every}"] * bool(every) + [f"on {window}"] * bool(window)
-    return " ".join([paradigm, *more])
+def _words(training: AcceptedTraining | TrainingChoice) -> str:
+    more = [f"every {training.every}"] * bool(training.every) + [f"on {training.window}"] * bool(training.window)
+    if training.watch:
+        more.append(f"watched every {training.watch}, for a drop of {training.drop or 0.1:.0%}")
+    return " ".join([training.paradigm, *more])

@@ -77,12 +77,15 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
     `cost` = `quality_cost` + `training_cost`, over the days that were replayed. `recovered`: the share of what the
     oracle saves over never retraining (None where it saves nothing). `runs`: `ninetyfive run --if-due` can do it today.
     `trainings` are those beyond the first, which every policy starts with. `saves`: what it costs less than never
-    retraining, with its 90 % interval: that it is above 0 by its lower bound is wrong in 5 of 100.
+    retraining, with its 90 % interval: that it is above 0 by its lower bound is wrong in 5 of 100. `watch` and `drop`
+    are those of `StaticTraining`, of a policy that watches quality.
     """
 
     name: str
     every: str | None = None
     window: str | None = None
+    watch: str | None = None
+    drop: float | None = None
     runs: bool
     trainings: int
     excess: float
@@ -134,7 +137,7 @@ class Alternative(msgspec.Struct, frozen=True):
 
 
 class TrainingChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """How to train: `policy` is "never" or "periodic"; `every` and `window` are durations as `DynamicTraining` takes.
+    """How to train: `policy` is "never", "periodic" or "on quality drop"; the rest is what the paradigm takes.
 
     `saves`: what it costs less a month than never training again, in money.
     """
@@ -143,6 +146,8 @@ class TrainingChoice(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     every: str | None = None
     window: str | None = None
+    watch: str | None = None
+    drop: float | None = None
     half_life: float | None = None
     saves: float | None = None
     confidence: Confidence

@@ -232,7 +232,7 @@ def _is_chosen(design: Design, one: PolicyScore) -> bool:
     """Whether it is the policy that the design says: periodic ones by how often and on what, else never."""
     choice = design.training
     if choice.paradigm == "static":
-        return one.name == "never"
+        return (one.name, one.watch, one.drop) == (choice.policy, choice.watch, choice.drop)
     return one.runs and (one.every, one.window) == (choice.every, choice.window)
 
 

@@ -97,7 +97,8 @@ def _altered(record: Path, expected: str, got: str) -> IntegrityError:
 def _next(forms: dict[str, dict[str, Any]], refresh: str | None) -> list[str]:
     """What is to be done for a design to have its effect, and what has none."""
     told = [f"system.py says {form['text']}: that stays" for form in forms.values() if form["declared"]]
-    if not forms["training"]["declared"] and forms["training"]["paradigm"] == "DynamicTraining":
+    training = forms["training"]
+    if not training["declared"] and (training["paradigm"] == "DynamicTraining" or training["arguments"].get("watch")):
         told.append("let something call `ninetyfive run --if-due` again and again, such as cron")
     if not forms["serving"]["declared"]:
         if forms["serving"]["paradigm"] != "DynamicServing":

@@ -18,7 +18,10 @@ from ninetyfive.system import Declaration, Model
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One run: where it runs, who is told, and `as_of` in µs (None: the newest time in the data)."""
+    """One run: where it runs, who is told, `as_of` in µs (None: the newest time in the data).
+
+    `since` in µs: after a drop in quality, what came before trains no more.
+    """
 
     declaration: Declaration
     settings: Settings
@@ -26,6 +29,7 @@ class Context:
     engine: Engine
     reporter: Reporter
     as_of: int | None = None
+    since: int | None = None
 
     @property
     def schema_file(self) -> Path:

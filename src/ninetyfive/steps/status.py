@@ -12,9 +12,11 @@ from ninetyfive import clock
 from ninetyfive.decisions.retention import rollbacks
 from ninetyfive.errors import IntegrityError
 from ninetyfive.models.release import EVIDENCE
+from ninetyfive.paradigms import StaticTraining
 from ninetyfive.schema_toml import from_toml
 from ninetyfive.steps.release import paradigms
 from ninetyfive.steps.review import FILE
+from ninetyfive.steps.watch import look_of, newest
 from ninetyfive.store.opening import Store
 from ninetyfive.system import Declaration
 
@@ -32,6 +34,7 @@ def status(system: Declaration, store: Store | None, url: str, folder: Path) -> 
         "system": system.name,
         "champion": _champion(store, made),
         **paradigms(system),
+        "watch": _watch(system, store),
         "schema": None
         if schema is None
         else {"version": schema.version, "reviewed": schema.reviewed, "columns": len(schema.columns)},
@@ -112,6 +115,17 @@ def _said(document: Any, of: str, *path: str) -> Any:
             )
         document = document[name]
     return document
+
+
+def _watch(system: Declaration, store: Store | None) -> dict[str, Any] | None:
+    """What the last look at the champion found, and when it was; None where the training is not watched."""
+    training = system.effective_training
+    if not isinstance(training, StaticTraining) or training.watch is None:
+        return None
+    run = newest(store.runs(), "look") if store else None
+    found = look_of(run)
+    told = {} if run is None or found is None else {"last": run.started, "run": run.id, **found.told()}
+    return {"every": training.watch, "drop": training.drop, "last": None, **told}
 
 
 def _champion(store: Store | None, made: list[dict[str, Any]]) -> dict[str, Any] | None:
