@@ -142,7 +142,7 @@ class _Blocks:
 
 @contextmanager
 def _opened(url: str) -> Iterator[BinaryIO]:
-    files, path = fsspec.core.url_to_fs(url)
+    files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     try:
         stream: BinaryIO = open(path, "rb") if isinstance(files, LocalFileSystem) else files.open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:

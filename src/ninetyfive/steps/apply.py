@@ -5,7 +5,6 @@ Files stand in the order of their own hashes, so that rows which do not train do
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -43,8 +42,8 @@ def apply(context: Context, spans: dict[str, Any], cut: dict[str, Any], fitted: 
     label = next(pair for pair in rows.output if pair[0] == LABEL)
     inputs = Map(rows, function, (label, *transform.output))
     counting = count_parts(context, given, borders)
-    with context.store.attempt() as folder:
-        plans: dict[str, Plan] = {"train": Write(inputs, str(folder / "train")), "parts": counting}
+    with context.store.draft() as draft:
+        plans: dict[str, Plan] = {"train": Write(inputs, f"{draft}/train"), "parts": counting}
         found = context.engine.run(plans)
         kept = [_keep(context.store, written) for written in found["train"] if sum(written.rows)]
     files = sorted(kept, key=lambda file: file.artifact)
@@ -77,9 +76,9 @@ def training_rows(store: Store, applied: dict[str, Any]) -> tuple[pl.DataFrame, 
 
 
 def _part(store: Store, file: TrainingFile) -> Part:
-    return part_of(WrittenFile(file.span, str(store.path(file.artifact)), file.artifact, file.rows, file.checks))
+    return part_of(WrittenFile(file.span, store.location(file.artifact), file.artifact, file.rows, file.checks))
 
 
 def _keep(store: Store, written: WrittenFile) -> TrainingFile:
-    artifact = store.put_file(Path(written.url), take=True, sha256=written.sha256)
+    artifact = store.take(written.url, written.sha256)
     return TrainingFile(written.span, artifact, written.rows, written.checks)

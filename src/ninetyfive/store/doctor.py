@@ -310,9 +310,10 @@ def _runs(store: Collecting) -> Iterator[Finding]:
 
 def _killed(store: Collecting, scratch: Scratch, home: Path) -> Iterator[Finding]:
     """What processes leave that were killed: temporary files, and the card of a lease that nobody holds."""
-    for folder in scratch.leftovers():
+    drafts = [name for name, _ in store.artifacts.leftovers(free=store.holder() is None)]
+    for folder in (*map(str, scratch.leftovers()), *drafts):
         problem, do = "a killed process left it", "nothing: the next run removes it, or ninetyfive gc --yes"
-        yield Finding("leftover", str(folder), problem, do, "warning")
+        yield Finding("leftover", folder, problem, do, "warning")
     card = home / "lease.json"
     if card.exists() and store.holder() is None:
         problem = "nobody holds the store, but its card names a holder that was killed"
