@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -82,6 +83,9 @@ temporary = "{place}/beam"
         again = store.artifacts.manifest(store.release(there["release"]).folder).files
         assert {name for name in kept if kept[name] != again[name]} <= {"evidence.json"}
         spans = {span.artifact for span in store.spans(store.inventory(()).spans[0].ingest_key)}
+    live = json.loads(files.cat(f"{place}/store/live.json"))
+    assert (live["system"], live["release"], live["epoch"]) == ("trips", there["release"], 2)
+    assert live["table"]
     assert engine.urls
     assert all(url.startswith(f"{place}/") for url in engine.urls)
     assert any(place.encode() in one for one in engine.sent)

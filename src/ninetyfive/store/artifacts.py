@@ -36,6 +36,7 @@ from ninetyfive.store.manifests import (
     missing_file,
     read_manifest,
 )
+from ninetyfive.store.mirror import Mirror
 from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
 
@@ -45,6 +46,9 @@ _FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[A-Za-z0-9_.-]{1,120}")
 
 class Artifacts(Protocol):
     """Where artifacts are kept: a local folder or a bucket, told apart by nobody else."""
+
+    mirror: Mirror | None
+    """live.json, where there is one: in a bucket of Google Cloud Storage."""
 
     def put_bytes(self, data: bytes) -> str:
         """Store bytes; returns their sha256."""
@@ -135,6 +139,8 @@ def is_folder(artifact: str) -> bool:
 
 class LocalArtifacts:
     """Artifacts in a folder of a local disk; temporary files stand in `scratch`, on the same disk."""
+
+    mirror: Mirror | None = None
 
     def __init__(self, root: Path, scratch: Scratch) -> None:
         self._files = root / "artifacts"

@@ -2,6 +2,7 @@
 
     <root>/artifacts/<sha256>              every file, those of folders too
     <root>/folders/<name>/manifest.json    which files a folder consists of; written last
+    <root>/live.json                       the champion, for readers without the catalog (`mirror`)
     <root>/tmp/held-…, free-…              what workers write (drafts), with and without the lease; copied from there
 
 A bucket has no rename: an upload is whole or is not there. A folder is its manifest, so two that put the same name at
@@ -35,6 +36,7 @@ from ninetyfive.store.manifests import (
     hash_file,
     missing_file,
 )
+from ninetyfive.store.mirror import NAME, Mirror
 from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
 
@@ -67,6 +69,8 @@ class BucketArtifacts:
         self._cache = cache
         self._scratch = scratch
         self._elsewhere = elsewhere
+        counted = "gs" in system.protocol and not isinstance(system.protocol, str)  # has generations of a file
+        self.mirror = Mirror(system, f"{self._root}/{NAME}") if counted else None
 
     def put_bytes(self, data: bytes) -> str:
         sha256 = bytes_hash(data)

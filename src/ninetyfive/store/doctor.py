@@ -23,6 +23,7 @@ from ninetyfive.hashing import bytes_hash
 from ninetyfive.progress import RowProgress
 from ninetyfive.store import accounts, audit, catalog, manifests
 from ninetyfive.store.artifacts import is_folder
+from ninetyfive.store.buckets import bucket_errors
 from ninetyfive.store.catalog import from_json
 from ninetyfive.store.collecting import Collecting
 from ninetyfive.store.records import Artifact, Finding
@@ -64,6 +65,7 @@ def examine(store: Collecting, scratch: Scratch, progress: RowProgress | None = 
         lambda: _tables(store),
         lambda: _unnamed(store),
         lambda: _places(store, home),
+        lambda: _mirror(store),
         lambda: _runs(store),
         lambda: _killed(store, scratch, home),
         lambda: _space(home),
@@ -294,6 +296,26 @@ def _places(store: Collecting, home: Path) -> Iterator[Finding]:
 def _open_to_others(path: Path, mode: int) -> Finding:
     problem = f"others may write to it: {stat.filemode(mode)}"
     return Finding("wrong permissions", str(path), problem, f"chmod go-w '{path}'", "warning")
+
+
+def _mirror(store: Collecting) -> Iterator[Finding]:
+    """live.json of a bucket that is not what the catalog says: behind it, or ahead (of an older catalog)."""
+    mirror = store.artifacts.mirror
+    if mirror is None:
+        return
+    with bucket_errors(mirror.url):
+        said, _ = mirror.read()
+    live = store.live()
+    if said == live:
+        return
+    epoch = 0 if live is None else live.epoch
+    problem = f"it says {'nothing' if said is None else f'epoch {said.epoch}'}, the champion is of epoch {epoch}"
+    if said is not None and said.epoch > epoch:
+        do = "find out whether the catalog is an older one: it is the truth; if it is right, delete the file"
+        yield Finding("mirror ahead", mirror.url, problem, do)
+    else:
+        do = "nothing: the next command that writes, such as ninetyfive run, mends it"
+        yield Finding("lagging mirror", mirror.url, problem, do, "warning")
 
 
 def _runs(store: Collecting) -> Iterator[Finding]:

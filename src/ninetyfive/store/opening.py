@@ -113,6 +113,8 @@ def open_store(
     lease = RowLease(opened) if isinstance(database, Postgres) else FileLease(home, opened)
     store = Store(str(url), opened, artifacts, scratch, lease)
     store.actor = named
+    if create or migrate:
+        store.follow()
     return store
 
 
