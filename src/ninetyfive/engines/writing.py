@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
+from ninetyfive.clients import client_errors
 from ninetyfive.errors import PlanError, StoreError
 from ninetyfive.plan import CHECKED_BLOCK, CHUNK_ROWS, WrittenFile
 
@@ -266,7 +267,7 @@ def file_errors(where: str) -> Iterator[None]:
     """Turn what a disk or bucket says into a `StoreError` that names the file."""
     try:
         yield
-    except OSError as error:
+    except client_errors() as error:
         raise StoreError(
             where,
             expected="a new file in a folder with room and permission to write",

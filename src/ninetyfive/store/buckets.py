@@ -13,7 +13,6 @@ What does not belong here: credentials (the cloud's own way), and what is named 
 from __future__ import annotations
 
 import shutil
-import sys
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ninetyfive import clock
+from ninetyfive.clients import client_errors
 from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.hashing import bytes_hash, file_hash
 from ninetyfive.store.artifacts import check_file, is_folder
@@ -39,19 +39,6 @@ from ninetyfive.store.manifests import (
 from ninetyfive.store.mirror import NAME, Mirror
 from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
-
-# What clients of buckets raise beside OSError: a client that is not loaded raises nothing.
-_FAULTS = (
-    ("aiohttp", "ClientError"),
-    ("gcsfs.retry", "HttpError"),
-    ("gcsfs.retry", "ChecksumError"),
-    ("gcsfs.retry", "NonRetryableError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("google.api_core.exceptions", "GoogleAPIError"),
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-)
-
 
 DRAFT_AGE = timedelta(days=7)
 """After how long without a write a draft that no lease guards is left over: nobody can be asked for its owner."""
@@ -316,7 +303,7 @@ def bucket_errors(where: str) -> Iterator[None]:
     """Raise `StoreError` at `where` for what a bucket, its client or the local disk refuses inside the block."""
     try:
         yield
-    except _client_errors() as error:
+    except client_errors(ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise store_error(where, error) from error
         raise StoreError(
@@ -325,8 +312,3 @@ def bucket_errors(where: str) -> Iterator[None]:
             got=f"{type(error).__name__}: {error}",
             do="check that the bucket is there, the network and the credentials, then run again",
         ) from error
-
-
-def _client_errors() -> tuple[type[Exception], ...]:
-    known = [getattr(sys.modules.get(module), name, OSError) for module, name in _FAULTS]
-    return (OSError, ValueError, *known)
