@@ -308,9 +308,9 @@ def _mirror(store: Collecting) -> Iterator[Finding]:
     live = store.live()
     if said == live:
         return
-    epoch = 0 if live is None else live.epoch
-    problem = f"it says {'nothing' if said is None else f'epoch {said.epoch}'}, the champion is of epoch {epoch}"
-    if said is not None and said.epoch > epoch:
+    told = ["nothing" if one is None else f"release {one.release[:12]} of epoch {one.epoch}" for one in (said, live)]
+    problem = f"it says {told[0]}, the catalog {told[1]}"
+    if said is not None and said.epoch > (0 if live is None else live.epoch):
         do = "find out whether the catalog is an older one: it is the truth; if it is right, delete the file"
         yield Finding("mirror ahead", mirror.url, problem, do)
     else:
