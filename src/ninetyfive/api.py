@@ -72,13 +72,11 @@ class System(Upkeep):
         that names rule, column and value. `release` is a hash or its beginning; default: the champion. Few rows are
         answered one by one, more of them by the engine, whichever was measured to be quicker; the bits are the same.
         """
-        import tempfile
-
         import polars as pl
 
         from ninetyfive.errors import DataError
         from ninetyfive.sources.files import frame
-        from ninetyfive.steps.predict import predict, predict_few
+        from ninetyfive.steps.predict import predict_few, predict_frame
 
         settings, source = self.settings, frame(rows)
         with self._store(settings) as store:
@@ -86,10 +84,7 @@ class System(Upkeep):
             if pl.DataFrame(rows).height <= opened.crossover:
                 answers, rejected = predict_few(opened, source)
             else:
-                with tempfile.TemporaryDirectory() as folder:
-                    answered = predict(opened, source, self._engine(settings, Silent()), Path(folder))
-                    answers = pl.concat(answered.answers.frames(), rechunk=True)
-                    rejected = pl.concat(answered.rejected.frames())
+                answers, rejected = predict_frame(opened, source, self._engine(settings, Silent()))
             if rejected.height:
                 first = rejected.row(0, named=True)
                 raise DataError(
@@ -109,9 +104,9 @@ class System(Upkeep):
         read = (*self.source.urls, *(self.source.labels.urls if self.source.labels else ()))
         own = [str(self.folder / url) if "://" not in url else url for url in read]
         check_output(output, [input, *own])
-        with self._store(settings) as store, store.attempt() as folder:
+        with self._store(settings) as store, store.draft() as draft:
             opened = self._open(store, release)
-            answered = predict(opened, source_of(input), self._engine(settings, Silent()), folder)
+            answered = predict(opened, source_of(input), self._engine(settings, Silent()), draft)
             unanswered = deliver(answered.answers, output)
             beside = output.with_name(f"{output.stem}.rejected{output.suffix}")
             beside.unlink(missing_ok=True)  # of an earlier answer to the same file

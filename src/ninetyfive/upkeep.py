@@ -179,7 +179,8 @@ class Upkeep(Declaration):
     def _store(self, settings: Settings, *, create: bool = False, migrate: bool = False) -> Store:
         from ninetyfive.store.opening import open_store
 
-        return open_store(settings.store_url, settings.catalog, create=create, migrate=migrate)
+        elsewhere = settings.engine != "local"
+        return open_store(settings.store_url, settings.catalog, create=create, migrate=migrate, elsewhere=elsewhere)
 
     def _exists(self, settings: Settings) -> bool:
         from ninetyfive.store.opening import store_exists

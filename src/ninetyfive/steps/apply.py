@@ -6,7 +6,6 @@ Where a model is tuned, each row has its place too: when it was, and when its la
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -54,8 +53,8 @@ def apply(context: Prepared, spans: dict[str, Any], cut: dict[str, Any], fitted:
     output = (*((name, known[column]) for name, column in keep.items()), *transform.output)
     inputs = Map(rows, transform.frames(keep=keep), output)
     counting = count_parts(context, given, borders)
-    with context.store.attempt() as folder:
-        plans: dict[str, Plan] = {"train": Write(inputs, str(folder / "train")), "parts": counting}
+    with context.store.draft() as draft:
+        plans: dict[str, Plan] = {"train": Write(inputs, f"{draft}/train"), "parts": counting}
         found = context.engine.run(plans)
         kept = [_keep(context.store, written) for written in found["train"] if sum(written.rows)]
     files = sorted(kept, key=lambda file: file.artifact)
@@ -106,9 +105,9 @@ def placed_rows(store: Store, applied: dict[str, Any]) -> tuple[pl.DataFrame, pl
 
 
 def _part(store: Store, file: TrainingFile) -> Part:
-    return part_of(WrittenFile(file.span, str(store.path(file.artifact)), file.artifact, file.rows, file.checks))
+    return part_of(WrittenFile(file.span, store.location(file.artifact), file.artifact, file.rows, file.checks))
 
 
 def _keep(store: Store, written: WrittenFile) -> TrainingFile:
-    artifact = store.put_file(Path(written.url), take=True, sha256=written.sha256)
+    artifact = store.take(written.url, written.sha256)
     return TrainingFile(written.span, artifact, written.rows, written.checks)

@@ -104,7 +104,7 @@ def window_parts(
     return tuple(
         part_of(
             WrittenFile(entry.span, "", entry.artifact, entry.rows, entry.checks),
-            str(store.path(entry.artifact)),
+            store.location(entry.artifact),
             tuple(without.get(entry.span, ())),
         )
         for entry in given.spans
