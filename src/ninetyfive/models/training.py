@@ -123,13 +123,6 @@ def _adapter(model: Any, where: str) -> Adapter:
 
 
 def _check(fitted: Fitted, x: pl.DataFrame, where: str) -> None:
-    if fitted.task == "multiclass" and not hasattr(fitted.model, "predict_proba"):
-        raise ModelError(
-            where,
-            expected="a model with predict_proba, for a label of several classes",
-            got=f"{type(fitted.model).__name__} without it",
-            do="use a model that gives probabilities, or wrap it in CalibratedClassifierCV",
-        )
     names = getattr(fitted.model, "feature_names_in_", None)
     if names is not None and tuple(map(str, names)) != fitted.columns:
         raise ModelError(
@@ -147,7 +140,7 @@ def _check(fitted: Fitted, x: pl.DataFrame, where: str) -> None:
         raise ModelError(
             where,
             expected="a fitted model that predicts the rows it was trained on",
-            got=f"{type(cause).__name__}: {cause}",
+            got=f"{type(cause).__name__}: {(str(cause) or 'no words').splitlines()[0]}",
             do="call .fit(x, y) in the function and return the result",
         ) from cause
 

@@ -92,7 +92,7 @@ def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool) -> _Serve
             proof = _proved(made, folder, form, rows)
         except ModelError as error:
             failed.append(error)
-            tried.append(Tried(form=form, why_not=str(error)))
+            tried.append(Tried(form=form, why_not=f"{error.where}: {error.got}"))
             continue
         proofs[form] = proof
         tried.append(Tried(form=form, one=proof.timing.one, row=proof.timing.row, size=proof.size))
