@@ -64,6 +64,7 @@ def release(context: Prepared, *needed: Outputs) -> Outputs:
             "spans": {entry.span: {"rows": sum(entry.rows)} for entry in given.spans},
             "ingest": given.ingest_key,
             "left_out": given.without,
+            "continued": trained["continued"],
             "code": code_hashes(context.declaration.origin, model.function),
             "lock": lock_hash(context.settings.folder),
             "ninetyfive": __version__,

@@ -17,9 +17,10 @@ from ninetyfive.models.baselines import Constant, OneHotLinear, baseline_json
 from ninetyfive.models.forms import FORM_FILES, Form, Tried, choose_form, predictor_of
 from ninetyfive.models.predictor import Inputs
 from ninetyfive.models.proof import Proof, prove
-from ninetyfive.models.training import Fitted, Labels, fit_model, labels
+from ninetyfive.models.training import Fitted, Labels, fit_model, labels, takes_champion
 from ninetyfive.steps.apply import read_transform, training_rows
 from ninetyfive.steps.context import Prepared
+from ninetyfive.steps.continuing import champion_to_continue
 from ninetyfive.steps.lineage import code_hashes
 from ninetyfive.steps.window import ingested
 
@@ -30,18 +31,23 @@ LEAK_ROWS = 20_000
 
 
 def train_depends(context: Prepared) -> Any:
-    """What decides the model beside the rows: the project's code, parameters, seed, form."""
+    """What decides the model beside the rows: the project's code, parameters, seed, form, the champion it continues."""
     model = context.model
-    return [code_hashes(context.declaration.origin, model.function), dict(model.params), model.seed, model.native]
+    decided = [code_hashes(context.declaration.origin, model.function), dict(model.params), model.seed, model.native]
+    return [*decided, context.champion] if takes_champion(model.function) else decided
 
 
 def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], applied: dict[str, Any]) -> dict[str, Any]:
-    """Returns task, classes, adapter, the served form, its proof, notices; artifacts: the model's files, baselines."""
+    """Returns task, classes, adapter, the served form, its proof, notices; artifacts: the model's files, baselines.
+
+    `continued`: the release whose model was given to the model function, if any.
+    """
     given, model = ingested(spans), context.model
     transform = read_transform(context.store, fitted)
     x, y = training_rows(context.store, applied)
     known = labels(y, given.task, f"label {context.declaration.label}")
-    made = fit_model(model.function, x, known, model.params, model.seed)
+    before = champion_to_continue(context, transform, known)
+    made = fit_model(model.function, x, known, model.params, model.seed, before.model)
     matrix = np.ascontiguousarray(x.to_numpy(), dtype=np.float32)
     constant, linear = Constant.fit(known), OneHotLinear.fit(matrix, known, transform.kinds)
     artifacts = {
@@ -59,10 +65,11 @@ def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], appl
         "adapter": made.adapter.NAME,
         "form": served.form,
         "forms": msgspec.to_builtins(served.tried),
+        "continued": before.release,
         "files": names,
         "proof": msgspec.to_builtins(served.proof),
         "train_key": content_hash([names, artifacts, fitted["artifacts"]]),
-        "notices": [*made.warnings, *served.notices, *_leaks(x, known)],
+        "notices": [*before.notices, *made.warnings, *served.notices, *_leaks(x, known)],
         "artifacts": artifacts,
     }
 
