@@ -43,6 +43,7 @@ from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.validate import validate
 from ninetyfive.steps.window import labelled_depends
 from ninetyfive.store.records import Pointer
+from ninetyfive.system import Model
 from ninetyfive.values import micros_of, plain
 
 STEPS: tuple[Step[Prepared], ...] = (
@@ -64,12 +65,16 @@ LEASE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked of a run: promote a release that passes, use recorded steps, do `start` and all after it again."""
+    """What was asked of a run: promote a release that passes, use recorded steps, do `start` and all after it again.
+
+    `model` takes the place of the declared one: a file that is imported.
+    """
 
     promote: bool = True
     cache: bool = True
     start: str | None = None
     if_due: bool = False
+    model: Model | None = None
 
 
 def run(context: Context, asked: Asked) -> dict[str, Any]:
@@ -84,7 +89,7 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         if not due.due:
             return _not_due(context, due)
         jobs = context.engine.jobs
-        prepared = _prepare(context)
+        prepared = _prepare(context, asked.model)
         key = _inputs_key(prepared)
         prepared = _compared(prepared, key)
         started = context.store.begin_run(f"run {context.declaration.name}", key)
@@ -121,12 +126,16 @@ def read_in(context: Context) -> tuple[Prepared, dict[str, Any]]:
         return prepared, outcome.outputs["ingest"]
 
 
-def _prepare(context: Context) -> Prepared:
+def _prepare(context: Context, given: Model | None = None) -> Prepared:
     """Look at the source, read or infer the schema, and hold the declaration against it."""
     system = context.declaration
-    if system.declared_model is None:
+    model = given or system.declared_model
+    if model is None:
         raise DeclarationError(
-            f"system {system.name!r}", expected="a model", got="none", do="write a function below @system.model(...)"
+            f"system {system.name!r}",
+            expected="a model",
+            got="none",
+            do="write a function below @system.model(...)",
         )
     folder = str(context.settings.folder)
     shared = {field.name: getattr(context, field.name) for field in fields(Context)}
@@ -140,7 +149,7 @@ def _prepare(context: Context) -> Prepared:
     check_declared(system, schema)
     if text is not None:
         keep_schema(context, text)
-    return Prepared(**shared, files=files, reader=reader, schema=schema, model=system.declared_model)
+    return Prepared(**shared, files=files, reader=reader, schema=schema, model=model)
 
 
 def _inputs_key(context: Prepared) -> str:

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 import ninetyfive.models
+from ninetyfive.models import imported as imported_adapter
 from ninetyfive.models import lightgbm as lightgbm_adapter
 from ninetyfive.models import sklearn as sklearn_adapter
 from ninetyfive.models import xgboost as xgboost_adapter
 from ninetyfive.models.adapters import ADAPTERS, Adapter
+from ninetyfive.models.imported import OnnxFile
 from ninetyfive.testing.adapter_suite import AdapterSuite, Case, find_adapters
 
 
@@ -90,6 +92,28 @@ class TestSklearn(AdapterSuite):
         "boosting regression": Case("regression", boosting_regression, missing=True),
         "forest": Case("multiclass", forest),
         "forest without names": Case("regression", forest_without_names),
+    }
+
+
+def their_file(x: Any, y: Any, params: dict[str, Any]) -> Any:
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    model = (Ridge() if y.dtype.kind == "f" else LogisticRegression()).fit(x.to_numpy(), y)
+    options = {} if y.dtype.kind == "f" else {id(model): {"zipmap": False}}
+    made = convert_sklearn(model, initial_types=[("their input", FloatTensorType([None, 3]))], options=options)
+    made.graph.name = "theirs"
+    return OnnxFile("their.onnx", made.SerializeToString(deterministic=True))(x, y, params)
+
+
+class TestImported(AdapterSuite):
+    adapter: ClassVar[Adapter] = imported_adapter
+    frameworks: ClassVar[tuple[str, ...]] = ("onnx", "google.protobuf")
+    cases: ClassVar[Mapping[str, Case]] = {
+        "binary": Case("binary", their_file, missing=True),
+        "classes": Case("multiclass", their_file, missing=True),
+        "a number": Case("regression", their_file, missing=True),
     }
 
 

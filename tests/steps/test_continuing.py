@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from tests.conftest import trips
 
 from ninetyfive.models.adapters import adapter_named
-from tests.conftest import trips
 
 if TYPE_CHECKING:
     from tests.conftest import Project

@@ -12,10 +12,11 @@ from ninetyfive.api import System
 from ninetyfive.errors import DeclarationError, NinetyfiveError, UsageError
 
 
-def load_system(path: Path) -> System:
+def load_system(path: Path, *, trains: bool = True) -> System:
     """Execute the file `path` and return the one `System` in it; its folder is importable while it runs.
 
     No such file, no system or several in it: `UsageError`. A fault in it: `DeclarationError` with its line.
+    Without `trains` it need not declare a model.
     """
     if not path.is_file():
         raise UsageError(
@@ -58,7 +59,7 @@ def load_system(path: Path) -> System:
             if not distinct
             else "keep one system to a file, and name it with --system",
         )
-    if distinct[0].declared_model is None:
+    if trains and distinct[0].declared_model is None:
         raise DeclarationError(
             f"{path}, system {distinct[0].name!r}",
             expected="a model",

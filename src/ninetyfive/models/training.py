@@ -118,6 +118,8 @@ def fit_model(
         try:
             more = {"champion": champion} if takes_champion(function) else {}
             model = function(x, y.values.copy(), dict(params), **more)
+        except ModelError:  # a file that was imported says itself what is wrong
+            raise
         except (Exception, SystemExit) as cause:
             raise _raised(function, cause, x) from cause
     said = tuple(dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught))
@@ -213,7 +215,9 @@ def _raised(function: ModelFunction, cause: BaseException, x: pl.DataFrame) -> M
 
 
 def _place(function: ModelFunction, line: int | None = None) -> str:
-    name = getattr(function, "__qualname__", type(function).__name__)
+    name = getattr(function, "__qualname__", None)
+    if name is None:
+        return str(function)
     code = getattr(function, "__code__", None)
     if not isinstance(code, types.CodeType):
         return f"model function {name!r}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from ninetyfive.errors import FeatureError, StoreError
 from ninetyfive.features.transform import Transform
+from ninetyfive.models import imported
 from ninetyfive.models.adapters import adapter_named
 from ninetyfive.models.release import open_release
 from ninetyfive.models.training import Labels, takes_champion
@@ -45,6 +46,8 @@ def champion_to_continue(context: Prepared, transform: Transform, known: Labels)
                 return Continued(notices=(f"{name} its columns are others",))
             if release.transform.to_json() != transform.to_json():
                 return Continued(notices=(f"{name} its features learned other constants from its rows",))
+            if about.adapter == imported.NAME:
+                return Continued(notices=(f"{name} it was imported",))
             return Continued(adapter_named(about.adapter).load(folder), context.champion)
     except (StoreError, FeatureError) as error:
         return Continued(notices=(f"{name} {error}",))
