@@ -158,6 +158,7 @@ def _evidence(context: Prepared, outputs: dict[str, Outputs], urls: dict[str, st
         "champion": outputs["evaluated"]["champion"],
         "gates": outputs["gated"]["gates"],
         "proof": outputs["trained"]["proof"],
+        "seconds": outputs["trained"]["seconds"],
         "forms": outputs["trained"]["forms"],
         "features": costs,
         "notices": outputs["trained"]["notices"],

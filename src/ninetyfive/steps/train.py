@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -40,14 +41,17 @@ def train_depends(context: Prepared) -> Any:
 def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], applied: dict[str, Any]) -> dict[str, Any]:
     """Returns task, classes, adapter, the served form, its proof, notices; artifacts: the model's files, baselines.
 
-    `continued`: the release whose model was given to the model function, if any.
+    `continued`: the release whose model was given to the model function, if any. `seconds`: of `fitting`, and of
+    making and proving the form that is `serving`.
     """
     given, model = ingested(spans), context.model
     transform = read_transform(context.store, fitted)
     x, y = training_rows(context.store, applied)
     known = labels(y, given.task, f"label {context.declaration.label}")
     before = champion_to_continue(context, transform, known)
+    began = time.perf_counter()
     made = fit_model(model.function, x, known, model.params, model.seed, before.model)
+    seconds = {"fitting": time.perf_counter() - began}
     matrix = np.ascontiguousarray(x.to_numpy(), dtype=np.float32)
     constant, linear = Constant.fit(known), OneHotLinear.fit(matrix, known, transform.kinds)
     artifacts = {
@@ -55,7 +59,9 @@ def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], appl
         "linear": context.store.put_bytes(baseline_json(linear)),
     }
     with context.store.attempt() as folder:
+        began = time.perf_counter()
         served = _served(made, folder, matrix, native=model.native)
+        seconds["serving"] = time.perf_counter() - began
         names = sorted(path.name for path in folder.iterdir())
         artifacts |= {name: context.store.put_file(folder / name, take=True) for name in names}
     return {
@@ -68,6 +74,7 @@ def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], appl
         "continued": before.release,
         "files": names,
         "proof": msgspec.to_builtins(served.proof),
+        "seconds": seconds,
         "train_key": content_hash([names, artifacts, fitted["artifacts"]]),
         "notices": [*before.notices, *made.warnings, *served.notices, *_leaks(x, known)],
         "artifacts": artifacts,
