@@ -55,7 +55,9 @@ def test_a_system_without_a_model_function_imports_and_does_not_train(project: P
     path = project.folder / "system.py"
     path.write_text(path.read_text().partition("@trips.model")[0])
     write(project.folder / "theirs.onnx")
-    assert project.command("import", "theirs.onnx", "--json").json["release"]
+    release = project.command("import", "theirs.onnx", "--no-promote", "--json").json["release"]
+    assert project.command("promote", release, "--reason", "by hand").code == 0
+    assert project.command("status", "--json").json["champion"]["release"] == release
     refused = project.command("run")
     assert refused.code == 2
     assert "expected a model" in refused.err

@@ -96,7 +96,7 @@ def run(  # noqa: PLR0913  its arguments are the flags of the command
 
     Steps whose inputs are unchanged are skipped. Exit code 3 where a blocking check or a gate says no.
     """
-    declared = load_system(system)
+    declared = load_system(system, trains=True)
     with reporting.progress(json) as reporter:
         document = declared.run(
             if_due=if_due, as_of=as_of, promote=not no_promote, cache=not no_cache, start=start, reporter=reporter
@@ -123,7 +123,7 @@ def import_model(
 
     A run that takes the file in place of the model function: fitted features, parity, gates and champion as ever.
     """
-    declared = load_system(system, trains=False)
+    declared = load_system(system)
     names = [name.strip() for name in classes.split(",")] if classes else None
     with reporting.progress(json) as reporter:
         document = declared.import_model(file, output=output, classes=names, promote=not no_promote, reporter=reporter)

@@ -12,11 +12,11 @@ from ninetyfive.api import System
 from ninetyfive.errors import DeclarationError, NinetyfiveError, UsageError
 
 
-def load_system(path: Path, *, trains: bool = True) -> System:
+def load_system(path: Path, *, trains: bool = False) -> System:
     """Execute the file `path` and return the one `System` in it; its folder is importable while it runs.
 
     No such file, no system or several in it: `UsageError`. A fault in it: `DeclarationError` with its line.
-    Without `trains` it need not declare a model.
+    Where it `trains`, one without a model too.
     """
     if not path.is_file():
         raise UsageError(
