@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ninetyfive.errors import ModelError
 from ninetyfive.models import imported as adapter
+from ninetyfive.models import onnx_file
 from ninetyfive.models.imported import OnnxFile
 from ninetyfive.models.onnx import OnnxPredictor
 from ninetyfive.models.proof import prove
@@ -73,6 +74,12 @@ def own_operator() -> bytes:
     return graph([node], [floats("x", None, 3)], [floats("y", None, 1)], domain="com.mine")
 
 
+def newer() -> bytes:
+    model = onnx.load_model_from_string(soft(1.0))
+    model.opset_import[0].version = 999
+    return bytes(model.SerializeToString())
+
+
 def two_answers() -> bytes:
     nodes = [helper.make_node("Identity", ["x"], [name]) for name in ("one", "two")]
     return graph(nodes, [floats("x", None, 3)], [floats("one", None, 3), floats("two", None, 3)])
@@ -97,6 +104,7 @@ def take(data: bytes, task: Any = "binary", **words: Any) -> Fitted:
         (two_answers(), "one output that answers, got one, two.*--output one"),
         (own_operator(), "operators of ONNX.*'com.mine'"),
         (outside(), "weights in files outside"),
+        (newer(), "cannot open .*[Oo]pset 999"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -105,6 +113,12 @@ def test_files_that_no_release_can_hold_are_refused_by_name(data: bytes, told: s
         take(data)
     assert raised.value.where.startswith("their.onnx")
     assert raised.value.do
+
+
+def test_a_file_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "MOST_BYTES", 100)
+    with pytest.raises(ModelError, match="a file of at most 100 bytes"):
+        take(soft(1.0))
 
 
 def test_probabilities_that_do_not_sum_to_one_are_refused() -> None:

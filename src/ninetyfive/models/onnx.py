@@ -199,7 +199,7 @@ def session_of(data: bytes, where: str) -> Any:
         raise ModelError(
             where,
             expected="an ONNX model",
-            got=f"{len(data)} bytes that ONNX Runtime cannot open ({str(cause).splitlines()[0][:200]})",
+            got=f"{len(data)} bytes that ONNX Runtime cannot open ({str(cause).splitlines()[0][-300:]})",
             do="export the model again",
         ) from cause
 
