@@ -7,7 +7,7 @@ declaring a system loads nothing heavy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,37 @@ class System(Upkeep):
 
         with self._context(reporter, as_of_microseconds(as_of)) as context:
             return run(context, Asked(promote=promote, cache=cache, start=start, if_due=if_due))
+
+    def import_model(
+        self,
+        path: str | Path,
+        *,
+        output: str | None = None,
+        classes: Sequence[str] | None = None,
+        as_of: str | None = None,
+        promote: bool = True,
+        reporter: Reporter | None = None,
+    ) -> dict[str, Any]:
+        """A run that takes an ONNX file in place of the model function; returns its document (docs/models.md).
+
+        `output` names the output that answers, where several could; `classes` are those of its columns, in their order,
+        where the file does not say them. `ModelError` for a file that a release cannot hold, `UsageError` for no file.
+        """
+        from ninetyfive.errors import UsageError
+        from ninetyfive.hashing import bytes_hash
+        from ninetyfive.models.imported import OnnxFile
+        from ninetyfive.run import Asked, as_of_microseconds, run
+        from ninetyfive.system import Model
+
+        path = Path(path)
+        if not path.is_file():
+            raise UsageError(str(path), expected="an ONNX file", got="no such file", do="name the file of a model")
+        data = path.read_bytes()
+        given = OnnxFile(path.name, data, output, None if classes is None else tuple(classes))
+        params = {"file": path.name, "sha256": bytes_hash(data), "output": output, "classes": classes and list(classes)}
+        model = Model(given, {name: value for name, value in params.items() if value is not None})
+        with self._context(reporter, as_of_microseconds(as_of)) as context:
+            return run(context, Asked(promote=promote, model=model))
 
     def predict(self, rows: Any, *, release: str | None = None) -> pl.DataFrame:
         """Answer a Polars frame (or what one is made from): id columns and `prediction`, in the order of the rows.

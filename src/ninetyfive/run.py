@@ -72,12 +72,16 @@ LEASE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked of a run: promote a release that passes, use recorded steps, do `start` and all after it again."""
+    """What was asked of a run: promote a release that passes, use recorded steps, do `start` and all after it again.
+
+    `model` takes the place of the declared one: a file that is imported.
+    """
 
     promote: bool = True
     cache: bool = True
     start: str | None = None
     if_due: bool = False
+    model: Model | None = None
 
 
 def run(context: Context, asked: Asked) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
 
     `BusyError` where another run holds the store; what a step raises ends the run and leaves the champion as it was.
     """
-    steps = steps_of(context.declaration.declared_model)
+    steps = steps_of(asked.model or context.declaration.declared_model)
     redo = from_step(steps, asked.start) if asked.cache else frozenset(step.name for step in steps)
     with context.store.lease(wait=LEASE_SECONDS):
         context.store.check_system(context.declaration.name)
@@ -96,7 +100,7 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         if not due.due:
             return _not_due(context, due, context.engine.jobs - jobs)
         context = replace(context, since=due.since)
-        prepared = _prepare(context)
+        prepared = _prepare(context, asked.model)
         key = _inputs_key(prepared)
         prepared = _compared(prepared, key)
         started = context.store.begin_run(f"run {context.declaration.name}", key)
@@ -148,12 +152,16 @@ def _read_in(context: Context, word: str) -> tuple[Prepared, Run, Outcome]:
     return prepared, started, run_steps(STEPS[:1], prepared, context.store, started.id, progress=_told(context))
 
 
-def _prepare(context: Context) -> Prepared:
+def _prepare(context: Context, given: Model | None = None) -> Prepared:
     """Look at the source, read or infer the schema, and hold the declaration against it."""
     system = context.declaration
-    if system.declared_model is None:
+    model = given or system.declared_model
+    if model is None:
         raise DeclarationError(
-            f"system {system.name!r}", expected="a model", got="none", do="write a function below @system.model(...)"
+            f"system {system.name!r}",
+            expected="a model",
+            got="none",
+            do="write a function below @system.model(...)",
         )
     folder = str(context.settings.folder)
     shared = {field.name: getattr(context, field.name) for field in fields(Context)}
@@ -167,7 +175,7 @@ def _prepare(context: Context) -> Prepared:
     check_declared(system, schema)
     if text is not None:
         keep_schema(context, text)
-    return Prepared(**shared, files=files, reader=reader, schema=schema, model=system.declared_model)
+    return Prepared(**shared, files=files, reader=reader, schema=schema, model=model)
 
 
 def _inputs_key(context: Prepared) -> str:

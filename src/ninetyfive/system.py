@@ -162,7 +162,8 @@ class Declaration:
         """Declare the model: a function of `(x, y, params)` that gives a fitted object with `predict`(`_proba`).
 
         `x` is a Polars frame of Float32 columns, named and ordered as the features; `y` a NumPy array (bool, float64 or
-        str); `params` the mapping given here, of what JSON can hold. `random` and `numpy` are seeded with `seed`. The
+        str); `params` the mapping given here, of what JSON can hold. `random` and `numpy` are seeded with `seed`. A
+        function of `(x, y, params, champion)` also gets the champion's fitted model, to continue from, or None. The
         function is returned as it is. `tune` says which params are searched for (docs/tuning.md): an `nf.Tuning`, or
         only its space.
         """
@@ -362,11 +363,11 @@ def _check_model(where: str, function: Any, params: Any, seed: object) -> None:
     except (TypeError, ValueError):
         raise wrong(where, "a function of (x, y, params)", function) from None
     try:
-        signature.bind(None, None, None)
+        signature.bind(None, None, None, **({"champion": None} if "champion" in signature.parameters else {}))
     except TypeError:
         raise DeclarationError(
             where,
-            expected="a function of (x, y, params)",
+            expected="a function of (x, y, params), or of (x, y, params, champion)",
             got=str(signature),
             do="write def model(x, y, params): and return the fitted model",
         ) from None

@@ -74,10 +74,13 @@ def test_an_error_of_the_declaration_is_told_as_it_is(project: Project) -> None:
     assert "'Big'" in wrong(project, BARE + ONE.replace('"s"', '"Big"'))
 
 
-def test_there_is_one_system_in_a_file_and_it_has_a_model(project: Project) -> None:
+def test_there_is_one_system_in_a_file_and_where_it_trains_it_has_a_model(project: Project) -> None:
     assert "expected one nf.System(...), got 0" in wrong(project, BARE, UsageError)
     assert "expected one nf.System(...), got 2" in wrong(project, BARE + ONE + "t" + ONE[1:], UsageError)
-    assert "write a function below `@s.model(params=...)`" in wrong(project, BARE + ONE)
+    (project.folder / "system.py").write_text(BARE + ONE, encoding="utf-8")
+    assert project.load().declared_model is None
+    with pytest.raises(DeclarationError, match=r"write a function below `@s\.model\(params=\.\.\.\)`"):
+        load_system(project.folder / "system.py", trains=True)
     model = "@s.model\ndef model(x, y, params):\n    return None\n"
     (project.folder / "system.py").write_text(BARE + ONE + "again = s\n" + model, encoding="utf-8")
     assert project.load().name == "s"

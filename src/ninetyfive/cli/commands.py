@@ -98,13 +98,39 @@ def run(  # noqa: PLR0913  its arguments are the flags of the command
 
     Steps whose inputs are unchanged are skipped. Exit code 3 where a blocking check or a gate says no.
     """
-    declared = load_system(system)
+    declared = load_system(system, trains=True)
     with reporting.progress(json) as reporter:
         document = declared.run(
             if_due=if_due, as_of=as_of, promote=not no_promote, cache=not no_cache, start=start, reporter=reporter
         )
     printing.run(document, json)
     if document["release"] is not None and not document["passed"]:
+        raise typer.Exit(3)
+
+
+@app.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="The ONNX file.")],
+    output: Annotated[
+        str | None, typer.Option("--output", help="The output that answers, where several could.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option("--classes", help="The classes in the order of the file, separated by commas.")
+    ] = None,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the release, leave the champion.")] = False,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """An ONNX file in, a gated release out.
+
+    A run that takes the file in place of the model function: fitted features, parity, gates and champion as ever.
+    """
+    declared = load_system(system)
+    names = [name.strip() for name in classes.split(",")] if classes else None
+    with reporting.progress(json) as reporter:
+        document = declared.import_model(file, output=output, classes=names, promote=not no_promote, reporter=reporter)
+    printing.run(document, json)
+    if not document["passed"]:
         raise typer.Exit(3)
 
 

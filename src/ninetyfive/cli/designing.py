@@ -72,13 +72,13 @@ def design(  # noqa: PLR0913  its arguments are the flags of the command
         accepted(document, json)
     elif check:
         with reporting.progress(json) as reporter:
-            document = load_system(system).check_design(log=log, budget=budget, reporter=reporter)
+            document = load_system(system, trains=True).check_design(log=log, budget=budget, reporter=reporter)
         checked(document, json)
         if document["changed"]:
             raise typer.Exit(3)
     else:
         with reporting.progress(json) as reporter:
-            document = load_system(system).design(log=log, budget=budget, assume=assume, reporter=reporter)
+            document = load_system(system, trains=True).design(log=log, budget=budget, assume=assume, reporter=reporter)
         designed(document, json)
 
 

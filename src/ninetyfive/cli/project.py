@@ -15,10 +15,11 @@ _NO_SUCH_WORD = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\
 """How Python says that a function does not take a word."""
 
 
-def load_system(path: Path) -> System:
+def load_system(path: Path, *, trains: bool = False) -> System:
     """Execute the file `path` and return the one `System` in it; its folder is importable while it runs.
 
     No such file, no system or several in it: `UsageError`. A fault in it: `DeclarationError` with its line.
+    Where it `trains`, one without a model too.
     """
     try:
         names = executed(path)
@@ -37,7 +38,7 @@ def load_system(path: Path) -> System:
             if not distinct
             else "keep one system to a file, and name it with --system",
         )
-    if distinct[0].declared_model is None:
+    if trains and distinct[0].declared_model is None:
         raise DeclarationError(
             f"{path}, system {distinct[0].name!r}",
             expected="a model",
