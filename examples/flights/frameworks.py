@@ -36,7 +36,7 @@ def compared(name: str, file: Path) -> dict[str, str]:
         "proof": f"{said['seconds']['serving']:.1f} s",
         "size": f"{said['proof']['size'] / 1000:,.0f} kB",
         "served by": about["form"],
-        "one row": f"{timing['one'] * 1e6:.0f} µs",
+        "CPU of one row": f"{timing['one'] * 1e6:.0f} µs",
         "of 1,000": f"{timing['row'] * 1e6:.1f} µs",
     }
 
