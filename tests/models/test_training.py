@@ -160,7 +160,7 @@ def test_a_model_of_no_known_framework_is_refused() -> None:
         def predict(self, x: Any) -> Any:
             return np.zeros(len(x))
 
-    with pytest.raises(ModelError, match=r"one of: sklearn, got Mine"):
+    with pytest.raises(ModelError, match=r"one of: sklearn, keras, got Mine"):
         fit(lambda *_: Mine())
 
 

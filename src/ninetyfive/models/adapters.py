@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from ninetyfive.errors import ModelError, near_names
 from ninetyfive.metrics import Task
-from ninetyfive.models import sklearn
+from ninetyfive.models import keras, sklearn
 from ninetyfive.models.predictor import Answers, Inputs
 
 
@@ -41,7 +41,10 @@ class Adapter(Protocol):
         ...
 
     def export(self, model: Any, columns: Sequence[str], task: Task, classes: Sequence[str]) -> bytes:
-        """The served form, as ONNX; equal models, equal bytes."""
+        """The served form, as ONNX; equal models, equal bytes.
+
+        An adapter whose `FORMS` has another form of a file beside "onnx" takes that word as a fifth argument.
+        """
         ...
 
     def predict(self, model: Any, x: Inputs, task: Task, classes: Sequence[str]) -> Answers:
@@ -49,7 +52,9 @@ class Adapter(Protocol):
         ...
 
 
-ADAPTERS: Mapping[str, Adapter] = MappingProxyType({sklearn.NAME: cast(Adapter, sklearn)})
+ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
+    {sklearn.NAME: cast(Adapter, sklearn), keras.NAME: cast(Adapter, keras)}
+)
 """Every adapter by name, in the order in which they are asked."""
 
 
@@ -58,7 +63,7 @@ def adapter_for(model: object, where: str = "model") -> Adapter:
 
     >>> adapter_for(3)
     Traceback (most recent call last):
-    ninetyfive.errors.ModelError: model: expected a fitted model of one of: sklearn, got int. To do: return the ...
+    ninetyfive.errors.ModelError: model: expected a fitted model of one of: sklearn, keras, got int. To do: return ...
     """
     for adapter in ADAPTERS.values():
         if adapter.recognises(model):

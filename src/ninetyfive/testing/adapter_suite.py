@@ -51,7 +51,7 @@ def find_adapters(package: ModuleType) -> list[Adapter]:
 
     >>> import ninetyfive.models
     >>> [adapter.NAME for adapter in find_adapters(ninetyfive.models)]
-    ['sklearn']
+    ['keras', 'sklearn']
     """
     found = []
     for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
