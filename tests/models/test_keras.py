@@ -13,11 +13,13 @@ import pytest
 from ninetyfive.errors import DeclarationError, IntegrityError, ModelError
 from ninetyfive.models import keras as adapter
 from ninetyfive.models.adapters import ADAPTERS
-from ninetyfive.models.keras_training import Fit, MemoryStream, Places, _Epochs, fit_of
+from ninetyfive.models.keras_training import Epochs, Fit, MemoryStream, Places, fit_of
 from ninetyfive.models.litert import LiteRtPredictor
 from ninetyfive.models.onnx import OnnxPredictor
 from ninetyfive.models.predictor import Predictor
 from ninetyfive.models.proof import prove
+from ninetyfive.models.saved_model import signature_names, write_saved_model
+from ninetyfive.models.seeding import import_tensorflow
 from ninetyfive.models.training import Fitted, fit_model, fit_streamed, labels, with_columns
 from ninetyfive.testing.adapter_suite import AdapterSuite, Case, rows, target
 
@@ -114,6 +116,26 @@ def test_an_index_that_an_embedding_has_no_row_for_counts_as_unknown(form: str) 
     answers = predict(x)
     assert np.allclose(answers, answers[0], atol=1e-6)
     assert not np.allclose(answers, predict(np.where(np.arange(3) == 2, np.float32(1.0), x)), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["two inputs", "multiclass"])
+def test_a_saved_model_takes_columns_by_name_and_answers_alike(name: str, tmp_path: Path) -> None:
+    fitted = TestKeras().fitted(TestKeras.cases[name])
+    write_saved_model(fitted.model, ["a", "b=1", "c"], fitted.task, fitted.classes, tmp_path)
+    signature = import_tensorflow().saved_model.load(str(tmp_path)).signatures["serving_default"]
+    x = rows(7).to_numpy()
+    said = signature(a=x[:, 0], b_1=x[:, 1], c=x[:, 2])
+    expected = fitted.predict(x)
+    if name == "two inputs":
+        assert np.allclose(said["prediction"].numpy(), expected, atol=1e-6)
+    else:
+        assert np.allclose(said["probabilities"].numpy(), expected, atol=1e-6)
+        assert said["classes"].numpy()[6].tolist() == [word.encode() for word in fitted.classes]
+
+
+def test_columns_whose_names_meet_in_a_signature_are_refused() -> None:
+    with pytest.raises(ModelError, match="several columns as 'a_b'"):
+        signature_names(["a b", "a.b", "c"])
 
 
 def fit(make: Any, task: str = "binary") -> Fitted:
@@ -274,7 +296,7 @@ def test_an_epoch_has_every_training_row_once_in_an_order_of_its_own() -> None:
     x = np.arange(count, dtype=np.float32).reshape(-1, 1)
     y = np.arange(count) % 4 == 0
     stream = MemoryStream("binary", (), ("a",), x, y)
-    epochs = _Epochs(stream, Fit(batch_size=32, shuffle_buffer=100), 7, np.array([1.0, 3.0], dtype=np.float32))
+    epochs = Epochs(stream, Fit(batch_size=32, shuffle_buffer=100), 7, np.array([1.0, 3.0], dtype=np.float32))
     held, seen = set(epochs.validation()[0][:, 0].tolist()), []
     for epoch in (0, 1, 0):
         epochs.epoch = epoch

@@ -75,6 +75,16 @@ def test_a_fit_that_is_killed_goes_on_at_its_epoch_and_ends_with_the_same_releas
     answers = project.load().predict(rows)["prediction"]
     assert answers.is_between(0, 1).all()
     assert project.command("doctor").code == 0
+    said = project.command("export", "saved", "--json")
+    assert said.code == 0, said.err
+    assert list(said.json["inputs"]) == list(about.columns)
+    assert "transformed" in said.json["takes"]
+    assert (project.folder / "saved" / "saved_model.pb").is_file()
+    assert "new or empty folder" in project.command("export", "saved").err
+
+
+def test_only_a_keras_model_is_exported_as_a_saved_model(finished: Project) -> None:
+    assert "a release of a Keras model, got one of sklearn" in finished.command("export", "saved").err
 
 
 def test_a_stream_gives_the_rows_and_the_sample_of_the_whole(finished: Project) -> None:

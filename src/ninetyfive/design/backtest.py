@@ -33,7 +33,7 @@ from ninetyfive.errors import DataError, NinetyfiveError
 from ninetyfive.features.encoding import FOLD, FOLDS, LABEL
 from ninetyfive.features.fitting import Fitting
 from ninetyfive.features.recording import Expr
-from ninetyfive.features.transform import Transform
+from ninetyfive.features.transform import Kind, Transform
 from ninetyfive.hashing import mix
 from ninetyfive.metrics import Task
 from ninetyfive.models.baselines import Constant
@@ -239,6 +239,7 @@ class Trainer:
         self._block = np.repeat(np.arange(blocks.count), blocks.rows)
         self._truth, self._words = _truth_of(frame[LABEL], history.task)
         self._columns: tuple[str, ...] = ()
+        self._kinds: dict[str, Kind] = {}
         self._fixed = self._without_learning()
         self._most: dict[int, int] = {}
 
@@ -256,7 +257,7 @@ class Trainer:
             )
         y = labels(_picked(history.frame, rows)[LABEL], history.task)
         x, score = self._inputs(rows, int(blocks.starts[job.origin]))
-        fitted = fit_model(recipe.function, x, y, recipe.params, recipe.seed)
+        fitted = fit_model(recipe.function, x, y, recipe.params, recipe.seed, self._kinds)
         seconds = time.process_time() - began
         later = self._later(job.origin, y)
         answers = _answers(fitted, score)
@@ -318,7 +319,7 @@ class Trainer:
         if fitting.phase() is not None:
             return None
         transform = fitting.transform()
-        self._columns = transform.columns
+        self._columns, self._kinds = transform.columns, transform.kinds
         return matrix(transform.frames()(history.frame))
 
     def _inputs(self, rows: Ints, start: int) -> tuple[pl.DataFrame, Inputs]:
@@ -336,7 +337,9 @@ class Trainer:
         while (phase := fitting.phase()) is not None:
             seen = phase.function(window)
             fitting.advance({name: one.add(one.zero(), seen) for name, one in phase.reducers.items()})
-        return fitting.training_transform(), fitting.transform()
+        made = fitting.transform()
+        self._kinds = made.kinds
+        return fitting.training_transform(), made
 
     def _later(self, origin: int, y: Labels) -> Rows:
         start = int(self.blocks.starts[origin])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import platform
 import tempfile
 import warnings
 import zipfile
@@ -26,6 +27,7 @@ import numpy as np
 
 from ninetyfive.errors import IntegrityError, ModelError
 from ninetyfive.metrics import Task
+from ninetyfive.models.canonical_onnx import canonical_graph
 from ninetyfive.models.keras_inputs import refuse_code
 from ninetyfive.models.onnx import CLASSES_KEY, COLUMNS_KEY, TASK_KEY
 from ninetyfive.models.predictor import Answers, Inputs, answers
@@ -34,7 +36,7 @@ from ninetyfive.models.seeding import import_keras, import_tensorflow
 NAME = "keras"
 FILES: tuple[str, ...] = ("model.keras",)
 FORMS: tuple[str, ...] = ("onnx", "litert", "native")
-NEEDS: tuple[str, ...] = ("tensorflow-cpu",)
+NEEDS: tuple[str, ...] = ("tensorflow-cpu" if platform.machine() == "x86_64" else "tensorflow",)
 
 NUMPY_2 = "__array__ implementation doesn't accept a copy keyword"
 """How the warning starts that NumPy gives of Keras 3 whenever weights become arrays."""
@@ -168,7 +170,7 @@ def _onnx(model: Any, columns: Sequence[str], task: Task, classes: Sequence[str]
 
     function = _function(model)
     made, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=_OPSET)
-    _renamed(made.graph)
+    canonical_graph(made.graph)
     said = {
         TASK_KEY: task,
         CLASSES_KEY: msgspec.json.encode(list(classes)).decode(),
@@ -178,29 +180,6 @@ def _onnx(model: Any, columns: Sequence[str], task: Task, classes: Sequence[str]
     for key, value in sorted(said.items()):
         made.metadata_props.add(key=key, value=value)
     return bytes(made.SerializeToString(deterministic=True))
-
-
-def _renamed(graph: Any) -> None:
-    """Number all names in the order of their use: those of tf2onnx count what was converted before."""
-    names = {graph.input[0].name: "x", graph.output[0].name: "prediction"}
-    graph.name = "ninetyfive"
-    graph.ClearField("doc_string")
-    del graph.value_info[:]
-    for number, node in enumerate(graph.node):
-        node.name = f"n{number}"
-        node.ClearField("doc_string")
-        for side in (node.input, node.output):
-            for place, name in enumerate(side):
-                if name:
-                    side[place] = names.setdefault(name, f"v{len(names)}")
-    weights = [item for item in graph.initializer if item.name in names]
-    for item in weights:
-        item.name = names[item.name]
-    del graph.initializer[:]
-    graph.initializer.extend(sorted(weights, key=lambda item: int(item.name[1:])))
-    for item in (*graph.input, *graph.output):
-        item.name = names[item.name]
-        item.type.tensor_type.shape.dim[0].dim_param = "rows"
 
 
 def _zipped(contents: dict[str, bytes]) -> bytes:

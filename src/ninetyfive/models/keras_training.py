@@ -145,11 +145,11 @@ def fit_stream(
         _check_compiled(keras, model, where)
         model = _compiled_matrix(model, stream.columns, where)
         model.optimizer.build(model.trainable_variables)
-    epochs = _Epochs(stream, asked, seed, _weights(asked, stream, where))
+    epochs = Epochs(stream, asked, seed, _weights(asked, stream, where))
     callbacks = _callbacks(keras, model, asked, places, epochs)
     if not callbacks[0].stopped:
         model.fit(
-            _dataset(tensorflow, epochs),
+            dataset(tensorflow, epochs),
             epochs=asked.epochs,
             initial_epoch=callbacks[0].first,
             validation_data=_validation(tensorflow, epochs) if epochs.held else None,
@@ -210,7 +210,7 @@ def _weights(asked: Fit, stream: Stream, where: str) -> np.ndarray | None:
     return np.array([given[name] for name in names], dtype=np.float32)
 
 
-class _Epochs:
+class Epochs:
     """The rows of each epoch, in an order made from the seed and the epoch's number."""
 
     def __init__(self, stream: Stream, asked: Fit, seed: int, weights: np.ndarray | None) -> None:
@@ -287,7 +287,7 @@ class _Epochs:
         return held
 
 
-def _dataset(tensorflow: Any, epochs: _Epochs) -> Any:
+def dataset(tensorflow: Any, epochs: Epochs) -> Any:
     data = tensorflow.data
     signature = (
         tensorflow.TensorSpec((None, None, len(epochs.stream.columns)), tensorflow.float32),
@@ -299,11 +299,11 @@ def _dataset(tensorflow: Any, epochs: _Epochs) -> Any:
     return batches.apply(data.experimental.assert_cardinality(epochs.steps)).prefetch(2)
 
 
-def _validation(tensorflow: Any, epochs: _Epochs) -> Any:
+def _validation(tensorflow: Any, epochs: Epochs) -> Any:
     return tensorflow.data.Dataset.from_tensor_slices(epochs.validation()).batch(epochs.asked.batch_size)
 
 
-def _callbacks(keras: Any, model: Any, asked: Fit, places: Places | None, epochs: _Epochs) -> list[Any]:
+def _callbacks(keras: Any, model: Any, asked: Fit, places: Places | None, epochs: Epochs) -> list[Any]:
     class Progress(keras.callbacks.EarlyStopping):  # type: ignore[misc]
         """Early stopping that goes on where a killed fit was; the epoch's order, checkpoint and log."""
 

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from ninetyfive.errors import DataError, ModelError, NinetyfiveError
+from ninetyfive.features.transform import Kind
 from ninetyfive.metrics import Task
 from ninetyfive.models import keras
 from ninetyfive.models.adapters import Adapter, adapter_for
@@ -29,8 +30,8 @@ from ninetyfive.models.seeding import seeded
 from ninetyfive.models.signatures import params_alone
 
 ModelFunction = Callable[..., Any]
-Kinds = Mapping[str, str | tuple[str, int]]
-"""The columns in order: "number", or ("index", size)."""
+Kinds = Mapping[str, Kind]
+"""The columns in order, and what each is."""
 
 _CHECKED_ROWS = 1000
 
