@@ -2,8 +2,8 @@
 
     python -m bench.keras_feeding [--rows N] [--rounds N] [--quick] [--json]
 
-- feeding: rows a second of the same model, fitted from checked Parquet row groups, shuffled, beside
-  `tf.data.Dataset.from_tensor_slices` of the same rows, shuffled and batched: at least 0.8 ×
+- feeding: rows a second of the same model, fitted from checked Parquet row groups, shuffled, beside `fit(x, y)` of the
+  same rows as arrays in memory, which Keras shuffles: at least 0.8 ×; and beside batches made before, unshuffled
 - memory: how much more a fit of four times the rows needs: the rows of the window are not in it
 - one row: transform and prediction in process beside the runtime's own call on prepared arrays: at most 3 ×
 Each round times both in turn; a ratio is the median of the rounds' ratios. The first epoch, in which TensorFlow traces,
@@ -110,27 +110,26 @@ def feeding(rows: int, rounds: int) -> dict[str, Any]:
         epochs = Epochs(stream, Fit(batch_size=BATCH, validation_split=0.0), 95, None)
         read = [stream.read(block) for block in range(len(stream.blocks))]
         x, y = np.concatenate([one for one, _ in read]), np.concatenate([one for _, one in read]).astype(np.float32)
-        tensors = tensorflow.data.Dataset.from_tensor_slices((x, y)).shuffle(GROUP, seed=95).batch(BATCH).prefetch(2)
         whole = [x[start : start + BATCH] for start in range(0, len(x), BATCH)]
         ready = tensorflow.data.Dataset.from_tensor_slices(
             (np.stack(whole[:-1]), y[: (len(whole) - 1) * BATCH].reshape(-1, BATCH))
         )
-        feeds = {"files": dataset(tensorflow, epochs), "tensors": tensors, "batches made before": ready}
+        feeds = {"files": (dataset(tensorflow, epochs),), "arrays": (x, y), "batches made before": (ready,)}
         fits = {name: matrix(stream.columns) for name in feeds}
         seconds: dict[str, list[float]] = {name: [] for name in feeds}
         for turn in range(rounds + 1):
             epochs.epoch = turn
             for name, feed in feeds.items():
                 start = time.perf_counter()
-                fits[name].fit(feed, verbose=0, shuffle=False)
+                fits[name].fit(*feed, batch_size=BATCH if len(feed) > 1 else None, verbose=0, shuffle=len(feed) > 1)
                 if turn:
                     seconds[name].append(time.perf_counter() - start)
     rates = {name: len(x) / median(took) for name, took in seconds.items()}
     ratios = {
         name: median(b / a for a, b in zip(seconds["files"], seconds[name], strict=True))
-        for name in ("tensors", "batches made before")
+        for name in ("arrays", "batches made before")
     }
-    return {"rows": len(x), "rows a second": rates, "ratio": ratios["tensors"], "ratio to made before": ratios}
+    return {"rows": len(x), "rows a second": rates, "ratio": ratios["arrays"], "ratio to made before": ratios}
 
 
 def peak(rows: int) -> int:

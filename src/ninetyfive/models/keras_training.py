@@ -215,8 +215,7 @@ class Epochs:
 
     def __init__(self, stream: Stream, asked: Fit, seed: int, weights: np.ndarray | None) -> None:
         self.stream, self.asked, self.seed = stream, asked, seed
-        self._weights = np.ones(1, np.float32) if weights is None else weights
-        self._weighted = weights is not None
+        self.weights = weights
         self.epoch = 0
         rows = sum(stream.blocks)
         cells = max(1, len(stream.columns))
@@ -245,7 +244,7 @@ class Epochs:
         return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts]).astype(self.type)
 
     def batches(self) -> Iterator[tuple[np.ndarray, ...]]:
-        """The batches of the epoch, several in each piece: float32 (batches, rows, columns), labels, weights."""
+        """The batches of an epoch, several a piece: float32 (batches, rows, columns), labels, weights if any."""
         draw = np.random.default_rng([self.seed, 1, self.epoch])
         xs, ys, count = [], [], 0
         for block in draw.permutation(len(self.stream.blocks)).tolist():
@@ -270,17 +269,14 @@ class Epochs:
         for start in range(0, whole, size * _PIECE):
             chosen = order[start : min(start + size * _PIECE, whole)]
             labels = y[chosen].reshape(-1, size)
-            yield x[chosen].reshape(-1, size, x.shape[1]), labels, self._weight(labels)
+            yield (x[chosen].reshape(-1, size, x.shape[1]), labels, *self._weight(labels))
         rest = order[whole:]
         if last and len(rest):
-            yield x[rest][None], y[rest][None], self._weight(y[rest][None])
+            yield (x[rest][None], y[rest][None], *self._weight(y[rest][None]))
         return x[rest], y[rest]
 
-    def _weight(self, labels: np.ndarray) -> np.ndarray:
-        found: np.ndarray = self._weights[
-            labels.astype(np.int32) if self._weighted else np.zeros_like(labels, np.int32)
-        ]
-        return found
+    def _weight(self, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+        return () if self.weights is None else (self.weights[labels.astype(np.int32)],)
 
     def _held_out(self, block: int) -> np.ndarray:
         held: np.ndarray = np.random.default_rng([self.seed, 0, block]).random(self.stream.blocks[block]) < self._share
@@ -292,7 +288,7 @@ def dataset(tensorflow: Any, epochs: Epochs) -> Any:
     signature = (
         tensorflow.TensorSpec((None, None, len(epochs.stream.columns)), tensorflow.float32),
         tensorflow.TensorSpec((None, None), tensorflow.as_dtype(epochs.type)),
-        tensorflow.TensorSpec((None, None), tensorflow.float32),
+        *[tensorflow.TensorSpec((None, None), tensorflow.float32)] * (epochs.weights is not None),
     )
     pieces = data.Dataset.from_generator(epochs.batches, output_signature=signature).prefetch(1)
     batches = pieces.flat_map(lambda *piece: data.Dataset.from_tensor_slices(piece))
