@@ -71,7 +71,7 @@ def find_adapters(package: ModuleType) -> list[Adapter]:
 
     >>> import ninetyfive.models
     >>> [adapter.NAME for adapter in find_adapters(ninetyfive.models)]
-    ['imported', 'lightgbm', 'sklearn', 'xgboost']
+    ['imported', 'keras', 'lightgbm', 'sklearn', 'xgboost']
     """
     found = []
     for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
