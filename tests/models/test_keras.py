@@ -13,11 +13,10 @@ import pytest
 from ninetyfive.errors import DeclarationError, IntegrityError, ModelError
 from ninetyfive.models import keras as adapter
 from ninetyfive.models.adapters import ADAPTERS
+from ninetyfive.models.forms import Form
 from ninetyfive.models.keras_training import Epochs, Fit, MemoryStream, Places, fit_of
 from ninetyfive.models.litert import LiteRtPredictor
 from ninetyfive.models.onnx import OnnxPredictor
-from ninetyfive.models.predictor import Predictor
-from ninetyfive.models.proof import prove
 from ninetyfive.models.saved_model import signature_names, write_saved_model
 from ninetyfive.models.seeding import import_tensorflow
 from ninetyfive.models.training import Fitted, Offered, fit_model, fit_streamed, labels, with_columns
@@ -63,38 +62,16 @@ class TestKeras(AdapterSuite):
     """The contract, with LiteRT beside ONNX."""
 
     adapter: ClassVar[Any] = ADAPTERS["keras"]
+    frameworks: ClassVar[tuple[str, ...]] = ("keras", "tensorflow", "tf2onnx", "onnx", "ai_edge_litert")
     cases: ClassVar[Any] = {
         "two inputs": Case("binary", two_inputs),
         "multiclass": Case("multiclass", dense("multiclass")),
         "regression": Case("regression", dense("regression")),
     }
 
-    kept: ClassVar[dict[Any, Fitted]] = {}
-    afresh = False
-
-    def fitted(self, case: Case, seed: int = 7) -> Fitted:
-        """Fitted once for all tests but that of the seed: each costs a second."""
-        if self.afresh:
-            return super().fitted(case, seed)
-        if (case, seed) not in self.kept:
-            self.kept[case, seed] = super().fitted(case, seed)
-        return self.kept[case, seed]
-
-    def test_seed(self, tmp_path: Path) -> None:
-        self.afresh = True
-        super().test_seed(tmp_path)
-        for case in list(self.cases.values())[:1]:
-            assert litert(self.fitted(case)) == litert(self.fitted(case))
-
-    def predictors(self, fitted: Fitted, case: Case, folder: Path) -> list[Predictor]:
-        return [*super().predictors(fitted, case, folder), litert(fitted)]
-
-    def test_litert_same_as_native(self) -> None:
-        """LiteRT keeps parity, batch invariance and missing values too."""
-        for case in self.cases.values():
-            fitted = self.fitted(case)
-            proof = prove(fitted.predict, litert(fitted).predict, rows(seed=2).to_numpy(), fitted.columns)
-            assert proof.missing == "refused"
+    def exported(self, fitted: Fitted, form: Form) -> bytes:
+        """A file of either form."""
+        return adapter.export(fitted.model, fitted.columns, fitted.task, fitted.classes, form)
 
 
 def litert(fitted: Fitted) -> LiteRtPredictor:
