@@ -10,6 +10,7 @@ belong here: which trainings are made (`backtest`), how many processes there are
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -95,7 +96,7 @@ def _listen(link: Connection, orders: SimpleQueue[Any]) -> None:
         try:
             orders.put(link.recv())
         except (EOFError, OSError):
-            os._exit(0)
+            os.killpg(0, signal.SIGKILL)  # this process, and what the model started: it leads a session of its own
 
 
 def _declaration(order: System) -> Declaration:
