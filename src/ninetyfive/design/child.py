@@ -85,7 +85,7 @@ def main() -> None:
         trainer = _trainer(declaration, orders.get())
         link.send(Said(seconds=time.process_time()))
     except NinetyfiveError as error:
-        link.send(Said(why_not=str(error)))
+        link.send(Said(why_not=error.said))
         return
     while True:
         link.send(_made(trainer, orders.get()))
@@ -127,4 +127,4 @@ def _made(trainer: Trainer, job: Job) -> Said:
     try:
         return Said(trainer.train(job), peak=peak_memory())
     except NinetyfiveError as error:
-        return Said(why_not=str(error), peak=peak_memory())
+        return Said(why_not=error.said, peak=peak_memory())
