@@ -184,7 +184,7 @@ def _decay(design: Design) -> Figure:
 
 def _short_name(one: PolicyScore) -> str:
     """The name of a policy where there is room for thirty letters."""
-    return policy_name(one) if one.watch is None else f"drop of {percent(one.drop)}, watch {one.watch}"
+    return policy_name(one) if one.watch is None else f"drop {100 * (one.drop or 0.0):.3g} %, watch {one.watch}"
 
 
 def _policies(design: Design) -> Figure:
