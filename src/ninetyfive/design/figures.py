@@ -213,7 +213,7 @@ def _policies(design: Design) -> Figure:
                 title=f"cost in {number(evidence.replayed_days)} days, {currency_of(design)}",
                 axis=alt.Axis(tickCount=4, labelOverlap=True),
             ),
-            y=alt.Y("policy:N", sort=names, title=None, axis=alt.Axis(labelLimit=190, minExtent=145)),
+            y=alt.Y("policy:N", sort=names, title=None, axis=alt.Axis(labelLimit=190, minExtent=175)),
             color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(parts.values()))),
             order=alt.Order("order:Q"),
         )
