@@ -274,7 +274,9 @@ class _Replay:
                 turn += 1
                 if time.monotonic() + (time.monotonic() - begun) > until:
                     break
-        self._told(rows.height, whole=turn >= max(turns.values(), default=0))
+        self._told(
+            rows.height, whole=turn >= max((turns[name] for name in turns.keys() & self.askers.keys()), default=0)
+        )
         return {one: tally for one, tally in self.tallies.items() if tally.requests}
 
     @property
@@ -341,7 +343,7 @@ class _Replay:
             return None
 
     def _told(self, rows: int, *, whole: bool) -> None:
-        sent = min((tally.requests for tally in self.tallies.values()), default=0)
+        sent = min((tally.requests for name, tally in self.tallies.items() if name in self.askers), default=0)
         if sent and not whole:
             self.notes.left_out.append(f"{sent:,} of {rows:,} requests were sent to {self._whom}, evenly spread")
         for name, tally in self.tallies.items():
