@@ -25,6 +25,7 @@ import polars as pl
 from bench._design_systems import INPUTS, Asked
 
 from ninetyfive.design.evidence import Constraints, Measured
+from ninetyfive.design.forecast import cpu_of
 from ninetyfive.design.losses import Rows
 from ninetyfive.design.losses import losses as block_losses
 from ninetyfive.design.policies import PERIODS, Board, never, oracle, periodic, replay
@@ -286,11 +287,10 @@ class Judge:
         seen = self.tables(way.refresh)
         covered, equal = seen.shares(way.k)
         hit = covered if way.paradigm == "static" else equal
-        rest = measured.cpu_miss if way.paradigm == "static" else measured.cpu_model + measured.cpu_look
         builds = MONTH / way.refresh if way.refresh else 0.0
         built = builds * (way.k * measured.cpu_row + seen.read * measured.cpu_read)
         stored = way.k * measured.bytes_row / 2**30 * self.prices.storage_gib_month
-        cost = self._money((hit * measured.cpu_table + (1 - hit) * rest) * answers + built) + stored
+        cost = self._money(cpu_of(way.paradigm, hit, measured) * answers + built) + stored
         return cost, tuple(self._broken(way, covered, equal))
 
     def _broken(self, way: Way, covered: float, equal: float) -> Iterator[str]:

@@ -111,6 +111,7 @@ def measured() -> Measured:
     return Measured(
         machine="2 cores", cpu_model=4e-4, cpu_table=4e-5, cpu_miss=3.5e-5, p50_model=5e-4, p50_table=6e-5,
         p99_model=2e-3, p99_table=3e-4, cpu_row=5e-5, bytes_row=64.0, memory=180 * 2**20, noise=0.04,
+        cpu_after=8e-5, latencies={"after": (1e-4, 1.2e-4, 1.4e-4, 1.6e-4, 3e-4, 5e-4)},
     )  # fmt: skip
 
 
@@ -202,5 +203,8 @@ def generated() -> st.SearchStrategy[Design]:
     st.register_type_strategy(str, texts)
     st.register_type_strategy(float, numbers)
     st.register_type_strategy(int, whole)
+    # What has a default that is made is not drawn by its type alone.
+    drawn = {one.name: st.from_type(one.type) for one in msgspec.structs.fields(Measured)}
+    st.register_type_strategy(Measured, st.builds(Measured, **drawn))
     prices = st.dictionaries(texts, numbers | texts, max_size=3)
     return st.builds(msgspec.structs.replace, st.from_type(Design), prices=prices)

@@ -10,11 +10,12 @@ import msgspec
 import polars as pl
 import pytest
 
-from ninetyfive.design.costs import machine, measure
-from ninetyfive.design.evidence import Measured
+from ninetyfive.design.costs import _measured, _Seen, machine, measure
+from ninetyfive.design.evidence import LEVELS, Measured
 from ninetyfive.design.ground import Ground
 from ninetyfive.design.inside import inside
 from ninetyfive.design.traffic import newest
+from ninetyfive.design.worker import Answer
 from ninetyfive.errors import DataError
 from ninetyfive.models.release import OpenRelease
 
@@ -23,7 +24,9 @@ TABLE = ("cpu_table", "cpu_miss", "p50_table", "p99_table", "cpu_row", "bytes_ro
 
 
 def numbers(found: Measured) -> dict[str, float]:
-    return {name: value for name, value in msgspec.structs.asdict(found).items() if name != "machine"}
+    return {
+        name: value for name, value in msgspec.structs.asdict(found).items() if name not in ("machine", "latencies")
+    }
 
 
 def test_what_is_measured_in_this_process(zones: OpenRelease, on: On, log: str) -> None:
@@ -32,8 +35,30 @@ def test_what_is_measured_in_this_process(zones: OpenRelease, on: On, log: str) 
     known = ("cpu_model", "cpu_table", "cpu_miss", "p50_model", "p50_table", "bytes_row", "memory")
     assert all(numbers(found)[name] > 0 for name in known)
     assert 24 <= found.bytes_row < 200
-    assert found.p50_model <= found.p99_model
+    assert {*found.latencies} >= {"model", "table", "miss", "look"}
+    assert all(list(one) == sorted(one) and len(one) == len(LEVELS) for one in found.latencies.values())
+    assert found.latencies["model"][2::3] == (found.p50_model, found.p99_model)
     assert found.machine == machine()
+
+
+def test_a_table_is_timed_by_how_long_ago_the_model_answered() -> None:
+    """The model takes 1 ms, a table 10 µs, right after the model 40 µs, and 20 µs until it has answered five times."""
+
+    def answers(words: str) -> list[Answer]:
+        took = {"m": ("model", 1e-3), "t": ("table", 1e-5), "a": ("table", 4e-5), "s": ("table", 2e-5)}
+        said = ((took[word][1], took[word][0]) for word in words)
+        return [Answer(took, 200, b'{"metadata":{"sources":["%s"]}}' % source.encode()) for took, source in said]
+
+    seen = {kind: _Seen() for kind in ("model", "table", "half")}
+    for slower in (1.0, 2.0, 2.0):
+        for kind, words in (("model", "mmmm"), ("table", "tttt"), ("half", "tt" + "massssttt" * 4)):
+            told = [one._replace(seconds=one.seconds * slower) for one in answers(words)]
+            seen[kind].add(1e-3 * slower, told, mixed=kind == "half")
+    found = _measured(seen, 1, (1e-6, 64.0, 1e-6))
+    assert found.latencies["after"] == pytest.approx([8e-5] * len(LEVELS)), "as of the speed of most rounds"
+    assert found.latencies["soon"] == pytest.approx([4e-5] * len(LEVELS))
+    assert found.cpu_after == pytest.approx(6e-5)
+    assert "look" not in found.latencies
 
 
 @pytest.mark.slow
@@ -43,7 +68,7 @@ def test_what_is_measured_of_workers(zones: OpenRelease, on: On, log: str) -> No
     assert all(math.isfinite(value) and value >= 0.0 for value in numbers(found).values())
     assert 10**6 < found.memory < 10**9
     records = [path for path in ground.folder.glob("answers-*/*/requests/*") if path.stat().st_size]
-    assert {path.parent.parent.name for path in records} == {"model", "table", "look"}, "a miss is not logged"
+    assert {path.parent.parent.name for path in records} == {"model", "table", "look", "half"}, "a miss is not logged"
 
 
 def test_without_an_entity_only_the_model_is_measured(plain: OpenRelease, on: On, log: str) -> None:

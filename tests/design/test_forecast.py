@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import msgspec
 import numpy as np
 import pytest
 from bench._request_logs import Log, replayed
 
-from ninetyfive.design.evidence import Candidate, Constraints, Measured
+from ninetyfive.design.evidence import LEVELS, SOON, Candidate, Constraints, Measured
 from ninetyfive.design.expecting import expected
 from ninetyfive.design.forecast import at_best_periods, candidates, mixed_quantile
 from ninetyfive.design.hits import table_hits
@@ -133,6 +134,24 @@ def test_a_quantile_of_a_mixture_lies_between_its_parts() -> None:
     )
     for share in (0.5, 0.99):
         assert mixed_quantile(share, 0.7, MEASURED) == pytest.approx(float(np.quantile(drawn, share)), rel=0.03)
+
+
+@pytest.mark.parametrize("hit", [0.2, 0.57, 0.9])
+def test_a_hybrid_is_as_slow_as_its_table_is_between_answers_of_the_model(hit: float) -> None:
+    """Requests are drawn in order, each a hit or not; a hit takes what it does so soon after the last that was none."""
+    p50s = {"look": 500e-6, "after": 40e-6, "soon": 17e-6, "table": 11e-6}
+    deviations = [NormalDist().inv_cdf(level) for level in LEVELS]
+    found = {kind: tuple(p50 * math.exp(0.2 * one) for one in deviations) for kind, p50 in p50s.items()}
+    measured = msgspec.structs.replace(MEASURED, latencies=found)
+    chance = np.random.default_rng(95)
+    drawn, ago = [], SOON
+    for hits in chance.random(100_000) < hit:
+        ago = ago + 1 if hits else 0
+        kind = "look" if not hits else "after" if ago == 1 else "soon" if ago < SOON else "table"
+        drawn.append(p50s[kind] * math.exp(0.2 * chance.normal()))
+    for share in (0.25, 0.5, 0.95):
+        assert mixed_quantile(share, hit, measured) == pytest.approx(float(np.quantile(drawn, share)), rel=0.03)
+    assert mixed_quantile(0.5, 1.0, measured) == pytest.approx(11e-6, rel=0.01)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 50])

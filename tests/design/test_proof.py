@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -172,6 +173,30 @@ def test_rounds_that_time_cuts_are_spread_evenly(
     assert sorted(numbers) == list(range(200, 1_200)), "each once"
     assert numbers[:100] == list(range(200, 1_200, 10)), "a round is spread over the window"
     assert by(proof, "dynamic").requests == 1_000
+
+
+def test_who_is_quick_is_asked_more_in_a_turn(timeless: OpenRelease, on: On, alike: str) -> None:
+    sent: list[str] = []
+
+    @contextlib.contextmanager
+    def opens(live: Live, policy: Policy, config: WorkerConfig, folder: Path) -> Iterator[Inside]:
+        with inside(live, policy, config, folder) as one:
+            ask = one.ask
+
+            def heard(request: bytes) -> Answer:
+                sent.append(policy.paradigm)
+                time.sleep(0.004 * (policy.paradigm == "dynamic"))
+                return ask(request)
+
+            one.ask = heard  # type: ignore[method-assign]
+            yield one
+
+    proof = prove(on(timeless), of_log(alike, timeless, moment(600)), ALL[:2], soon(), opens)
+    assert (proof.left_out, proof.cannot, [one.requests for one in proof.replayed]) == ((), (), [300, 300])
+    turns = [(name, sum(1 for _ in some)) for name, some in itertools.groupby(sent)]
+    assert [name for name, _ in turns[:4]] == ["dynamic", "static"] * 2, "each is warmed up first"
+    assert turns[2][1] <= 50, "0.2 s / 4 ms"
+    assert turns[3][1] == 300
 
 
 def test_in_this_process_all_are_counted_and_some_are_timed(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ninetyfive.design.accepting import accepts
-from ninetyfive.design.evidence import Design, Range, TrainingEvidence, Workload
+from ninetyfive.design.evidence import LEVELS, Design, Measured, Range, TrainingEvidence, Workload
 from ninetyfive.design.prices import price_table
 from ninetyfive.design.wording import (
     CONFIDENCE,
@@ -192,6 +192,7 @@ def _serving(design: Design) -> Iterator[Block]:
             ("the table answers", seconds(cost.cpu_table), seconds(cost.p50_table), seconds(cost.p99_table)),
             ("no table holds it, and there is no answer", seconds(cost.cpu_miss), NOTHING, NOTHING),
             ("a look-up in vain before the model answers", seconds(cost.cpu_look), seconds(cost.p50_look), NOTHING),
+            *_soon(cost),
             ("a row of a table is built", seconds(cost.cpu_row), NOTHING, NOTHING),
         )
         title = f"Measured on {cost.machine}: a row takes {size(cost.bytes_row)}, a worker {size(cost.memory)}"
@@ -199,6 +200,15 @@ def _serving(design: Design) -> Iterator[Block]:
     yield from _candidates(design)
     yield from _replays(design)
     yield from _items("Overruled by the replay", evidence.overruled)
+
+
+def _soon(cost: Measured) -> Iterator[tuple[str, str, str, str]]:
+    """What answers of a table take between those of the model, where that was measured."""
+    for name, kind in (("right after the model did", "after"), ("soon after the model did", "soon")):
+        if kind in cost.latencies:
+            late = dict(zip(LEVELS, cost.latencies[kind], strict=True))
+            cpu = seconds(cost.cpu_table + cost.cpu_after) if kind == "after" else NOTHING
+            yield f"the table answers {name}", cpu, seconds(late[0.5]), seconds(late[0.99])
 
 
 def _workload(found: Workload) -> Iterator[Block]:

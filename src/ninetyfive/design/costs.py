@@ -3,7 +3,8 @@
     rows ─┬─▶ a worker without a table ────── model ┐
           ├─▶ a static one that has them ──── table ├─ in turn, round after round ─▶ CPU, p50, p99: their medians
           ├─▶ a static one that has others ── miss  │
-          ├─▶ a hybrid one that has others ── look  ┘
+          ├─▶ a hybrid one that has others ── look  │
+          ├─▶ a hybrid one that has half ──── after ┘  what a table's answer takes between those of the model
           └─▶ a small and a larger table, in turn ──▶ CPU and bytes of a row
 
 The rule: what is compared is measured in turn, since a machine's speed changes within minutes; what is told of the
@@ -30,7 +31,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from ninetyfive.design.evidence import Measured
+from ninetyfive.design.evidence import LEVELS, SOON, Measured
 from ninetyfive.design.ground import Ground, latest, live, made, multiplied, new
 from ninetyfive.design.traffic import bodies, conformed, spread
 from ninetyfive.design.worker import Answer, worker
@@ -45,8 +46,12 @@ _WARM = 200
 _CHUNK_SECONDS = 0.1
 _ROUNDS = (5, 25)
 _SMALL, _LARGE = 200, 10_000
+_HALF = "half"
+_LEAST_AFTER = 10
+"""How many answers of a table after one of the model tell what they take."""
 _OTHERS = 500
 """How many entities the table has that holds none of those that are asked for."""
+_P50, _P99 = LEVELS.index(0.5), LEVELS.index(0.99)
 _BUILDS = 3
 _BUILD_SECONDS = 1.0
 
@@ -70,11 +75,27 @@ Opens = Callable[[Live, Policy, WorkerConfig, Path], AbstractContextManager[Aske
 
 @dataclass(slots=True)
 class _Seen:
-    """What each round gave of one kind: seconds a request."""
+    """What each round gave of one kind: seconds a request, at the levels.
+
+    `after`: of a mixture each answer of a table, with how many requests ago the model answered.
+    """
 
     cpu: list[float] = field(default_factory=list)
-    p50: list[float] = field(default_factory=list)
-    p99: list[float] = field(default_factory=list)
+    latencies: list[list[float]] = field(default_factory=list)
+    after: list[list[tuple[int, float]]] = field(default_factory=list)
+
+    def add(self, cpu: float, answers: Sequence[Answer], *, mixed: bool) -> None:
+        """One more round."""
+        self.cpu.append(cpu / len(answers))
+        self.latencies.append(np.quantile([answer.seconds for answer in answers], LEVELS).tolist())
+        if mixed:
+            self.after.append([])
+            model = -SOON
+            for place, answer in enumerate(answers):
+                if answer.told().sources == ["table"]:
+                    self.after[-1].append((place - model, answer.seconds))
+                else:
+                    model = place
 
 
 def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = worker) -> Measured:
@@ -97,6 +118,8 @@ def measure(ground: Ground, rows: pl.DataFrame, until: float, opens: Opens = wor
         others = made(ground, multiplied(ground, found, _OTHERS), None, now)
         lives["miss"] = live(ground, others), static
         lives["look"] = live(ground, others), Policy(paradigm="hybrid")
+        half = made(ground, found, max(1, found.counts["entities"] // 2), now)
+        lives[_HALF] = live(ground, half), Policy(paradigm="hybrid")
     with contextlib.ExitStack() as stack:
         askers = {
             kind: stack.enter_context(opens(what, policy, ground.config, new(ground, "answers") / kind))
@@ -142,11 +165,7 @@ def _rounds(askers: Mapping[str, Asker], asked: Sequence[bytes], until: float) -
         for kind, one in askers.items():
             chunk = taken(requests[kind], turn, counts[kind])
             cpu, answers = timed(one, chunk)
-            latencies = [answer.seconds for answer in answers]
-            seen[kind].cpu.append(cpu / len(chunk))
-            p50, p99 = np.quantile(latencies, [0.5, 0.99])
-            seen[kind].p50.append(float(p50))
-            seen[kind].p99.append(float(p99))
+            seen[kind].add(cpu, answers, mixed=kind == _HALF)
     return seen
 
 
@@ -164,35 +183,60 @@ def timed(one: Asker, requests: Sequence[bytes]) -> tuple[float, list[Answer]]:
 
 
 def _measured(seen: Mapping[str, _Seen], memory: int, table: tuple[float, float, float]) -> Measured:
-    model = seen["model"]
-
-    def told(kind: str, name: str) -> float:
-        if kind not in seen:
-            return math.nan
-        mine: list[float] = getattr(seen[kind], name)
-        models: list[float] = getattr(model, name)
-        return median(models) * median(one / other for one, other in zip(mine, models, strict=True))
-
+    cpu = {kind: _beside(one.cpu, seen["model"].cpu) for kind, one in seen.items() if kind != _HALF}
+    late = _latencies(seen)
     row, size, read = table
+    unknown = (math.nan,) * len(LEVELS)
+
+    def p50(kind: str) -> float:
+        return late.get(kind, unknown)[_P50]
+
+    def p99(kind: str) -> float:
+        return late.get(kind, unknown)[_P99]
+
     return Measured(
         machine=machine(),
-        cpu_model=median(model.cpu),
-        cpu_table=told("table", "cpu"),
-        cpu_miss=told("miss", "cpu"),
-        p50_model=median(model.p50),
-        p50_table=told("table", "p50"),
-        p99_model=median(model.p99),
-        p99_table=told("table", "p99"),
-        p50_miss=told("miss", "p50"),
-        p99_miss=told("miss", "p99"),
+        cpu_model=cpu["model"],
+        cpu_table=cpu.get("table", math.nan),
+        cpu_miss=cpu.get("miss", math.nan),
+        p50_model=p50("model"),
+        p50_table=p50("table"),
+        p99_model=p99("model"),
+        p99_table=p99("table"),
+        p50_miss=p50("miss"),
+        p99_miss=p99("miss"),
         cpu_row=row,
         bytes_row=size,
         memory=memory,
-        noise=max(noise_of(one.cpu) for one in seen.values()),
+        noise=max(noise_of(one.cpu) for kind, one in seen.items() if kind != _HALF),
         cpu_read=read,
-        cpu_look=_beyond(told("look", "cpu"), median(model.cpu)),
-        p50_look=_beyond(told("look", "p50"), median(model.p50)),
+        cpu_look=_beyond(cpu.get("look", math.nan), cpu["model"]),
+        p50_look=_beyond(p50("look"), p50("model")),
+        cpu_after=_beyond(p50("after"), p50("table")) if "after" in late else 0.0,
+        latencies=late,
     )
+
+
+def _beside(values: Sequence[float], models: Sequence[float]) -> float:
+    """What rounds gave, by how many times as much it is as what the model took in the same round."""
+    return median(models) * median(one / other for one, other in zip(values, models, strict=True))
+
+
+def _latencies(seen: Mapping[str, _Seen]) -> dict[str, tuple[float, ...]]:
+    """The latencies of each kind at the levels, beside the p50 of the model in the same round."""
+    models = [one[_P50] for one in seen["model"].latencies]
+    found = {
+        kind: tuple(_beside(values, models) for values in zip(*one.latencies, strict=True))
+        for kind, one in seen.items()
+        if kind != _HALF
+    }
+    if _HALF in seen:
+        rounds = list(zip(seen[_HALF].after, models, strict=True))
+        for kind, first, last in (("after", 1, 2), ("soon", 2, SOON)):
+            after = [seconds / model for some, model in rounds for ago, seconds in some if first <= ago < last]
+            if len(after) >= _LEAST_AFTER:
+                found[kind] = tuple((np.quantile(after, LEVELS) * median(models)).tolist())
+    return found
 
 
 def _beyond(value: float, other: float) -> float:

@@ -235,6 +235,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     head_kept: float | None = None
 
 
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+"""The quantiles that are kept of latencies."""
+SOON = 6
+"""For how many requests an answer of the model slows those of a table."""
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What answers cost on this machine, by the code of a worker; CPU and latencies in seconds a request.
 
@@ -242,6 +248,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     of one row of a table that is built; `bytes_row` of one that is stored; `cpu_read`: CPU of one row of a log that a
     build reads; `memory`: bytes of a worker.
     `cpu_look` and `p50_look`: what a request takes longer that is looked up in vain before the model answers it.
+    `cpu_after`: what an answer of a table takes longer right after one of the model, which leaves the caches of a
+    processor full of its own. `latencies`: at the `LEVELS`, of "model", "table", "miss", "look" (the model after a
+    look-up in vain), "after" (a table right after the model) and "soon" (after that, within `SOON` requests of the
+    model); of the first three what is not there is taken as log-normal.
     `noise`: half the distance between the quartiles of the rounds, as a share of their median. What only a
     table would tell is NaN where there can be none.
     """
@@ -263,6 +273,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     cpu_read: float = 0.0
     cpu_look: float = 0.0
     p50_look: float = 0.0
+    cpu_after: float = 0.0
+    latencies: dict[str, tuple[float, ...]] = {}
 
 
 class Constraints(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ What does not belong here: what a table answers (`expecting`), which one is chos
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
@@ -17,7 +18,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from ninetyfive.design.evidence import Candidate, Constraints, Measured, Range, Workload
+from ninetyfive.design.evidence import LEVELS, SOON, Candidate, Constraints, Measured, Range, Workload
 from ninetyfive.design.expecting import Expected, forecast, told_of
 from ninetyfive.design.hits import HEAD_KEPT, Hits
 from ninetyfive.design.prices import MONTH
@@ -153,8 +154,10 @@ def cpu_of(paradigm: Literal["static", "dynamic", "hybrid"], hit: float, measure
     """CPU seconds of a request, of which the share `hit` is answered by a table."""
     if paradigm == "dynamic":
         return measured.cpu_model
-    missed = measured.cpu_miss if paradigm == "static" else measured.cpu_model + measured.cpu_look
-    return hit * measured.cpu_table + (1.0 - hit) * missed
+    if paradigm == "static":
+        return hit * measured.cpu_table + (1.0 - hit) * measured.cpu_miss
+    table = measured.cpu_table + (1.0 - hit) * measured.cpu_after
+    return hit * table + (1.0 - hit) * (measured.cpu_model + measured.cpu_look)
 
 
 def p50_of(
@@ -188,34 +191,58 @@ def mixed_quantile(
 ) -> float:
     """The quantile of latencies of which `hit` are a table's, in seconds.
 
-    The others are the model's after a look-up, or those of a static service that finds nothing. Each of the two is
-    taken as log-normal with the p50 and p99 that were measured; the quantile is found by halving.
+    The others are the model's after a look-up, or those of a static service that finds nothing. Of a table's answers
+    before which the model answered, those that were measured so count. Between the levels that were measured latencies
+    are taken as log-normal; the quantile is found by halving.
 
     >>> m = Measured(machine="", cpu_model=0, cpu_table=0, cpu_miss=0, p50_model=0.01, p50_table=0.001, p99_model=0.02,
     ...              p99_table=0.002, cpu_row=0, bytes_row=0, memory=0, noise=0)
     >>> round(mixed_quantile(0.5, 0.0, m), 4), round(mixed_quantile(0.5, 1.0, m), 4)
     (0.01, 0.001)
     """
-    look = measured.p50_look
-    rest = (measured.p50_model + look, measured.p99_model + look)
-    if paradigm == "static":
-        rest = (measured.p50_miss or measured.p50_table, measured.p99_miss or measured.p99_table)
-    both = [(hit, measured.p50_table, measured.p99_table), (1.0 - hit, *rest)]
-    parts = [(part, math.log(max(p50, 1e-9)), _spread(p50, p99)) for part, p50, p99 in both if part > 0.0]
-    low = min(middle - 8 * spread for _, middle, spread in parts) - 1e-6
-    high = max(middle + 8 * spread for _, middle, spread in parts) + 1e-6
+    parts = [(part, _logs(kind, measured)) for part, kind in _mixture(hit, measured, paradigm) if part > 0.0]
+    low, high = min(logs[0] for _, logs in parts) - 8.0, max(logs[-1] for _, logs in parts) + 8.0
     for _ in range(60):
         at = (low + high) / 2
-        below = sum(part * _normal.cdf((at - middle) / spread) for part, middle, spread in parts)
+        below = sum(part * _normal.cdf(_deviation(at, logs)) for part, logs in parts)
         low, high = (at, high) if below < share else (low, at)
     return math.exp((low + high) / 2)
 
 
 _normal = NormalDist()
+_DEVIATIONS = tuple(map(_normal.inv_cdf, LEVELS))
 
 
-def _spread(p50: float, p99: float) -> float:
-    return max(math.log(max(p99, 1e-9) / max(p50, 1e-9)) / _P99, 1e-6)
+def _mixture(hit: float, measured: Measured, paradigm: str) -> tuple[tuple[float, str], ...]:
+    """Which shares of requests take how long."""
+    if paradigm == "static":
+        return (hit, "table"), (1.0 - hit, "miss")
+    after = hit * (1.0 - hit) if "after" in measured.latencies else 0.0
+    soon = hit * (hit - hit ** (SOON - 1)) if "soon" in measured.latencies else 0.0
+    return (hit - after - soon, "table"), (after, "after"), (soon, "soon"), (1.0 - hit, "look")
+
+
+def _logs(kind: str, measured: Measured) -> list[float]:
+    """The logarithms of latencies at the levels, each above the one before."""
+    m = measured
+    p50, p99 = {
+        "miss": (m.p50_miss or m.p50_table, m.p99_miss or m.p99_table),
+        "look": (m.p50_model + m.p50_look, m.p99_model + m.p50_look),
+    }.get(kind, (m.p50_table, m.p99_table))
+    spread = math.log(max(p99, 1e-9) / max(p50, 1e-9)) / _P99
+    found = [max(p50, 1e-9) * math.exp(spread * deviation) for deviation in _DEVIATIONS]
+    logs = np.log(np.maximum(m.latencies.get(kind, found), 1e-9))
+    steps = 1e-6 * np.arange(len(logs))
+    told: list[float] = (np.maximum.accumulate(logs - steps) + 2 * steps).tolist()
+    return told
+
+
+def _deviation(at: float, logs: Sequence[float]) -> float:
+    """At which standard deviation a logarithm of a latency lies, beyond the levels as between the outermost two."""
+    place = min(max(bisect.bisect_left(logs, at), 1), len(logs) - 1)
+    low, high = logs[place - 1 : place + 1]
+    first, last = _DEVIATIONS[place - 1 : place + 1]
+    return first + (last - first) * (at - low) / (high - low)
 
 
 def _broken(candidate: Candidate, constraints: Constraints) -> Iterator[str]:

@@ -118,7 +118,8 @@ def _cheapest(
     if limits.latency is None or cost.p99_model <= limits.latency:
         ways.append((workload.rate * cost.cpu_model, "dynamic", None))
         hits = np.cumsum(shares) * known * (1.0 - stale)
-        answers = workload.rate * (hits * cost.cpu_table + (1.0 - hits) * (cost.cpu_model + cost.cpu_look)) + read
+        table = cost.cpu_table + (1.0 - hits) * cost.cpu_after
+        answers = workload.rate * (hits * table + (1.0 - hits) * (cost.cpu_model + cost.cpu_look)) + read
         total = answers + ranks.last * cost.cpu_row / limits.staleness
         best = int(np.argmin(total))
         ways.append((float(total[best]), "hybrid", int(ranks.last[best])))

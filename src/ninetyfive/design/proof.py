@@ -20,7 +20,6 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 
@@ -66,20 +65,6 @@ class Reference(NamedTuple):
     rows: pl.DataFrame
 
 
-class _Metadata(msgspec.Struct):
-    sources: list[str]
-    stale: int = 0
-
-
-class _Answered(msgspec.Struct):
-    """What is read of an answer."""
-
-    metadata: _Metadata
-
-
-_read = msgspec.json.Decoder(_Answered).decode
-
-
 @dataclass(slots=True)
 class _Tally:
     """What became of the requests of one candidate."""
@@ -97,7 +82,7 @@ class _Tally:
         self.requests += 1
         self.latencies.append(answer.seconds / slower)
         if answer.status == 200:
-            told = _read(answer.body).metadata
+            told = answer.told()
             self.hit += told.sources == ["table"]
             self.stale += told.stale
         elif answer.status == 404:
@@ -260,11 +245,16 @@ class _Replay:
     notes: _Notes
     askers: dict[str, Asker] = field(default_factory=dict)
     tallies: dict[str, _Tally] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     slower: list[float] = field(default_factory=list)
     again: list[bytes] = field(default_factory=list)
 
     def run(self, rows: pl.DataFrame, lives: Sequence[tuple[Candidate, Live]], until: float) -> dict[str, _Tally]:
-        """Ask what time allows; each round is spread evenly over the window."""
+        """Ask what time allows; what each is asked in a round is spread evenly over the window.
+
+        Who is quick is asked more in a round: what one takes who was asked little, after another one filled the caches
+        of the processor, is not what a service takes.
+        """
         with contextlib.ExitStack() as stack:
             for one, what in lives:
                 if time.monotonic() > until:
@@ -275,15 +265,18 @@ class _Replay:
                 self._open(stack, _REFERENCE, self.ground.live, Policy())
                 self.again = bodies(asked_for(self.ground, self.reference.rows), self.ground.release)
             self._ready()
-            size = self._warm(bodies(spread(rows, _WARM), self.ground.release))
-            turns, ended = max(1, -(-rows.height // size)), 0
-            while ended < turns and self.askers.keys() - {_REFERENCE}:
+            self._warm(bodies(spread(rows, _WARM), self.ground.release))
+            turns = {name: max(1, -(-rows.height // self.sizes[name])) for name in self.askers.keys() - {_REFERENCE}}
+            turn = 0
+            while any(turn < turns[name] for name in turns.keys() & self.askers.keys()):
                 begun = time.monotonic()
-                self._round(bodies(rows.gather_every(turns, ended), self.ground.release), ended)
-                ended += 1
+                self._round(rows, turn, turns)
+                turn += 1
                 if time.monotonic() + (time.monotonic() - begun) > until:
                     break
-        self._told(rows.height, whole=ended == turns)
+        self._told(
+            rows.height, whole=turn >= max((turns[name] for name in turns.keys() & self.askers.keys()), default=0)
+        )
         return {one: tally for one, tally in self.tallies.items() if tally.requests}
 
     @property
@@ -308,30 +301,29 @@ class _Replay:
         self.notes.cannot.append(f"{name} was not replayed through {self._whom}: {error}")
         self.askers.pop(name, None)
 
-    def _warm(self, asked: Sequence[bytes]) -> int:
-        """Ask a little that is not counted; how many requests make a round."""
-        slowest = 0.0
+    def _warm(self, asked: Sequence[bytes]) -> None:
+        """Ask a little that is not counted: it tells how many requests of each make a round."""
         for name, one in list(self.askers.items()):
             begun, sent = time.perf_counter(), 0
             while sent < len(asked) and time.perf_counter() - begun < _ROUND_SECONDS:
                 if self._asked(name, one, asked[sent : sent + 5]) is None:
                     break
                 sent += 5
-            slowest = max(slowest, (time.perf_counter() - begun) / max(1, sent))
-        return int(min(_ROUND, max(20, _ROUND_SECONDS / slowest))) if slowest else _ROUND
+            self.sizes[name] = int(min(_ROUND, max(20, _ROUND_SECONDS * sent / (time.perf_counter() - begun))))
 
-    def _round(self, asked: Sequence[bytes], turn: int) -> None:
-        """Ask each once, and first what was measured."""
+    def _round(self, rows: pl.DataFrame, turn: int, turns: Mapping[str, int]) -> None:
+        """Ask each whose turns are not over, and first what was measured."""
         cpu_slower = slower = 1.0
         if self.reference is not None and _REFERENCE in self.askers:
-            again = taken(self.again, turn, len(asked))
+            again = taken(self.again, turn, self.sizes[_REFERENCE])
             answered = self._asked(_REFERENCE, self.askers[_REFERENCE], again)
             if answered is not None:
                 cpu, answers = answered
                 cpu_slower = cpu / len(answers) / self.reference.measured.cpu_model
                 slower = median(one.seconds for one in answers) / self.reference.measured.p50_model
                 self.slower.append(slower)
-        for name in _turned([one for one in self.askers if one != _REFERENCE], turn):
+        for name in _turned([one for one in self.askers if turn < turns.get(one, 0)], turn):
+            asked = bodies(rows.gather_every(turns[name], turn), self.ground.release)
             answered = self._asked(name, self.askers[name], asked)
             if answered is not None:
                 tally = self.tallies.setdefault(name, _Tally())
@@ -351,7 +343,7 @@ class _Replay:
             return None
 
     def _told(self, rows: int, *, whole: bool) -> None:
-        sent = max((tally.requests for tally in self.tallies.values()), default=0)
+        sent = min((tally.requests for name, tally in self.tallies.items() if name in self.askers), default=0)
         if sent and not whole:
             self.notes.left_out.append(f"{sent:,} of {rows:,} requests were sent to {self._whom}, evenly spread")
         for name, tally in self.tallies.items():

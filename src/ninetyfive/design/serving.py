@@ -324,7 +324,8 @@ def break_even(
         price = one.parts[ANSWERS] / used if used and one.parts[ANSWERS] else 0.0
         others = (one.cost - one.parts[ANSWERS]) / price if price else max(0.0, one.cpu_month - used)
         looks = (1.0 - one.hit) * measured.cpu_look
-        found.append(measured.cpu_table + (looks + others / answers) / one.hit)
+        table = measured.cpu_table + (1.0 - one.hit) * measured.cpu_after
+        found.append(table + (looks + others / answers) / one.hit)
     return min(found, default=None)
 
 

@@ -41,6 +41,24 @@ class Answer(NamedTuple):
     status: int
     body: bytes
 
+    def told(self) -> Told:
+        """What the body of a good answer (status 200) says beside the predictions."""
+        return _read(self.body).metadata
+
+
+class Told(msgspec.Struct):
+    """What answered each row, and how many of the answers were of other features than those of the request."""
+
+    sources: list[str]
+    stale: int = 0
+
+
+class _Answered(msgspec.Struct):
+    metadata: Told
+
+
+_read = msgspec.json.Decoder(_Answered).decode
+
 
 class Worker:
     """A worker that answers on one connection, which is kept open. `ModelError` once it is gone."""
