@@ -25,8 +25,8 @@ from bench._design_systems import INPUTS, Asked
 
 from ninetyfive.design.evidence import Constraints, Measured
 from ninetyfive.design.policies import PERIODS, Board, never, oracle, periodic, replay
-from ninetyfive.design.prices import MONTH
 from ninetyfive.durations import duration
+from ninetyfive.prices import MONTH
 from ninetyfive.settings import PriceSettings
 
 MICROS = 1_000_000

@@ -12,9 +12,9 @@ from bench._request_logs import Log, replayed
 from ninetyfive.design.evidence import Candidate, Constraints, Measured
 from ninetyfive.design.forecast import at_best_periods, candidates, expected, mixed_quantile
 from ninetyfive.design.hits import table_hits
-from ninetyfive.design.prices import MONTH
 from ninetyfive.design.requests import Requests, requests_of_arrays
 from ninetyfive.design.workload import workload
+from ninetyfive.prices import MONTH
 from ninetyfive.settings import PriceSettings
 
 DAY = 86_400.0

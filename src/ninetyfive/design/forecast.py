@@ -26,8 +26,8 @@ import numpy as np
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, Workload
 from ninetyfive.design.hits import HEAD_KEPT, Built, Hits, Horizon, Shares
-from ninetyfive.design.prices import MONTH
 from ninetyfive.durations import duration_text
+from ninetyfive.prices import MONTH
 from ninetyfive.settings import PriceSettings
 
 ANSWERS, BUILDING, STORAGE = "answers", "building", "storage"
