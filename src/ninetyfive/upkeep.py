@@ -6,10 +6,11 @@ declaring a system loads nothing heavy.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ninetyfive.accepted import FILE, FOLDER, Accepted, read_accepted
 from ninetyfive.errors import SettingsError, UsageError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 class Upkeep(Declaration):
     """A declaration with what looks after its store; the errors of `ninetyfive.errors` are raised."""
+
+    _lent: Engine | None = None
 
     @property
     def folder(self) -> Path:
@@ -48,6 +51,12 @@ class Upkeep(Declaration):
                 do="accept one of this system: ninetyfive design --accept, or remove the file",
             )
         return found
+
+    def on(self, engine: Engine) -> Self:
+        """The same system, whose jobs run on `engine` whatever the settings say."""
+        twin = copy.copy(self)
+        twin._lent = engine
+        return twin
 
     def new_token(self, scope: str, *, name: str | None = None) -> dict[str, Any]:
         """Make a token of a scope (predict, read, operate, admin); it stands in the answer, and nowhere else."""
@@ -187,6 +196,8 @@ class Upkeep(Declaration):
         return store_exists(settings.store_url, settings.catalog)
 
     def _engine(self, settings: Settings, reporter: Reporter) -> Engine:
+        if self._lent is not None:
+            return self._lent
         if settings.engine == "local":
             from ninetyfive.engines.local import LocalEngine
 
@@ -194,7 +205,7 @@ class Upkeep(Declaration):
             return LocalEngine(
                 local.threads, local.memory, progress=reporter.rows, partition_memory=local.partition_memory
             )
-        with _extra(settings.engine):
+        with extra(settings.engine, f'engine = "{settings.engine}"'):
             if settings.engine == "spark":
                 from ninetyfive.engines.spark import SparkEngine
 
@@ -241,14 +252,14 @@ class Upkeep(Declaration):
 
 
 @contextmanager
-def _extra(engine: str) -> Iterator[None]:
-    """Turn the want of an engine's library into the command that adds it."""
+def extra(name: str, word: str = "") -> Iterator[None]:
+    """Turn the want of a library into the command that adds the extra `name`, of which `word` was said."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise UsageError(
-            f'engine = "{engine}"',
-            expected=f"the packages of the extra {engine!r}",
+            word or f"ninetyfive[{name}]",
+            expected=f"the packages of the extra {name!r}",
             got=f"no package {error.name}",
-            do=f"pip install 'ninetyfive[{engine}]'",
+            do=f"pip install 'ninetyfive[{name}]'",
         ) from error

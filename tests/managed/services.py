@@ -112,6 +112,10 @@ class GrpcServer:
         """Let the next calls of a method (its last word is enough) fail in this order; None: answer, then fail."""
         self._failures.setdefault(self.full(method), deque()).extend(failures)
 
+    def heal(self) -> None:
+        """Let no call fail any more."""
+        self._failures.clear()
+
     def calls(self, method: str) -> list[Recorded]:
         """The requests of a method, by its last word, in order."""
         return [one for one in self.requests if one.method.endswith(f"/{method}")]

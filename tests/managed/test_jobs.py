@@ -30,9 +30,9 @@ def test_an_id_is_one_that_every_service_takes(system: str, attempt: int) -> Non
 
 
 @pytest.mark.parametrize("state", ["pending", "running"])
-@pytest.mark.parametrize("submitted", [0, 1])
-def test_one_that_goes_on_is_attached_to(state: JobState, submitted: int) -> None:
-    decided = decide([job("failed"), job(state)], results=False, submitted=submitted)
+@pytest.mark.parametrize("watched", [0, 1])
+def test_one_that_goes_on_is_attached_to(state: JobState, watched: int) -> None:
+    decided = decide([job("failed"), job(state)], results=False, watched=watched)
     assert (decided.act, decided.attempt) == ("attach", 2)
 
 
@@ -42,20 +42,20 @@ def test_results_that_are_there_are_read_whatever_became_of_the_job(state: JobSt
     assert decide([], results=True).act == "read"
 
 
-@pytest.mark.parametrize("state", ["failed", "cancelled", "lost"])
+@pytest.mark.parametrize("state", ENDED)
 def test_what_ended_badly_before_is_tried_again_under_another_number(state: JobState) -> None:
     decided = decide([job(state), job(state)], results=False)
     assert (decided.act, decided.attempt) == ("submit", 3)
-    assert "attempt before" in decided.why
+    assert "history" in decided.why
 
 
-@pytest.mark.parametrize("state", ["failed", "cancelled"])
+@pytest.mark.parametrize("state", ["failed", "cancelled", "done"])
 def test_what_ends_badly_under_our_eyes_ends_it(state: JobState) -> None:
-    assert decide([job(state)], results=False, submitted=1).act == "stop"
+    assert decide([job(state)], results=False, watched=1).act == "stop"
 
 
 def test_what_is_lost_is_tried_again_so_often_and_no_more() -> None:
-    acts = [decide([job("lost")] * n, results=False, submitted=n).act for n in range(1, TRIES + 1)]
+    acts = [decide([job("lost")] * n, results=False, watched=n).act for n in range(1, TRIES + 1)]
     assert acts == ["submit"] * (TRIES - 1) + ["stop"]
 
 

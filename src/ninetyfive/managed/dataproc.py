@@ -18,12 +18,10 @@ from typing import Any, ClassVar
 
 from ninetyfive.hashing import content_hash
 from ninetyfive.managed.calling import CALL_SECONDS, Caller, connect
-from ninetyfive.managed.jobs import Request, Work
+from ninetyfive.managed.jobs import DRIVER, Request, Work
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
 
-DRIVER = "driver.py"
-"""The main file, in the folder of the job."""
 _BATCH: dict[str, JobState] = {
     "PENDING": "pending",
     "RUNNING": "running",
@@ -76,7 +74,7 @@ class Batches:
             "requestId": request_id(work.id),
             "batch": {
                 "labels": labels(work),
-                "pysparkBatch": {"mainPythonFileUri": f"{work.folder}/{DRIVER}", "args": [work.folder]},
+                "pysparkBatch": {"mainPythonFileUri": f"{work.folder}/{DRIVER}", "args": [work.folder, work.id]},
                 "runtimeConfig": filled(runtime),
                 "environmentConfig": {"executionConfig": filled(execution)},
             },
@@ -191,7 +189,11 @@ class ClusterJobs:
         """As in `Service`: one SubmitJob."""
         said = self._settings
         properties = {name: _property(value) for name, value in said.dataproc.properties.items()}
-        main = {"mainPythonFileUri": f"{work.folder}/{DRIVER}", "args": [work.folder], "properties": properties}
+        main = {
+            "mainPythonFileUri": f"{work.folder}/{DRIVER}",
+            "args": [work.folder, work.id],
+            "properties": properties,
+        }
         body = {
             "projectId": said.project,
             "region": said.region,

@@ -22,9 +22,11 @@ from ninetyfive.store.records import Job
 ID_LETTERS = 63
 """The longest id that every service takes: Dataproc's batches have the lowest limit."""
 _SYSTEM_LETTERS, _HASH_LETTERS = 24, 24
+DRIVER = "driver.py"
+"""The main file of a job, in its folder."""
 ENDED = ("done", "failed", "cancelled", "lost")
 TRIES = 3
-"""How many attempts one command submits of a job that the service loses."""
+"""How many attempts one command watches of a job that the service loses."""
 
 
 class Later(msgspec.Struct, frozen=True):
@@ -97,11 +99,11 @@ class Decision(msgspec.Struct, frozen=True):
     why: str
 
 
-def decide(attempts: Sequence[Job], results: bool, submitted: int = 0) -> Decision:
+def decide(attempts: Sequence[Job], results: bool, watched: int = 0) -> Decision:
     """What to do about work whose `attempts` are known, oldest first; `results`: whether they are there to be read.
 
-    `submitted`: how many attempts this command has made itself. An attempt that ended badly before it is history, and
-    is tried again; one that failed under its eyes ends it; one that was lost is tried again, up to `TRIES`.
+    `watched`: how many attempts this command has seen end. One that ended badly before it is history, and is tried
+    again; one that failed under its eyes ends it; one that was lost is tried again, up to `TRIES`.
 
     >>> decide([], results=False)
     Decision(act='submit', attempt=1, why='no such job yet')
@@ -114,17 +116,13 @@ def decide(attempts: Sequence[Job], results: bool, submitted: int = 0) -> Decisi
     last = attempts[-1]
     if last.state in ("pending", "running"):
         return Decision("attach", number, f"it is {last.state}")
-    if last.state == "done":
-        return Decision("submit", number + 1, "it is done, but its results are gone")
-    if not submitted:
-        return Decision("submit", number + 1, f"the attempt before was {_ended(last)}")
-    if last.state == "lost" and submitted < TRIES:
-        return Decision("submit", number + 1, f"attempt {number} was lost")
-    return Decision("stop", number, f"attempt {number} was {_ended(last)}")
-
-
-def _ended(job: Job) -> str:
-    return "a failure" if job.state == "failed" else job.state
+    told = {"done": "it is done, but its results are not there", "failed": "it failed"}
+    ended = told.get(last.state, f"it was {last.state}")
+    if not watched:
+        return Decision("submit", number + 1, f"attempt {number} is history: {ended}")
+    if last.state == "lost" and watched < TRIES:
+        return Decision("submit", number + 1, ended)
+    return Decision("stop", number, ended)
 
 
 def job_id(system: str, content: Any, attempt: int = 1, letters: int = ID_LETTERS) -> str:
@@ -146,6 +144,15 @@ def attempt_of(id: str, attempt: int) -> str:
     'n95-late-0123456789abcdef01234567-2'
     """
     return f"{id.rpartition('-')[0]}-{attempt}"
+
+
+def folder_of(temporary: str, id: str) -> str:
+    """The folder of a job and its attempts.
+
+    >>> folder_of("gs://bucket/", "n95-late-0a-2")
+    'gs://bucket/jobs/n95-late-0a'
+    """
+    return f"{temporary.rstrip('/')}/jobs/{id.rpartition('-')[0]}"
 
 
 def waits(limit: float, first: float = 1.0, most: float = 60.0) -> Iterator[float]:
