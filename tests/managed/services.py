@@ -112,6 +112,11 @@ class GrpcServer:
         """Let the next calls of a method (its last word is enough) fail in this order; None: answer, then fail."""
         self._failures.setdefault(self.full(method), deque()).extend(failures)
 
+    @staticmethod
+    def refusal(status: str, message: str) -> Refusal:
+        """What an answer raises to refuse with a status, by its name."""
+        return Refusal(grpc.StatusCode[status], message)
+
     def heal(self) -> None:
         """Let no call fail any more."""
         self._failures.clear()

@@ -17,15 +17,14 @@ import polars as pl
 import pytest
 from tests.managed.fake_dataproc import FakeDataproc
 from tests.managed.services import GrpcServer, Refusal
+from tests.managed.workers import runs
 
 from ninetyfive.engines.local import LocalEngine
-from ninetyfive.errors import DataError, NinetyfiveError, ServiceError, UsageError
+from ninetyfive.errors import DataError, ServiceError, UsageError
 from ninetyfive.managed.calling import Caller
 from ninetyfive.managed.dataproc import Batches
-from ninetyfive.managed.driver import work
 from ninetyfive.managed.engine import ManagedEngine, Orders
 from ninetyfive.managed.jobs import TRIES
-from ninetyfive.managed.packing import ERROR, Place, pack_error
 from ninetyfive.managed_settings import DataprocSettings, ManagedSettings
 from ninetyfive.plan import Part, Plan, Read, Reduce, Write
 from ninetyfive.reducers.counts import Counts
@@ -47,18 +46,6 @@ def plans(where: Path) -> dict[str, Plan]:
         "counts": Reduce(RAW, Counts(("x",)), by=("day",)),
         "rows": RAW,
     }
-
-
-def runs(main: str, arguments: list[str]) -> Callable[[], str | None]:
-    """A worker that does the job as the driver does, and is seen running once; an error of ours is a failure."""
-    folder, id = arguments
-    try:
-        work(Place(folder), id, lambda memory: LocalEngine(1, partition_memory=memory))
-    except NinetyfiveError as error:
-        Place(folder).write(f"{id}/{ERROR}", pack_error(error))
-        return lambda: f"Job failed with message [{main} exited with 1]"
-    seen: Iterator[str | None] = iter([None])
-    return lambda: next(seen, "")
 
 
 class Bench:
