@@ -3,7 +3,7 @@
     plans ─ described ─▶ lists, texts, numbers ─ content_hash ─▶ the name of the job
 
 Pickled bytes will not do: they depend on the order of sets, on what is shared, and on what was cached. So values are
-described by what they are compared by: the fields of a dataclass or struct, the source of the project's own modules.
+described by what they are made of: the fields that a dataclass or struct is given, the project's own modules.
 What does not belong here: how plans travel (`packing`).
 """
 
@@ -128,7 +128,7 @@ class _Described:
             case msgspec.Struct():
                 names = type(value).__struct_fields__
             case _ if is_dataclass(value):
-                names = tuple(one.name for one in fields(value))
+                names = tuple(one.name for one in fields(value) if one.init)
             case _:
                 return self._reduced(value)
         return [_name(type(value)), content_hash([[name, self.of(getattr(value, name))] for name in names])]
