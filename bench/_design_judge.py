@@ -1,15 +1,16 @@
 """Hindsight: what every design would have cost on a window that neither fitted nor chose, and which was the cheapest.
 
-    judged blocks   ─ train at the start of each, by every window ─▶ grid of losses ─▶ never, periodic …, oracle
+    judged blocks   ─ train at the start of each, by every window ─▶ grid of losses ─▶ never, watched …, oracle
     judged requests ─ build tables as often as each refresh says ──▶ shares of every K ─▶ dynamic, static, hybrid
 
 The rule: nothing here asks the design's own backtest or forecast: models are trained and tables are counted again,
-plainly. Only the replay of policies on a finished grid is the package's (`design.policies`), and so are unit costs,
-which no window tells (`Measured`).
+plainly. Only the replay of policies on a finished grid is the package's (`design.policies`, `design.watching`), and so
+are unit costs, which no window tells (`Measured`).
 
 What a design costs a month is what its answers and tables cost, what its trainings cost, and what its model loses
 beyond one that is made anew each block. Every policy begins with a training at the start of the window, which is
-paid.
+paid. Losses are expected ones, by the true probability of each label; what watches quality sees only labels as they
+fell, once they are known, and begins with what the blocks before the window promised. Gates are left out.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ import polars as pl
 from bench._design_systems import INPUTS, Asked
 
 from ninetyfive.design.evidence import Constraints, Measured
+from ninetyfive.design.losses import Rows
+from ninetyfive.design.losses import losses as block_losses
 from ninetyfive.design.policies import PERIODS, Board, never, oracle, periodic, replay
+from ninetyfive.design.watching import DROPS, WATCHES, Model, Watch, watched
 from ninetyfive.durations import duration
+from ninetyfive.features.encoding import FOLDS
 from ninetyfive.prices import MONTH
 from ninetyfive.settings import PriceSettings
 
@@ -35,10 +40,15 @@ _NOBODY = np.iinfo(np.int64).max
 
 
 class Policy(NamedTuple):
-    """How to train: again after so many blocks (None: never), on the newest `window` of data (None: all)."""
+    """How to train: again after so many blocks (None: never), on the newest `window` of data (None: all).
+
+    Or with a look every `watch` blocks, when the share `drop` of what was promised is gone.
+    """
 
     every: int | None
     window: str | None
+    watch: int | None = None
+    drop: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,10 @@ def judge_training(asked: Trained) -> TrainingJudged:
     first = int(time[asked.start])
     count = int((time[-1] - first) // (asked.block * MICROS))
     edges = first + (np.arange(count + 1) * asked.block * MICROS).astype(np.int64)
-    grids = {window: _grid(asked, time, edges, window) for window in asked.windows}
+    lead = 5 + int(np.ceil(asked.delay / asked.block))
+    before = first - (np.arange(lead, 0, -1) * asked.block * MICROS).astype(np.int64)
+    told = {window: _told(asked, time, np.concatenate([before, edges]), window) for window in asked.windows}
+    grids = {window: one.expected[lead:, lead:] for window, one in told.items()}
     # What an old model loses less than a fresh one is no gain of money: the best there was is the measure of all.
     ideal = np.nanmin(np.concatenate(list(grids.values())), axis=0)
     month = MONTH / (count * asked.block)
@@ -105,36 +118,84 @@ def judge_training(asked: Trained) -> TrainingJudged:
             costs[Policy(every, window)] = month_of(outcome.excess, outcome.trainings)
         known = oracle(board)
         best[window] = month_of(known.excess, known.trainings)
+        for (watch, drop), models in _watched(asked, told, lead, window).items():
+            paired = zip(range(count), models, strict=True)
+            lost = np.nansum([told[name].expected[origin, lead + block] for block, (name, origin) in paired])
+            trainings = sum(one != other for one, other in pairwise(models))
+            costs[Policy(None, window, watch, drop)] = month_of(float(lost - np.nansum(board.fresh)), trainings)
     return TrainingJudged(count, costs, best, float(np.nansum(ideal)) * unit * month)
 
 
-def _grid(asked: Trained, time: np.ndarray, edges: np.ndarray, window: str | None) -> np.ndarray:
-    """Expected log loss (origin, block) of models trained at the start of a block; NaN: not later, or too few rows."""
+class _Told(NamedTuple):
+    """Of models trained at the start of a block: expected log loss (origin, block), and as labels fell, with folds.
+
+    `fell` and `constant` are (origin, block, 1 + 20), `rows` those of each block; NaN: not later, or too few rows.
+    """
+
+    expected: np.ndarray
+    fell: np.ndarray
+    constant: np.ndarray
+    rows: np.ndarray
+
+
+def _watched(
+    asked: Trained, told: dict[str | None, _Told], lead: int, window: str | None
+) -> dict[tuple[int, float], list[tuple[str | None, int]]]:
+    """What watching does, by watch and drop: (window, origin) of the model of each judged block."""
+    names = list(told)
+    lengths = [None if name is None else round(duration(name) / asked.block) for name in names]
+    rows = next(iter(told.values())).rows
+    known = np.maximum(np.arange(len(rows)) - int(np.ceil(asked.delay / asked.block)), 0)
+    given = Watch(
+        tuple(lengths),
+        np.stack([one.fell for one in told.values()]),
+        np.stack([one.constant for one in told.values()]),
+        rows,
+        known,
+        Model(names.index(window), lead),
+    )
+    return {
+        (watch, drop): [(names[model.window], model.origin) for model in watched(given, watch, drop)]
+        for watch in WATCHES
+        for drop in DROPS
+        if watch < len(rows) - lead
+    }
+
+
+def _told(asked: Trained, time: np.ndarray, edges: np.ndarray, window: str | None) -> _Told:
     x = asked.rows.select(INPUTS).to_numpy().astype(np.float32)
     y, p = asked.rows["y"].to_numpy(), asked.rows["p"].to_numpy()
     places = np.searchsorted(time, edges)
     count = len(edges) - 1
+    fold = np.random.default_rng(95).integers(0, FOLDS, len(y))
+    block = np.repeat(np.arange(count), np.diff(places))
     grid = np.full((count, count), np.nan)
+    fell, constant = np.full((count, count, 1 + FOLDS), np.nan), np.full((count, count, 1 + FOLDS), np.nan)
     for origin in range(count):
         known = int(np.searchsorted(time, edges[origin] - asked.delay * MICROS, side="right"))
         oldest = 0 if window is None else int(np.searchsorted(time, edges[origin] - duration(window) * MICROS))
         if known - oldest < _LEAST or len(np.unique(y[oldest:known])) < 2:
             continue
         fitted = asked.function(pl.DataFrame(x[oldest:known], schema=list(INPUTS)), y[oldest:known], asked.params)
-        told = np.asarray(fitted.predict_proba(pl.DataFrame(x[places[origin] : places[-1]], schema=list(INPUTS))))[:, 1]
+        later = slice(places[origin], places[-1])
+        told = np.asarray(fitted.predict_proba(pl.DataFrame(x[later], schema=list(INPUTS))))[:, 1]
         told = np.clip(told.astype(np.float64), 1e-15, 1 - 1e-15)
-        truth = p[places[origin] : places[-1]]
+        truth = p[later]
         losses = -truth * np.log(told) - (1 - truth) * np.log1p(-told)
         ends = places[origin:] - places[origin]
         sums = np.diff(np.concatenate([[0.0], np.cumsum(losses)])[ends])
         rows = np.diff(ends)
         grid[origin, origin:] = np.where(rows > 0, sums / np.maximum(rows, 1), np.nan)
-    return grid
+        labelled = Rows(block[places[origin] - places[0] :] - origin, fold[later], y[later], count - origin)
+        share = np.full(len(told), y[oldest:known].mean())
+        fell[origin, origin:] = block_losses("log_loss", "binary", labelled, told)
+        constant[origin, origin:] = block_losses("log_loss", "binary", labelled, share)
+    return _Told(grid, fell, constant, np.diff(places))
 
 
 def _board(grid: np.ndarray, count: int, price: float) -> Board:
     first = int(np.argmax(np.isfinite(grid).any(axis=1)))
-    return Board(grid, np.full_like(grid, np.nan), np.zeros_like(grid), np.arange(count), first, price)
+    return Board(grid, np.zeros_like(grid), np.arange(count), first, price)
 
 
 class Way(NamedTuple):

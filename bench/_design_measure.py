@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from bench._design_futures import attainable, hits_of_futures
 from bench._design_judge import Judge, Policy, Trained, Way, judge_training
 from bench._design_systems import DAY, FUNCTIONS, INPUTS, PARAMS, Setup, history, requests
 
@@ -26,13 +27,14 @@ from ninetyfive.cli.project import load_system
 from ninetyfive.design.costs import measure
 from ninetyfive.design.evidence import (
     Candidate,
+    Measured,
     Replayed,
     ServingChoice,
     ServingEvidence,
     TrainingChoice,
     TrainingEvidence,
 )
-from ninetyfive.design.forecast import built_once, candidates
+from ninetyfive.design.forecast import built_once, candidates, cpu_of, p50_of
 from ninetyfive.design.ground import Ground
 from ninetyfive.design.history import history_of
 from ninetyfive.design.hits import Hits, table_hits
@@ -45,7 +47,7 @@ from ninetyfive.design.traffic import of_frame
 from ninetyfive.design.training import Money, Recipe, choose_training, measure_training
 from ninetyfive.design.worker import worker
 from ninetyfive.design.workload import workload
-from ninetyfive.durations import duration
+from ninetyfive.durations import duration, duration_word
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.models.release import OpenRelease, open_release
 from ninetyfive.prices import MONTH
@@ -56,6 +58,8 @@ PRICES, DESIGN = PriceSettings(), DesignSettings()
 CONSTRAINTS = constraints_of(DESIGN)
 TRAINING_SECONDS, COST_SECONDS, REPLAY_SECONDS = 8.0, 3.0, 10.0
 """What a system may take for its backtest, its unit costs, and the replay at most."""
+FUTURES, POINTS = 40, 0.02
+"""Other futures that say how near a forecast of the hit rate can be."""
 SYSTEM = """\
 import ninetyfive as nf
 from ninetyfive import col
@@ -83,15 +87,24 @@ system.model(FUNCTIONS[{model!r}], params=PARAMS[{model!r}])
 def one_history(setup: Setup) -> dict[str, Any]:
     """What is advised for a history alone."""
     begun = time.monotonic()
-    _, choice = _advised(setup, history(setup).drop("p"))
+    evidence, choice = _advised(setup, history(setup).drop("p"))
     return {
         "number": setup.number,
         "setup": msgspec.to_builtins(setup),
-        "retrains": choice.policy != "never",
+        "retrains": _retrains(evidence, choice),
+        "policy": choice.policy,
         "every": choice.every,
         "confidence": choice.confidence,
         "seconds": time.monotonic() - begun,
     }
+
+
+def _retrains(evidence: TrainingEvidence, choice: TrainingChoice) -> bool:
+    """Whether more than one training is advised, or would have been made over the history by a watch that is."""
+    if choice.watch is None:
+        return choice.paradigm != "static"
+    watched = next(one for one in evidence.policies if (one.watch, one.drop) == (choice.watch, choice.drop))
+    return watched.trainings > 0
 
 
 def one_system(setup: Setup, folder: Path, *, service: bool) -> dict[str, Any]:
@@ -131,7 +144,8 @@ def _advised(setup: Setup, rows: pl.DataFrame) -> tuple[TrainingEvidence, Traini
 def _training(setup: Setup, rows: pl.DataFrame, start: int) -> dict[str, Any]:
     evidence, choice = _advised(setup, rows.head(start).drop("p"))
     price = evidence.training_price or Money.of(PRICES, DESIGN).price(0.0)
-    chosen = Policy(_blocks(choice.every, evidence.block), choice.window)
+    block = evidence.block
+    chosen = Policy(_blocks(choice.every, block), choice.window, _blocks(choice.watch, block), choice.drop)
     asked = Trained(
         function=FUNCTIONS[setup.model],
         params=PARAMS[setup.model],
@@ -149,8 +163,13 @@ def _training(setup: Setup, rows: pl.DataFrame, start: int) -> dict[str, Any]:
     best = min(judged.costs, key=judged.costs.__getitem__)
     month = MONTH / (judged.blocks * evidence.block)
     return {
-        "chosen": {"every": choice.every, "window": chosen.window},
-        "best": {"every": best.every and best.every * evidence.block, "window": best.window},
+        "policy": choice.policy,
+        "chosen": {"every": choice.every, "window": chosen.window, "watch": choice.watch},
+        "best": {
+            "every": best.every and duration_word(best.every * block),
+            "window": best.window,
+            "watch": best.watch and duration_word(best.watch * block),
+        },
         "decays": bool(evidence.decay and evidence.decay[0].decays),
         "confidence": choice.confidence,
         "blocks": judged.blocks,
@@ -202,7 +221,9 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
     unread = Judge(asked, cut, msgspec.structs.replace(costs, cpu_read=0.0), PRICES, CONSTRAINTS, judge.seen)
     free, (_, free_least) = unread.cost(chosen)[0], unread.best(list(_all(hits)))
     traffic = of_frame(rows.select(*names, "request_time"), release, int(asked.time[cut - 1]))
-    replayed: list[Replayed] = []
+    replayed: list[dict[str, Any]] = []
+    tables = [(one.paradigm, one.k) for one in contestants(ways) if one.k is not None]
+    futures = hits_of_futures(setup, asked, cut, tables, FUTURES)
     for opens in (inside, worker) if service else (inside,):
         known = costs if opens is inside else measure(ground, latest, time.monotonic() + COST_SECONDS, worker)
         rivals = contestants(candidates(said, hits, known, CONSTRAINTS, PRICES))
@@ -210,7 +231,8 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
         until = time.monotonic() + REPLAY_SECONDS
         found = prove(ground, traffic, once, until, opens, Reference(known, latest)).replayed
         # What the code of a worker gives was replayed first; of the service only what the service gives.
-        replayed += [one for one in found if opens is inside or one.by == "service"]
+        found = tuple(one for one in found if opens is inside or one.by == "service")
+        replayed += [msgspec.to_builtins(one) | _at_hit(one, known) for one in found]
     return {
         "chosen": chosen._asdict(),
         "best": best._asdict(),
@@ -224,8 +246,14 @@ def _serving(setup: Setup, release: OpenRelease, ground: Ground, *, service: boo
             for name in ("requests", "entities", "peakedness", "zipf_slope", "new_entity_rate", "change_rate", "rate")
         },
         "measured": msgspec.to_builtins(costs),
-        "replayed": [msgspec.to_builtins(one) for one in replayed],
+        "replayed": replayed,
+        "attainable": attainable(futures, POINTS) if tables else 1.0,
     }
+
+
+def _at_hit(one: Replayed, known: Measured) -> dict[str, float]:
+    """What would have been forecast of the costs, had the hit rate been known: what is still off is not of the hits."""
+    return {"cpu_at_hit": cpu_of(one.paradigm, one.hit, known), "p50_at_hit": p50_of(one.paradigm, one.hit, known)}
 
 
 def _way(choice: ServingChoice, ways: tuple[Candidate, ...]) -> Way:

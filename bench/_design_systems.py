@@ -24,7 +24,7 @@ as long.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,31 +201,49 @@ class Asked:
 def requests(setup: Setup) -> Asked:
     """The request log; it ends when the history ends."""
     chance = np.random.default_rng([setup.seed, 2])
-    count = setup.requests
-    day = chance.integers(0, setup.log_days, count)
-    second = chance.choice(24, count, p=_HOURS / _HOURS.sum()) * 3_600 + chance.random(count) * 3_600
-    time = np.sort(day * 86_400.0 + second)
-    weights = np.arange(1, setup.cardinality + 1, dtype=np.float64) ** -setup.slope
-    whole = np.cumsum(weights)
-    rank = np.minimum(np.searchsorted(whole, chance.random(count) * whole[-1]), setup.cardinality - 1)
-    entity = _moved(setup, chance, (time // 86_400).astype(np.int64), rank)
+    time = moments(setup, chance, setup.requests)
+    rank, day = ranks(setup, chance, len(time)), days_of(time)
+    entity = np.empty_like(rank)
+    for number, holder in holders(setup):
+        here = day == number
+        entity[here] = holder[rank[here]]
     entity = _renewed(setup, chance, entity)
-    phase = _uniform(entity.astype(np.uint64), 99) / (2 * np.sqrt(3)) + 0.5
-    version = np.floor(phase + setup.changing * time / 86_400).astype(np.uint64)
+    version = np.floor(phases(entity) + setup.changing * time / 86_400).astype(np.uint64)
     first = BEGIN.astype(np.int64) + (setup.days - setup.log_days) * DAY
     return Asked(first + (time * 1e6).astype(np.int64), entity, _mix(_mix(entity.astype(np.uint64)) + version))
 
 
-def _moved(setup: Setup, chance: np.random.Generator, day: np.ndarray, rank: np.ndarray) -> np.ndarray:
-    """Whose rank it is on that day: names stand in no order, and some ranks change hands each day."""
+def moments(setup: Setup, chance: np.random.Generator, count: int) -> np.ndarray:
+    """When requests come, in order: seconds since the log began."""
+    day = chance.integers(0, setup.log_days, count)
+    second = chance.choice(24, count, p=_HOURS / _HOURS.sum()) * 3_600 + chance.random(count) * 3_600
+    return np.sort(day * 86_400.0 + second)
+
+
+def days_of(time: np.ndarray) -> np.ndarray:
+    """The day of the log of each moment, from 0."""
+    return (time // 86_400).astype(np.int64)
+
+
+def ranks(setup: Setup, chance: np.random.Generator, count: int) -> np.ndarray:
+    """Which rank each request is about, from 0."""
+    whole = np.cumsum(np.arange(1, setup.cardinality + 1, dtype=np.float64) ** -setup.slope)
+    return np.minimum(np.searchsorted(whole, chance.random(count) * whole[-1]), setup.cardinality - 1)
+
+
+def phases(entity: np.ndarray) -> np.ndarray:
+    """How far an entity is from one change of its features to the next when the log begins, from 0 to 1."""
+    return _uniform(entity.astype(np.uint64), 99) / (2 * np.sqrt(3)) + 0.5
+
+
+def holders(setup: Setup) -> Iterator[tuple[int, np.ndarray]]:
+    """Whose rank it is on each day: names stand in no order, and some ranks change hands each day."""
+    chance = np.random.default_rng([setup.seed, 4])
     holder = chance.permutation(setup.cardinality)
-    entity = np.empty_like(rank)
     for number in range(setup.log_days):
-        here = day == number
-        entity[here] = holder[rank[here]]
+        yield number, holder.copy()
         dealt = np.flatnonzero(chance.random(setup.cardinality) < setup.moves)
         holder[dealt] = holder[chance.permutation(dealt)]
-    return entity
 
 
 def _renewed(setup: Setup, chance: np.random.Generator, entity: np.ndarray) -> np.ndarray:

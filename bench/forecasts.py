@@ -26,8 +26,10 @@ import numpy as np
 from bench._request_logs import Log
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured, ServingEvidence, Workload
-from ninetyfive.design.forecast import Costs, Expected, candidates, expected
-from ninetyfive.design.hits import MICROS, Hits, built, table_hits
+from ninetyfive.design.expecting import Expected, expected
+from ninetyfive.design.forecast import Costs, candidates
+from ninetyfive.design.heads import MICROS
+from ninetyfive.design.hits import Hits, built, table_hits
 from ninetyfive.design.occurrences import Occurrences
 from ninetyfive.design.serving import choose_serving
 from ninetyfive.design.workload import workload

@@ -61,6 +61,23 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"counted: {told} (seed {SEED})")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One worker more than there are cores: tests of servers and of killed processes wait as much as they work."""
+    asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ or not hasattr(os, "sched_getaffinity")
+    return None if asked else len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadscope`, what takes long begins first, and one worker has Spark."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from tests.order import Ordered
+
+    return Ordered(config, log)
+
+
 def pytest_sessionstart() -> None:
     """Hear Ctrl-C, also where the tests run in the background of a shell, which lets its jobs ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -44,6 +44,8 @@ def test_a_disk_that_refuses_the_file_is_named(tmp_path: Path) -> None:
     [
         (AcceptedTraining(paradigm="static"), StaticTraining()),
         (AcceptedTraining(paradigm="static", window="30d"), StaticTraining("30d")),
+        (AcceptedTraining(paradigm="static", watch="3d"), StaticTraining(watch="3d")),
+        (AcceptedTraining(paradigm="static", watch="3d", drop=0.2), StaticTraining(watch="3d", drop=0.2)),
         (AcceptedTraining(paradigm="dynamic", every="1d"), DynamicTraining("1d")),
     ],
 )

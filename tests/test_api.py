@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +116,16 @@ def test_status_and_releases(copied: Project, project: Project) -> None:
     assert (release["champion"], release["passed"], release["number"]) == (True, True, 1)
     assert release["release"] == status["champion"]["release"]
     assert list(release["metrics"]) == ["auc", "log_loss", "brier"]
+
+
+@pytest.mark.parametrize("altered", ["update releases set document = '{}'", "delete from releases"])
+def test_what_the_catalog_no_longer_says_of_a_release_is_told(copied: Project, altered: str) -> None:
+    with contextlib.closing(sqlite3.connect(copied.folder / ".ninetyfive" / "catalog.sqlite")) as catalog, catalog:
+        catalog.execute(altered)
+    said = copied.command("status")
+    assert said.code == 1
+    assert "expected a " in said.err
+    assert "ninetyfive doctor" in said.err
 
 
 def test_a_store_in_a_bucket_is_looked_at_before_it_is_made(project: Project) -> None:

@@ -8,14 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 
 from ninetyfive import run as running
-from ninetyfive.errors import BusyError, DataError, UsageError
+from ninetyfive.errors import BusyError, DataError, ModelError, UsageError
 from ninetyfive.run import as_of_microseconds
 
 if TYPE_CHECKING:
@@ -426,3 +427,63 @@ def test_what_was_rolled_back_is_not_promoted_again_by_the_next_run(copied: Proj
     assert copied.champion() == first
     copied.load().promote(second)
     assert copied.run()["promoted"]
+
+
+def turned(trips: Trips, rows: int, first: int, *, jumped: bool) -> pl.DataFrame:
+    """Trips whose tips rise with the distance, or, after a jump, fall."""
+    frame = trips(rows, first=first)
+    chance = np.random.default_rng([95, first]).normal(0.0, 1.0, rows)
+    airport = (frame["zone"] == "airport").cast(pl.Float64)
+    slope = frame["distance"].fill_null(4.0) * 0.4
+    return frame.with_columns(tip=((4.0 - slope if jumped else slope) + 2.0 * airport + chance).clip(0.0).round(2))
+
+
+@pytest.mark.slow
+def test_a_watched_champion_is_trained_again_when_its_quality_drops(
+    project: Project, trips: Trips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.edit(('    split=nf.Split("time", 0.5),', '    split=nf.Split("time", 0.3),\n    training=WATCHED,'))
+    project.edit(("trips = nf.System(", 'WATCHED = nf.StaticTraining(watch="1d", drop=0.3)\ntrips = nf.System('))
+    project.add("a", turned(trips, 3_000, 0, jumped=False))
+
+    def on(day: int) -> dict[str, Any]:
+        at(monkeypatch, f"2026-03-{day:02d}T00:00")
+        return project.run(if_due=True)
+
+    assert on(1)["promoted"]
+    assert "next look in 1d" in on(1)["reason"]
+    few = on(2)
+    assert (few["due"], few["run"], few["watch"]["judged"], "0 rows" in few["reason"]) == (False, None, False, True)
+    project.add("b", turned(trips, 300, 3_000, jumped=False))
+    held = on(3)
+    assert (held["due"], held["rows"]["read"], held["watch"]["rows"], held["watch"]["held"]) == (False, 300, 300, True)
+    assert held["jobs"] == 2, "one reads, one scores"
+    said = project.command("status").out
+    assert "watch     every 1d, last 2026-03-03 00:00 UTC: it gains" in said
+
+    project.add("c", turned(trips, 2_000, 3_300, jumped=True))
+    project.edit(("    from sklearn", "    raise RuntimeError('no luck')\n    from sklearn"))
+    with pytest.raises(ModelError, match="no luck"):
+        on(4)
+    project.edit(("    raise RuntimeError('no luck')\n", ""))
+    again = on(4)
+    assert (again["due"], again["promoted"], again["champion"]["release"]) == (True, True, few["champion"]["release"])
+    assert (again["watch"]["held"], again["watch"]["trainings"]) == (False, 1)
+    assert again["window"]["from"] >= "2026-01-22", "what came before the last look that found the promise kept is left"
+    assert again["gains"]["constant"]["auc"]["low"] > 0.2
+
+    project.add("d", turned(trips, 800, 5_300, jumped=True))
+    quiet = on(5)
+    assert (quiet["due"], quiet["watch"]["held"], quiet["watch"]["champion"]) == (False, True, again["release"])
+    project.command("rollback", "--reason", "a test")
+    project.add("e", turned(trips, 300, 6_100, jumped=True))
+    monkeypatch.setattr(running, "look", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        on(6)
+    monkeypatch.undo()
+    back = on(6)
+    assert (back["due"], back["watch"]["champion"]) == (True, few["champion"]["release"]), "what was rolled back to"
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt

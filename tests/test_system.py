@@ -82,6 +82,9 @@ WRONG: list[tuple[Callable[[], Any], str, str, str]] = [
     (lambda: nf.DynamicTraining(every=None), "DynamicTraining(every=)", "a unit", "None"),
     (lambda: nf.DynamicTraining(every="1d", window="0d"), "DynamicTraining(window=)", "from 1", "'0d'"),
     (lambda: nf.StaticTraining(window="1y"), "StaticTraining(window=)", "a unit", "'1y'"),
+    (lambda: nf.StaticTraining(watch="often"), "StaticTraining(watch=)", "a unit", "'often'"),
+    (lambda: nf.StaticTraining(watch="3d", drop=0), "StaticTraining(drop=)", "a share above 0", "0"),
+    (lambda: nf.StaticTraining(watch="3d", drop=True), "StaticTraining(drop=)", "a share above 0", "True"),
     # the split
     (lambda: nf.Split("random"), "Split(by=)", "'time' or 'id'", "'random'"),
     (lambda: nf.Split("time", test=0.0), "Split(test=)", "between 0 and 1", "0.0"),
@@ -120,6 +123,7 @@ WRONG: list[tuple[Callable[[], Any], str, str, str]] = [
     (lambda: declare(serving=nf.StaticServing("p.parquet")), "serving=StaticServing", "entity=", "none"),
     (lambda: declare(serving=nf.HybridServing(top=5)), "serving=HybridServing", "entity=", "none"),
     (lambda: declare(source=TIMELESS, training=nf.StaticTraining("9d")), "training window", "time=", "without"),
+    (lambda: declare(source=TIMELESS, training=nf.StaticTraining(watch="9d")), "training watch", "time=", "without"),
     (lambda: nf.StaticServing(""), "StaticServing(population=)", "the path or URL", "''"),
     (lambda: nf.StaticServing("p", on_change="wait"), "StaticServing(on_change=)", "'stale' or 'refuse'", "'wait'"),
     (lambda: nf.StaticServing("p", on_missing=None), "StaticServing(on_missing=)", "404", "None"),

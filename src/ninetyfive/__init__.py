@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ninetyfive.paradigms import DynamicServing, DynamicTraining, HybridServing, StaticServing, StaticTraining
     from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet, request_log
     from ninetyfive.system import Gate, Split
+    from ninetyfive.tuning import Tuning, float_range, int_range
 
 __all__ = [
     "DynamicServing",
@@ -24,6 +25,7 @@ __all__ = [
     "StaticServing",
     "StaticTraining",
     "System",
+    "Tuning",
     "__version__",
     "coalesce",
     "col",
@@ -31,8 +33,10 @@ __all__ = [
     "cross",
     "csv",
     "feature",
+    "float_range",
     "frame",
     "greatest",
+    "int_range",
     "jsonl",
     "least",
     "parquet",
@@ -48,6 +52,7 @@ _HOMES = {
     "paradigms": ("DynamicServing", "DynamicTraining", "HybridServing", "StaticServing", "StaticTraining"),
     "sources.files": ("Source", "csv", "frame", "jsonl", "parquet", "request_log"),
     "system": ("Gate", "Split"),
+    "tuning": ("Tuning", "float_range", "int_range"),
 }
 """Where each public name is at home: it is imported when it is asked for, so that a worker, which asks for none, pays
 for none."""

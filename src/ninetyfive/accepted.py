@@ -34,16 +34,18 @@ _HEAD = '# Written by `ninetyfive design --accept`: what system.py leaves "measu
 
 
 class AcceptedTraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[training]`: `every` is told of dynamic training only; durations are text."""
+    """`[training]`: `every` is told of dynamic training only, `watch` and `drop` of static; durations are text."""
 
     paradigm: Literal["static", "dynamic"]
     every: str | None = None
     window: str | None = None
+    watch: str | None = None
+    drop: float | None = None
 
     def made(self) -> Training:
         """The paradigm; `DeclarationError` where its words cannot be."""
         if self.paradigm == "static":
-            return StaticTraining(self.window)
+            return StaticTraining(self.window, self.watch, *(() if self.drop is None else (self.drop,)))
         return DynamicTraining(self.every or "", self.window)
 
 

@@ -7,13 +7,15 @@ declaring a system loads nothing heavy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ninetyfive.design import BUDGET
+from ninetyfive.errors import UsageError
 from ninetyfive.progress import Reporter, Silent
-from ninetyfive.upkeep import Upkeep, extra
+from ninetyfive.upkeep import Upkeep, needs_extra
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,6 +65,37 @@ class System(Upkeep):
         with self._context(reporter, as_of_microseconds(as_of)) as context:
             return run(context, Asked(promote=promote, cache=cache, start=start, if_due=if_due))
 
+    def import_model(
+        self,
+        path: str | Path,
+        *,
+        output: str | None = None,
+        classes: Sequence[str] | None = None,
+        as_of: str | None = None,
+        promote: bool = True,
+        reporter: Reporter | None = None,
+    ) -> dict[str, Any]:
+        """A run that takes an ONNX file in place of the model function; returns its document (docs/models.md).
+
+        `output` names the output that answers, where several could; `classes` are those of its columns, in their order,
+        where the file does not say them. `ModelError` for a file that a release cannot hold, `UsageError` for no file.
+        """
+        from ninetyfive.errors import UsageError
+        from ninetyfive.hashing import bytes_hash
+        from ninetyfive.models.imported import OnnxFile
+        from ninetyfive.run import Asked, as_of_microseconds, run
+        from ninetyfive.system import Model
+
+        path = Path(path)
+        if not path.is_file():
+            raise UsageError(str(path), expected="an ONNX file", got="no such file", do="name the file of a model")
+        data = path.read_bytes()
+        given = OnnxFile(path.name, data, output, None if classes is None else tuple(classes))
+        params = {"file": path.name, "sha256": bytes_hash(data), "output": output, "classes": classes and list(classes)}
+        model = Model(given, {name: value for name, value in params.items() if value is not None})
+        with self._context(reporter, as_of_microseconds(as_of)) as context:
+            return run(context, Asked(promote=promote, model=model))
+
     def predict(self, rows: Any, *, release: str | None = None) -> pl.DataFrame:
         """Answer a Polars frame (or what one is made from): id columns and `prediction`, in the order of the rows.
 
@@ -70,13 +103,11 @@ class System(Upkeep):
         that names rule, column and value. `release` is a hash or its beginning; default: the champion. Few rows are
         answered one by one, more of them by the engine, whichever was measured to be quicker; the bits are the same.
         """
-        import tempfile
-
         import polars as pl
 
         from ninetyfive.errors import DataError
         from ninetyfive.sources.files import frame
-        from ninetyfive.steps.predict import predict, predict_few
+        from ninetyfive.steps.predict import predict_few, predict_frame
 
         settings, source = self.settings, frame(rows)
         with self._store(settings) as store:
@@ -84,10 +115,7 @@ class System(Upkeep):
             if pl.DataFrame(rows).height <= opened.crossover:
                 answers, rejected = predict_few(opened, source)
             else:
-                with tempfile.TemporaryDirectory() as folder:
-                    answered = predict(opened, source, self._engine(settings, Silent()), Path(folder))
-                    answers = pl.concat(answered.answers.frames(), rechunk=True)
-                    rejected = pl.concat(answered.rejected.frames())
+                answers, rejected = predict_frame(opened, source, self._engine(settings, Silent()))
             if rejected.height:
                 first = rejected.row(0, named=True)
                 raise DataError(
@@ -107,9 +135,9 @@ class System(Upkeep):
         read = (*self.source.urls, *(self.source.labels.urls if self.source.labels else ()))
         own = [str(self.folder / url) if "://" not in url else url for url in read]
         check_output(output, [input, *own])
-        with self._store(settings) as store, store.attempt() as folder:
+        with self._store(settings) as store, store.draft() as draft:
             opened = self._open(store, release)
-            answered = predict(opened, source_of(input), self._engine(settings, Silent()), folder)
+            answered = predict(opened, source_of(input), self._engine(settings, Silent()), draft)
             unanswered = deliver(answered.answers, output)
             beside = output.with_name(f"{output.stem}.rejected{output.suffix}")
             beside.unlink(missing_ok=True)  # of an earlier answer to the same file
@@ -165,6 +193,31 @@ class System(Upkeep):
         with self._store(settings) as store:
             return releases(store)
 
+    def tuning(self, release: str | None = None, *, picture: str | Path | None = None) -> dict[str, Any]:
+        """What was tried before a release (a hash or its beginning; default: the champion) was trained.
+
+        `picture`: a file that the search is drawn into, as SVG; it needs the extra `design`. `UsageError` where the
+        release was not tuned. docs/tuning.md has the document.
+        """
+        from ninetyfive.steps.status import tuning
+
+        with self._store(self.settings) as store:
+            opened = self._open(store, release)
+            found = tuning(store, opened.hash)
+        if found is None:
+            raise UsageError(
+                f"release {opened.hash[:12]}",
+                expected="one whose model was tuned",
+                got="one with declared params",
+                do="declare @model(tune=...), and run",
+            )
+        if picture is not None:
+            with needs_extra("design", "--picture"):
+                from ninetyfive.design.searches import picture as draw
+
+                Path(picture).write_text(draw(found), encoding="utf-8")
+        return found
+
     def build_table(
         self,
         *,
@@ -206,7 +259,7 @@ class System(Upkeep):
         self,
         *,
         log: str | None = None,
-        budget: float = 180.0,
+        budget: float = BUDGET,
         assume: str | None = None,
         reporter: Reporter | None = None,
     ) -> dict[str, Any]:
@@ -241,7 +294,7 @@ class System(Upkeep):
         return found
 
     def check_design(
-        self, *, log: str | None = None, budget: float = 180.0, reporter: Reporter | None = None
+        self, *, log: str | None = None, budget: float = BUDGET, reporter: Reporter | None = None
     ) -> dict[str, Any]:
         """Measure again, and say under "changed" whether another design than the one in force is the answer now."""
         from ninetyfive.design.measuring import Asked
@@ -313,7 +366,7 @@ class System(Upkeep):
         `words` are those of the verb (`run`, `predict_file`, `build_table`); its document comes back, with `service`
         and the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline.
         """
-        from ninetyfive.errors import UsageError, near_names
+        from ninetyfive.errors import near_names
         from ninetyfive.managed.offers import JOBS, rendered
 
         if what not in JOBS:
@@ -321,7 +374,7 @@ class System(Upkeep):
         settings, told = self.settings, reporter or Silent()
         if dry_run:
             return rendered(settings, self.name, what, to)
-        with extra("managed"):
+        with needs_extra("managed", f"--to {to}"):
             from ninetyfive.managed.engine import engine_on
         with (
             self._store(settings, create=what == "run", migrate=True) as store,

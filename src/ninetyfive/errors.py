@@ -14,6 +14,7 @@
     ├── ServiceError                       a managed service refused a call, or failed or lost a job
     └── StoreError                         the store cannot be read or written
         ├── IntegrityError                 what is stored is not what was stored
+        ├── BottomError                    nothing is below the champion, so that nothing can be returned to
         └── BusyError                      somebody else holds the store
 
 What does not belong here: how an error is printed. `cli` prints them, the API raises them.
@@ -124,6 +125,10 @@ class StoreError(NinetyfiveError):
 
 class IntegrityError(StoreError):
     """What is stored is not what was stored."""
+
+
+class BottomError(StoreError):
+    """Nothing is below the champion, so that nothing can be returned to."""
 
 
 class BusyError(StoreError):

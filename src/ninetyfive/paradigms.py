@@ -1,6 +1,6 @@
 """Paradigms: when a system is trained, and how its requests are answered.
 
-    training   static: once · dynamic: again and again, on a window
+    training   static: once, or again when its quality drops · dynamic: again and again, on a window
     serving    static: from a table · dynamic: by the model · hybrid: a table for the head, the model for the tail
 
 What does not belong here: what follows from them (`decisions`, `steps`), and who answers (`serve`).
@@ -21,12 +21,21 @@ OUTSIDE, MISSING = 422, 404
 
 @dataclass(frozen=True, slots=True)
 class StaticTraining:
-    """Train once: `run --if-due` is due until there is a champion, then never again."""
+    """Train once, not by the clock: `run --if-due` is due until there is a champion, then never again.
+
+    With `watch` ("3d") it looks that often whether the champion still holds what it promised, and is due again when of
+    its gain over the constant baseline more than the share `drop` is gone, beyond chance, on rows labelled since.
+    """
 
     window: str | None = None
+    watch: str | None = None
+    drop: float = 0.1
 
     def __post_init__(self) -> None:
         check_duration("StaticTraining(window=)", self.window)
+        check_duration("StaticTraining(watch=)", self.watch)
+        if not is_number(self.drop) or not 0.0 < self.drop <= 1.0:
+            raise wrong("StaticTraining(drop=)", "a share above 0, at most 1, such as 0.1", self.drop)
 
 
 @dataclass(frozen=True, slots=True)

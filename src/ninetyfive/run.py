@@ -1,6 +1,7 @@
 """A run, from top to bottom: look at the source, do the steps that are due, register the release, promote it.
 
-    ingest ─ analyze ─ validate ─ split ─ fit ─ apply ─ train ─ evaluate ─ gate ─ release ─▶ promote?
+    due? ─▶ ingest ─ analyze ─ validate ─ split ─ fit ─ apply ─ (tune) ─ train ─ evaluate ─ gate ─ release ─▶ promote?
+      └ watched: ingest ─ look at the champion ─▶ go on, or end
 
 What does not belong here: what a step does (`steps`), how steps are recorded and skipped (`pipeline`).
 """
@@ -16,17 +17,17 @@ from typing import Any
 import msgspec
 
 from ninetyfive import clock, conform, plan, relations
-from ninetyfive.decisions.triggers import Due, decide_due
+from ninetyfive.decisions.triggers import decide_due
 from ninetyfive.errors import DeclarationError, UsageError
 from ninetyfive.hashing import content_hash
 from ninetyfive.models.release import open_release
-from ninetyfive.pipeline import Event, Step, ending, from_step, run_steps
+from ninetyfive.pipeline import Event, Outcome, Step, ending, from_step, run_steps
 from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.labels import hashed_columns, join_labels, rowless
 from ninetyfive.sources.readers import reader_of
-from ninetyfive.steps import clashes
+from ninetyfive.steps import clashes, search
 from ninetyfive.steps.analyze import analyze
-from ninetyfive.steps.apply import apply
+from ninetyfive.steps.apply import apply, apply_depends
 from ninetyfive.steps.context import Context, Prepared
 from ninetyfive.steps.declared import check_declared, check_labels, chosen
 from ninetyfive.steps.evaluate import evaluate, evaluate_depends
@@ -40,9 +41,12 @@ from ninetyfive.steps.split import split, split_depends
 from ninetyfive.steps.table import Asked as TableAsked
 from ninetyfive.steps.table import build_table, lacking, refusal
 from ninetyfive.steps.train import train, train_depends
+from ninetyfive.steps.tune import tune, tune_depends
 from ninetyfive.steps.validate import validate
-from ninetyfive.steps.window import labelled_depends
-from ninetyfive.store.records import Pointer
+from ninetyfive.steps.watch import Look, look, look_of, newest
+from ninetyfive.store.records import Pointer, Run
+from ninetyfive.store.runs import run_number
+from ninetyfive.system import Model
 from ninetyfive.values import micros_of, plain
 
 STEPS: tuple[Step[Prepared], ...] = (
@@ -51,25 +55,33 @@ STEPS: tuple[Step[Prepared], ...] = (
     Step("validate", validate, needs=("ingest",), depends=lambda context: context.schema.max_quarantined),
     Step("split", split, needs=("ingest",), depends=split_depends),
     Step("fit", fit, needs=("ingest", "split"), depends=fit_depends),
-    Step("apply", apply, needs=("ingest", "split", "fit"), depends=labelled_depends),
+    Step("apply", apply, needs=("ingest", "split", "fit"), depends=apply_depends),
     Step("train", train, needs=("ingest", "fit", "apply"), depends=train_depends),
     Step("evaluate", evaluate, needs=("ingest", "split", "fit", "train"), depends=evaluate_depends),
     Step("gate", gate, needs=("train", "evaluate"), depends=gate_depends),
     Step("release", release, needs=("ingest", "analyze", "fit", "train", "evaluate", "gate"), depends=release_depends),
 )
 
+TUNE = Step("tune", tune, needs=("ingest", "apply"), depends=tune_depends, uses=(search,))
+"""The step before train of a model that is tuned; train and release need it then."""
+
+_COUNTS = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
 LEASE_SECONDS = 2.0
 """How long a run waits for another one before it says who holds the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked of a run: promote a release that passes, use recorded steps, do `start` and all after it again."""
+    """What was asked of a run: promote a release that passes, use recorded steps, do `start` and all after it again.
+
+    `model` takes the place of the declared one: a file that is imported.
+    """
 
     promote: bool = True
     cache: bool = True
     start: str | None = None
     if_due: bool = False
+    model: Model | None = None
 
 
 def run(context: Context, asked: Asked) -> dict[str, Any]:
@@ -77,33 +89,47 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
 
     `BusyError` where another run holds the store; what a step raises ends the run and leaves the champion as it was.
     """
-    redo = from_step(STEPS, asked.start) if asked.cache else frozenset(step.name for step in STEPS)
+    steps = steps_of(asked.model or context.declaration.declared_model)
+    redo = from_step(steps, asked.start) if asked.cache else frozenset(step.name for step in steps)
     with context.store.lease(wait=LEASE_SECONDS):
         context.store.check_system(context.declaration.name)
-        due = _due(context) if asked.if_due else Due(True, "asked for")
-        if not due.due:
-            return _not_due(context, due)
+        if TUNE in steps:
+            search.check_optuna()
         jobs = context.engine.jobs
-        prepared = _prepare(context)
+        due = _due(context) if asked.if_due else _Due(True, "asked for")
+        if not due.due:
+            return _not_due(context, due, context.engine.jobs - jobs)
+        context = replace(context, since=due.since)
+        prepared = _prepare(context, asked.model)
         key = _inputs_key(prepared)
         prepared = _compared(prepared, key)
         started = context.store.begin_run(f"run {context.declaration.name}", key)
-        outcome = run_steps(STEPS, prepared, context.store, started.id, redo=redo, progress=_told(context))
+        prepared = replace(prepared, run=started.id, retry=TUNE.name in redo)
+        outcome = run_steps(steps, prepared, context.store, started.id, redo=redo, progress=_told(context))
         outputs = outcome.outputs
-        steps = msgspec.to_builtins(outcome.steps)
         document = {
             "run": started.id,
             "due": True,
-            **_summary(outputs, prepared, ingested_by(prepared, started.id)),
+            **_summary(outputs, prepared, ingested_by(prepared, started.id) | due.fresh),
+            "watch": due.told,
             "labels": msgspec.to_builtins(prepared.labels),
             "chosen": chosen(prepared.declaration, outputs["ingest"]["task"]),
             "compared_with": prepared.champion,
             "inputs": key,
             "jobs": context.engine.jobs - jobs,
-            "steps": steps,
+            "steps": msgspec.to_builtins(outcome.steps),
         }
         with ending(context.store, started.id, "promote"):
             return _finish(context, started.id, outputs, document, asked)
+
+
+def steps_of(model: Model | None) -> tuple[Step[Prepared], ...]:
+    """The steps of a run, in order: `STEPS`, with `TUNE` where a model is tuned."""
+    if model is None or model.tuning is None:
+        return STEPS
+    found = [replace(one, needs=(*one.needs, "tune")) if one.name in ("train", "release") else one for one in STEPS]
+    place = [one.name for one in found].index("train")
+    return (*found[:place], TUNE, *found[place:])
 
 
 def read_in(context: Context) -> tuple[Prepared, dict[str, Any]]:
@@ -113,20 +139,29 @@ def read_in(context: Context) -> tuple[Prepared, dict[str, Any]]:
     """
     with context.store.lease(wait=LEASE_SECONDS):
         context.store.check_system(context.declaration.name)
-        prepared = _prepare(context)
-        key = content_hash(["read in", _inputs_key(prepared)])
-        started = context.store.begin_run(f"design {context.declaration.name}", key)
-        outcome = run_steps(STEPS[:1], prepared, context.store, started.id, progress=_told(context))
+        prepared, started, outcome = _read_in(context, "design")
         context.store.finish_run(started.id, "done", {"steps": msgspec.to_builtins(outcome.steps)})
         return prepared, outcome.outputs["ingest"]
 
 
-def _prepare(context: Context) -> Prepared:
+def _read_in(context: Context, word: str) -> tuple[Prepared, Run, Outcome]:
+    """Begin a run called `word` that only ingests; who asks ends it."""
+    prepared = _prepare(context)
+    key = content_hash([word, _inputs_key(prepared)])
+    started = context.store.begin_run(f"{word} {context.declaration.name}", key)
+    return prepared, started, run_steps(STEPS[:1], prepared, context.store, started.id, progress=_told(context))
+
+
+def _prepare(context: Context, given: Model | None = None) -> Prepared:
     """Look at the source, read or infer the schema, and hold the declaration against it."""
     system = context.declaration
-    if system.declared_model is None:
+    model = given or system.declared_model
+    if model is None:
         raise DeclarationError(
-            f"system {system.name!r}", expected="a model", got="none", do="write a function below @system.model(...)"
+            f"system {system.name!r}",
+            expected="a model",
+            got="none",
+            do="write a function below @system.model(...)",
         )
     folder = str(context.settings.folder)
     shared = {field.name: getattr(context, field.name) for field in fields(Context)}
@@ -140,12 +175,12 @@ def _prepare(context: Context) -> Prepared:
     check_declared(system, schema)
     if text is not None:
         keep_schema(context, text)
-    return Prepared(**shared, files=files, reader=reader, schema=schema, model=system.declared_model)
+    return Prepared(**shared, files=files, reader=reader, schema=schema, model=model)
 
 
 def _inputs_key(context: Prepared) -> str:
     """What decides the release, whoever is champion: data, declaration, code, lock."""
-    decided = [step.depends(context) for step in STEPS]
+    decided = [step.depends(context) for step in steps_of(context.model)]
     return content_hash([decided, context.declaration.name])
 
 
@@ -161,8 +196,6 @@ def _compared(context: Prepared, key: str) -> Prepared:
 
 def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str]) -> dict[str, Any]:
     """The part of the document that the steps decide; `rows` are those of the spans `fresh`, read by this run."""
-    counts = [count for span, count in outputs["ingest"]["counts"].items() if span in fresh]
-    names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
     evaluated, cut = outputs["evaluate"], outputs["split"]
     places = {"from": "start", "cut": "cut", "to": "as_of"}
     borders = {name: plain(cut[key], "timestamp") for name, key in places.items()}
@@ -175,7 +208,7 @@ def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str
         f"{refused:,} test rows miss an input, and the model gives them no answer: fill it in features"
     ] * bool(refused)
     return {
-        "rows": {name: sum(count[name] for count in counts) for name in names},
+        "rows": _rows(outputs["ingest"], fresh),
         "window": {"rows": sum(outputs["apply"]["parts"].values()), **outputs["apply"]["parts"], **borders},
         "primary": evaluated["primary"],
         "metrics": evaluated["metrics"],
@@ -185,11 +218,13 @@ def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str
         "champion": evaluated["champion"],
         "gates": outputs["gate"]["gates"],
         "passed": outputs["gate"]["passed"],
+        "tuning": outputs.get("tune"),
         "notices": [
             *([str(context.labels)] if context.labels else []),
             *[f"{context.rowless:,} records of the request log have no row, and are left out"] * bool(context.rowless),
             *outputs["ingest"]["notices"],
             *findings,
+            *outputs.get("tune", {}).get("notices", ()),
             *outputs["train"]["notices"],
             *evaluated["notices"],
             *unanswered,
@@ -206,6 +241,8 @@ def _finish(
         name: document[name] for name in ("metrics", "primary", "gates", "passed", "compared_with", "inputs", "window")
     }
     kept |= {"system": context.declaration.name, **paradigms(context.declaration)}
+    if document["tuning"] is not None:
+        kept["tuning"] = {name: value for name, value in document["tuning"].items() if name not in ("trials", "parts")}
     kept["ingest"] = next(step["key"] for step in document["steps"] if step["name"] == "ingest")
     store.add_release(made["release"], made["folder"], kept, run_id)
     pointer = store.champion()
@@ -254,18 +291,68 @@ def _rolled_back(history: Sequence[Pointer], release: str) -> Pointer | None:
     return None
 
 
-def _due(context: Context) -> Due:
-    runs = [run for run in context.store.runs() if run.status == "done" and run.document.get("release")]
-    last = datetime.fromisoformat(runs[0].started) if runs else None
-    return decide_due(
-        context.declaration.effective_training, last, clock.now(), has_champion=context.store.champion() is not None
-    )
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Whether to go on, and why; after a look what it found, the spans that it read, and where training begins."""
+
+    due: bool
+    reason: str
+    told: dict[str, Any] | None = None
+    since: int | None = None
+    fresh: frozenset[str] = frozenset()
+    rows: dict[str, int] | None = None
 
 
-def _not_due(context: Context, due: Due) -> dict[str, Any]:
-    """The document of a run that was not due: nothing was read, nothing was made."""
+def _due(context: Context) -> _Due:
+    store, training = context.store, context.declaration.effective_training
+    runs, has_champion = store.runs(), store.champion() is not None
+    trained, looked = newest(runs, "release"), newest(runs, "look")
+    if has_champion and getattr(training, "watch", None) is not None:
+        before = look_of(looked)
+        if before is not None and before.watched.due and not _later(trained, looked):
+            reason = f"no training has ended since a look found: {before.watched.reason}"
+            return _Due(True, f"static training, watched: {reason}", before.told(), before.watched.since)
+        due = decide_due(training, _started(trained), _started(looked), clock.now(), has_champion)
+        return _look(context, before) if due.look else _Due(due.due, due.reason)
+    done = newest([run for run in runs if run.status == "done"], "release")
+    due = decide_due(training, _started(done), None, clock.now(), has_champion)
+    return _Due(due.due, due.reason)
+
+
+def _look(context: Context, before: Look | None) -> _Due:
+    """Read new data in, look at the champion, and keep what was found; a look that was killed is made again."""
+    store = context.store
+    prepared, started, outcome = _read_in(context, "look")
+    pointer = store.champion()
+    assert pointer is not None
+    prepared = replace(prepared, champion=pointer.release)
+    with ending(store, started.id, "look"):
+        found = look(prepared, outcome.outputs["ingest"], before)
+        store.finish_run(started.id, "done", {"look": found.plain()})
+    watched, fresh = found.watched, ingested_by(prepared, started.id)
+    reason = f"static training, watched: {watched.reason}"
+    rows = _rows(outcome.outputs["ingest"], fresh)
+    return _Due(watched.due, reason, found.told(), watched.since if watched.due else None, fresh, rows)
+
+
+def _later(one: Run | None, other: Run | None) -> bool:
+    """Whether a run is newer than another."""
+    return one is not None and other is not None and run_number(one.id) > run_number(other.id)
+
+
+def _started(run: Run | None) -> datetime | None:
+    return None if run is None else datetime.fromisoformat(run.started)
+
+
+def _rows(spans: Mapping[str, Any], fresh: frozenset[str]) -> dict[str, int]:
+    """The rows of the spans `fresh`, by what became of them."""
+    counts = [count for span, count in spans["counts"].items() if span in fresh]
+    return {name: sum(count[name] for count in counts) for name in _COUNTS}
+
+
+def _not_due(context: Context, due: _Due, jobs: int) -> dict[str, Any]:
+    """The document of a run that was not due: nothing was made, and nothing read but by a look."""
     champion = context.store.champion()
-    names = ("read", "accepted", "quarantined", "unlabelled", "duplicate")
     return {
         "run": None,
         "release": None,
@@ -274,12 +361,14 @@ def _not_due(context: Context, due: Due) -> dict[str, Any]:
         "due": False,
         "reason": due.reason,
         "champion": None if champion is None else {"release": champion.release},
-        "rows": dict.fromkeys(names, 0),
+        "rows": due.rows or dict.fromkeys(_COUNTS, 0),
+        "watch": due.told,
         "metrics": {},
         "baselines": {},
         "gates": [],
+        "tuning": None,
         "passed": True,
-        "jobs": 0,
+        "jobs": jobs,
         "steps": [],
     }
 

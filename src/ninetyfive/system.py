@@ -40,6 +40,7 @@ from ninetyfive.paradigms import (
 )
 from ninetyfive.schema import reserved
 from ninetyfive.sources.files import Source
+from ninetyfive.tuning import Tuning
 
 ModelFunction = TypeVar("ModelFunction", bound=Callable[..., Any])
 
@@ -92,12 +93,16 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The model function with its parameters; `native`: serve the framework's own form where ONNX is not equal."""
+    """The model function with its parameters; `native`: serve the framework's own form where ONNX is not equal.
+
+    `params` are those that are declared; with `tuning` the effective ones are what was found.
+    """
 
     function: Callable[..., Any]
     params: Mapping[str, Any] = field(default_factory=dict)
     native: bool = False
     seed: int = 95
+    tuning: Tuning | None = None
 
 
 class Declaration:
@@ -150,14 +155,17 @@ class Declaration:
         function: ModelFunction | None = None,
         *,
         params: Mapping[str, Any] | None = None,
+        tune: Tuning | Mapping[str, Any] | None = None,
         native: bool = False,
         seed: int = 95,
     ) -> Any:
         """Declare the model: a function of `(x, y, params)` that gives a fitted object with `predict`(`_proba`).
 
         `x` is a Polars frame of Float32 columns, named and ordered as the features; `y` a NumPy array (bool, float64 or
-        str); `params` the mapping given here, of what JSON can hold. `random` and `numpy` are seeded with `seed`. The
-        function is returned as it is.
+        str); `params` the mapping given here, of what JSON can hold. `random` and `numpy` are seeded with `seed`. A
+        function of `(x, y, params, champion)` also gets the champion's fitted model, to continue from, or None. The
+        function is returned as it is. `tune` says which params are searched for (docs/tuning.md): an `nf.Tuning`, or
+        only its space.
         """
 
         def declare(given: ModelFunction) -> ModelFunction:
@@ -167,7 +175,10 @@ class Declaration:
                     where, expected="one model", got="a second one", do="keep one @model function in a system"
                 )
             _check_model(where, given, params, seed)
-            self.declared_model = Model(given, dict(params or {}), native, seed)
+            tuning = tune if tune is None or isinstance(tune, Tuning) else Tuning(tune)
+            if tuning is not None:
+                tuning.check_start(where, params or {})
+            self.declared_model = Model(given, dict(params or {}), native, seed, tuning)
             return given
 
         return declare if function is None else declare(function)
@@ -340,8 +351,10 @@ def _check_paradigms(system: Declaration, where: str) -> None:
             got="none",
             do="add entity=[...] to the system, or serve with nf.DynamicServing()",
         )
-    if system.effective_training.window is not None and not system.source.time:
-        raise wrong(f"{where}, training window", "a source with time=", "a source without")
+    training = system.effective_training
+    for name in ("window", "watch"):
+        if getattr(training, name, None) is not None and not system.source.time:
+            raise wrong(f"{where}, training {name}", "a source with time=", "a source without")
 
 
 def _check_model(where: str, function: Any, params: Any, seed: object) -> None:
@@ -350,11 +363,11 @@ def _check_model(where: str, function: Any, params: Any, seed: object) -> None:
     except (TypeError, ValueError):
         raise wrong(where, "a function of (x, y, params)", function) from None
     try:
-        signature.bind(None, None, None)
+        signature.bind(None, None, None, **({"champion": None} if "champion" in signature.parameters else {}))
     except TypeError:
         raise DeclarationError(
             where,
-            expected="a function of (x, y, params)",
+            expected="a function of (x, y, params), or of (x, y, params, champion)",
             got=str(signature),
             do="write def model(x, y, params): and return the fitted model",
         ) from None

@@ -188,7 +188,8 @@ class Upkeep(Declaration):
     def _store(self, settings: Settings, *, create: bool = False, migrate: bool = False) -> Store:
         from ninetyfive.store.opening import open_store
 
-        return open_store(settings.store_url, settings.catalog, create=create, migrate=migrate)
+        elsewhere = self._lent is not None or settings.engine != "local"
+        return open_store(settings.store_url, settings.catalog, create=create, migrate=migrate, elsewhere=elsewhere)
 
     def _exists(self, settings: Settings) -> bool:
         from ninetyfive.store.opening import store_exists
@@ -205,7 +206,7 @@ class Upkeep(Declaration):
             return LocalEngine(
                 local.threads, local.memory, progress=reporter.rows, partition_memory=local.partition_memory
             )
-        with extra(settings.engine, f'engine = "{settings.engine}"'):
+        with needs_extra(settings.engine, f'engine = "{settings.engine}"'):
             if settings.engine == "spark":
                 from ninetyfive.engines.spark import SparkEngine
 
@@ -252,14 +253,14 @@ class Upkeep(Declaration):
 
 
 @contextmanager
-def extra(name: str, word: str = "") -> Iterator[None]:
-    """Turn the want of a library into the command that adds the extra `name`, of which `word` was said."""
+def needs_extra(extra: str, where: str) -> Iterator[None]:
+    """Turn the want of a library into the command that adds it."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise UsageError(
-            word or f"ninetyfive[{name}]",
-            expected=f"the packages of the extra {name!r}",
+            where,
+            expected=f"the packages of the extra {extra!r}",
             got=f"no package {error.name}",
-            do=f"pip install 'ninetyfive[{name}]'",
+            do=f"pip install 'ninetyfive[{extra}]'",
         ) from error

@@ -8,7 +8,7 @@ import sys
 
 HEAVY = {
     *["polars", "numpy", "pyarrow", "pandas", "scipy"],
-    *["sklearn", "skops", "onnx", "skl2onnx", "onnxruntime"],
+    *["sklearn", "skops", "onnx", "skl2onnx", "onnxruntime", "optuna"],
     *["sqlalchemy", "uvicorn", "typer", "rich", "pyspark", "apache_beam", "tensorflow"],
 }
 

@@ -111,8 +111,7 @@ def test_a_model_function_that_changes_what_it_is_given(unmoved: Victim) -> None
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("def model(x, y, params)", "def model(x, y)", "expected a function of (x, y, params), got (x, y)"),
-        ("@trips.model", "trips.model", "expected a model, got none"),
+        ("def model(x, y, params)", "def model(x, y)", "or of (x, y, params, champion), got (x, y)"),
         (
             "def model(",
             "def other(x, y, params): ...\n\n\n@trips.model\ndef model(",
@@ -123,6 +122,11 @@ def test_a_model_function_that_changes_what_it_is_given(unmoved: Victim) -> None
 def test_a_model_that_is_declared_wrongly(unmoved: Victim, old: str, new: str, says: str) -> None:
     with unmoved.edited((old, new)):
         unmoved.refuses_to_load(DeclarationError, says)
+
+
+def test_a_model_function_that_is_not_declared(unmoved: Victim) -> None:
+    with unmoved.edited(("@trips.model", "trips.model")):
+        unmoved.refuses(DeclarationError, "expected a model, got none")
 
 
 def test_a_label_that_has_one_class_now(unmoved: Victim) -> None:

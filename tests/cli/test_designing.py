@@ -100,8 +100,9 @@ def test_an_accepted_design_for_people(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ({"changed": False, "reasons": []}, "the design in force is still the answer"),
-        ({"changed": True, "reasons": ["serving: dynamic, not hybrid"]}, "serving: dynamic, not hybrid"),
+        ({"changed": False, "reasons": [], "unsure": []}, "the design in force is still the answer"),
+        ({"changed": False, "reasons": [], "unsure": ["they do not agree"]}, "they do not agree"),
+        ({"changed": True, "reasons": ["serving: dynamic, not hybrid"], "unsure": []}, "serving: dynamic, not hybrid"),
     ],
 )
 def test_a_checked_design_for_people(found: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]) -> None:

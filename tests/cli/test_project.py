@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,14 +49,38 @@ def test_faults_are_told_with_their_line(project: Project) -> None:
     assert "system.py, line 1" in wrong(project, "import part_of_it\n")
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong_word"),
+    [
+        ("label=", "lable"),
+        ("id=", "idd"),
+        ('nf.Split("time", test=0.5)', "tets"),
+        ('nf.StaticTraining(window="30d")', "windw"),
+        ('col("a").clip(low=1)', "lo"),
+        ('nf.feature(len, [col("a")], returns="number")', "retrns"),
+    ],
+)
+def test_a_word_that_ours_do_not_take_is_told_with_the_one_that_was_meant(
+    project: Project, right: str, wrong_word: str
+) -> None:
+    (word,) = re.findall(r"(\w+)=", right)
+    text = BARE + (ONE if right in ONE else f"x = {right}\n")
+    said = wrong(project, text.replace(f"{word}=", f"{wrong_word}="))
+    assert f"unexpected keyword argument '{wrong_word}'" in said
+    assert f"did you mean '{word}'" in said
+
+
 def test_an_error_of_the_declaration_is_told_as_it_is(project: Project) -> None:
     assert "'Big'" in wrong(project, BARE + ONE.replace('"s"', '"Big"'))
 
 
-def test_there_is_one_system_in_a_file_and_it_has_a_model(project: Project) -> None:
+def test_there_is_one_system_in_a_file_and_where_it_trains_it_has_a_model(project: Project) -> None:
     assert "expected one nf.System(...), got 0" in wrong(project, BARE, UsageError)
     assert "expected one nf.System(...), got 2" in wrong(project, BARE + ONE + "t" + ONE[1:], UsageError)
-    assert "write a function below `@s.model(params=...)`" in wrong(project, BARE + ONE)
+    (project.folder / "system.py").write_text(BARE + ONE, encoding="utf-8")
+    assert project.load().declared_model is None
+    with pytest.raises(DeclarationError, match=r"write a function below `@s\.model\(params=\.\.\.\)`"):
+        load_system(project.folder / "system.py", trains=True)
     model = "@s.model\ndef model(x, y, params):\n    return None\n"
     (project.folder / "system.py").write_text(BARE + ONE + "again = s\n" + model, encoding="utf-8")
     assert project.load().name == "s"

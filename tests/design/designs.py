@@ -52,7 +52,7 @@ def training_evidence() -> TrainingEvidence:
     told = [
         ("never", None, 0, 0.070, False), ("periodic", "56d", 5, 0.030, True), ("periodic", "28d", 10, 0.018, True),
         ("periodic", "7d", 42, 0.006, True), ("periodic", "1d", 300, 0.001, True), ("on drift", None, 12, 0.020, False),
-        ("on quality drop", None, 9, 0.016, False), ("cost-aware", None, 14, 0.012, False),
+        ("on quality drop", None, 9, 0.016, True), ("cost-aware", None, 14, 0.012, False),
         ("oracle", None, 16, 0.009, False),
     ]  # fmt: skip
     never = 0.070 * 300 * 2.0
@@ -60,6 +60,7 @@ def training_evidence() -> TrainingEvidence:
     policies = tuple(
         PolicyScore(
             name=name, every=every, window="90d" if every else None, runs=runs or name == "never", trainings=count,
+            watch="7d" if name == "on quality drop" else None, drop=0.1 if name == "on quality drop" else None,
             excess=excess, quality_cost=excess * 300 * 2.0, training_cost=count * 0.2, cost=excess * 300 * 2.0 + count *
             0.2, recovered=(never - excess * 300 * 2.0 - count * 0.2) / (never - oracle),
         )

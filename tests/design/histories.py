@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from ninetyfive import col
-from ninetyfive.design.backtest import Recipe
 from ninetyfive.design.history import History, history_of
+from ninetyfive.design.trainer import Recipe
 
 Drift = Literal["stationary", "gradual", "sudden", "seasonal"]
 START = datetime(2026, 1, 1)

@@ -7,11 +7,11 @@ import pytest
 from tests.design.designs import bare, design, training_evidence
 
 from ninetyfive.accepted import Accepted, AcceptedServing, AcceptedTraining
-from ninetyfive.design.accepting import decide_accept, decide_changed
+from ninetyfive.design.accepting import Difference, Part, decide_accept, decide_agreed, decide_changed
 from ninetyfive.design.evidence import Confidence, Design
 from ninetyfive.design.training import choose_training
 from ninetyfive.errors import UsageError
-from ninetyfive.paradigms import DynamicTraining
+from ninetyfive.paradigms import DynamicTraining, StaticTraining
 
 NOW, BY = "2026-01-31T12:00:00+00:00", "user@host"
 
@@ -77,6 +77,11 @@ def test_a_design_without_evidence_may_only_say_what_is_so_anyway() -> None:
     [
         (AcceptedTraining(paradigm="static"), None, "training: "),
         (AcceptedTraining(paradigm="dynamic", every="999d"), None, "training: "),
+        (
+            AcceptedTraining(paradigm="static", watch="3d", drop=0.2),
+            None,
+            "training: dynamic every 7d on 90d, not static ",
+        ),
         (None, AcceptedServing(paradigm="dynamic"), "serving: hybrid, not dynamic"),
         (None, AcceptedServing(paradigm="hybrid", top=7), "serving: a table of "),
     ],
@@ -85,17 +90,58 @@ def test_what_changed_is_said(training: AcceptedTraining | None, serving: Accept
     found = sure("proved")
     now = decide_accept(found, None, NOW, BY)
     was: Accepted = msgspec.structs.replace(now, training=training or now.training, serving=serving or now.serving)
-    (reason,) = decide_changed(found, was)
-    assert reason.startswith(said)
+    (differs,) = decide_changed(found, was).values()
+    assert differs.words.startswith(said)
+
+
+def differing(found: Design, **parts: object) -> dict[Part, Difference]:
+    """What a measurement says that found `parts` of the serving otherwise than what is in force."""
+    now = msgspec.structs.replace(found, serving=msgspec.structs.replace(found.serving, **parts))
+    return decide_changed(now, decide_accept(found, None, NOW, BY))
+
+
+def test_one_measurement_alone_changes_nothing() -> None:
+    found = sure("proved")
+    once, same = differing(found, paradigm="dynamic", k=None), differing(found)
+    for first, second in ((once, same), (same, once)):
+        changed, (unsure,) = decide_agreed(first, second)
+        assert not changed
+        assert unsure == "serving: dynamic, not hybrid: two measurements do not agree, so what is in force stays"
+
+
+def test_two_measurements_that_agree_change_what_is_in_force() -> None:
+    found = sure("proved")
+    once = differing(found, paradigm="dynamic", k=None)
+    assert decide_agreed(once, once) == (("serving: dynamic, not hybrid: two measurements say so",), ())
+    # Of tables they agree on the way, not on the size.
+    large, larger, small = (differing(found, k=k) for k in (2_000, 3_000, 500))
+    (words,), unsure = decide_agreed(large, larger)
+    assert words == "serving: a table of 3,000 entities, not a table of 1,000 entities: two measurements say so"
+    assert not unsure
+    assert not decide_agreed(large, small)[0]
+    assert not decide_agreed(large, once)[0]
+
+
+def test_measurements_of_a_period_agree_on_the_way() -> None:
+    found = sure("proved")
+    in_force = decide_accept(found, None, NOW, BY)
+
+    def trained(every: str | None, window: str | None) -> dict[Part, Difference]:
+        training = msgspec.structs.replace(found.training, every=every, window=window)
+        return decide_changed(msgspec.structs.replace(found, training=training), in_force)
+
+    assert decide_agreed(trained("14d", "90d"), trained("28d", None))[0]
+    assert not decide_agreed(trained("14d", "90d"), trained("1d", "90d"))[0]
+    assert decide_agreed(trained("7d", None), trained("7d", None))[0]
+    assert not decide_agreed(trained("7d", None), trained("7d", "30d"))[0]
 
 
 def test_a_table_of_a_file_is_told_from_one_of_the_log() -> None:
     found = sure("proved")
     was = decide_accept(found, None, NOW, BY)
     found = msgspec.structs.replace(found, serving=msgspec.structs.replace(found.serving, k=None))
-    assert decide_changed(found, was) == (
-        "serving: a table of the file that system.py names, not a table of 1,000 entities",
-    )
+    (differs,) = decide_changed(found, was).values()
+    assert differs.words == "serving: a table of the file that system.py names, not a table of 1,000 entities"
 
 
 def test_how_often_a_table_is_built_is_no_other_answer() -> None:
@@ -103,6 +149,21 @@ def test_how_often_a_table_is_built_is_no_other_answer() -> None:
     was = decide_accept(found, None, NOW, BY)
     was = msgspec.structs.replace(was, serving=msgspec.structs.replace(was.serving, refresh="17m"))
     assert not decide_changed(found, was)
+
+
+def test_a_watch_is_put_in_force_and_another_one_is_a_change() -> None:
+    found = sure("proved")
+    choice = msgspec.structs.replace(
+        found.training, paradigm="static", policy="on quality drop", every=None, watch="3d", drop=0.25
+    )
+    found = msgspec.structs.replace(found, training=choice)
+    accepted = decide_accept(found, None, NOW, BY)
+    assert accepted.training.made() == StaticTraining("90d", "3d", 0.25)
+    assert not decide_changed(found, accepted)
+    other = msgspec.structs.replace(accepted, training=AcceptedTraining(paradigm="static", window="90d"))
+    assert decide_changed(found, other) == (
+        "training: static on 90d watched every 3d, for a drop of 25%, not static on 90d",
+    )
 
 
 def test_a_training_in_force_that_costs_no_more_stays_and_says_so() -> None:

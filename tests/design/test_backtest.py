@@ -11,9 +11,10 @@ import pytest
 from tests.design.histories import logistic, made, recipe, rows
 
 from ninetyfive import col
-from ninetyfive.design.backtest import Backtest, Trainer, backtest, halves_of
+from ninetyfive.design.backtest import Backtest, backtest, halves_of
 from ninetyfive.design.blocks import blocks_of
 from ninetyfive.design.history import KNOWN, TIME, History
+from ninetyfive.design.trainer import Trainer
 from ninetyfive.durations import duration_word
 
 DAY_US = 86_400_000_000

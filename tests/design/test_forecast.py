@@ -10,7 +10,8 @@ import pytest
 from bench._request_logs import Log, replayed
 
 from ninetyfive.design.evidence import Candidate, Constraints, Measured
-from ninetyfive.design.forecast import at_best_periods, candidates, expected, mixed_quantile
+from ninetyfive.design.expecting import expected
+from ninetyfive.design.forecast import at_best_periods, candidates, mixed_quantile
 from ninetyfive.design.hits import table_hits
 from ninetyfive.design.requests import Requests, requests_of_arrays
 from ninetyfive.design.workload import workload

@@ -12,8 +12,8 @@ from tests.conftest import Project, trips
 from tests.design.histories import rows
 
 from ninetyfive.clock import now
-from ninetyfive.design.backtest import Recipe
 from ninetyfive.design.history import KNOWN, TIME, History, history_of, read_history
+from ninetyfive.design.trainer import Recipe
 from ninetyfive.design.training import Money, choose_training, measure_training
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.features.encoding import FOLD, LABEL

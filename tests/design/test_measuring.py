@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +11,14 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.conftest import Project, trips
+from tests.design import designs
 
+from ninetyfive.design import measuring_serving
+from ninetyfive.design.measuring_serving import LEAST_REPLAY, RESERVE, Given, reserve
 from ninetyfive.design.record import read_record
 from ninetyfive.errors import UsageError
+from ninetyfive.progress import Silent
+from ninetyfive.settings import load_settings
 from ninetyfive.testing.request_logs import write_request_log
 
 pytestmark = pytest.mark.slow
@@ -85,6 +91,7 @@ def test_it_is_measured_proved_recorded_accepted_and_checked(logged: Project) ->
     checked = logged.command("design", "--check", "--budget", "40", "--json")
     assert checked.code == (3 if checked.json["changed"] else 0), checked.err
     assert checked.json["number"] == 1
+    assert checked.json["measured"] == (2 if checked.json["reasons"] or checked.json["unsure"] else 1)
     assert not [path for path in (logged.folder / "design").iterdir() if path.name.startswith("0002")]
 
 
@@ -128,6 +135,18 @@ def test_a_short_budget_leaves_serving_as_it_is_and_says_so(logged: Project) -> 
     assert found["serving"]["confidence"] == "none"
     assert found["serving"]["evidence"]["measured"] is None
     assert found["serving"]["evidence"]["cardinality"] == 3
+
+
+def test_a_replay_that_has_no_time_left_is_left_out(tmp_path: Path) -> None:
+    budget, none = 60.0, None
+    given = Given(none, "log", none, none, tmp_path, load_settings(tmp_path), budget, time.monotonic() + 5.0, Silent())
+    assert given.left < LEAST_REPLAY
+    evidence = designs.design().serving_evidence
+    told = measuring_serving._proved(given, none, evidence, (), pl.DataFrame())
+    assert told.left_out == (*evidence.left_out, "the replay: the time was over")
+    assert told.candidates == evidence.candidates
+    assert reserve(1e9) >= RESERVE
+    assert reserve(10.0) <= 4.0
 
 
 def test_a_log_that_is_none_and_a_check_of_nothing_are_refused(copied: Project) -> None:

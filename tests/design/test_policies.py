@@ -18,7 +18,6 @@ from ninetyfive.design.policies import (
     known_at,
     never,
     on_drift,
-    on_drop,
     oracle,
     periodic,
     replay,
@@ -34,9 +33,8 @@ def board(seed: int, count: int, late: int = 0, price: float = 0.5, missing: flo
     lost[1] = False
     later[lost] = False
     losses = np.where(later, draws.random((count, count)) + np.arange(count)[None, :] * 0.1, np.nan)
-    constant = np.where(later, 2.0, np.nan)
     shift = np.where(later, draws.random((count, count)) * 0.4, np.nan)
-    return Board(losses, constant, shift, np.maximum(np.arange(count) - late, 0), 1, price)
+    return Board(losses, shift, np.maximum(np.arange(count) - late, 0), 1, price)
 
 
 boards = st.builds(
@@ -52,7 +50,7 @@ boards = st.builds(
 @given(boards)
 def test_no_policy_beats_the_oracle(given: Board) -> None:
     best = oracle(given).cost(given.price)
-    policies = [never, cost_aware, on_drift(0.1), on_drop(0.1)]
+    policies = [never, cost_aware, on_drift(0.1)]
     outcomes = [replay(given, policy) for policy in policies] + [periodic(given, every) for every in PERIODS]
     for outcome in outcomes:
         assert best <= outcome.cost(given.price) + 1e-9
@@ -85,12 +83,11 @@ def test_a_policy_does_not_see_what_is_not_known_yet(given: Board, seed: int) ->
             if not given.made[model]:
                 continue
             seen = min(int(given.known[block]), block)
-            other = {name: np.array(getattr(given, name)) for name in ("losses", "constant", "shift")}
-            for name in ("losses", "constant"):
-                other[name][:, seen:] += draws.normal(0.0, 5.0, other[name][:, seen:].shape)
+            other = {name: np.array(getattr(given, name)) for name in ("losses", "shift")}
+            other["losses"][:, seen:] += draws.normal(0.0, 5.0, other["losses"][:, seen:].shape)
             other["shift"][:, block:] += 5.0
             changed = Board(**other, known=given.known, first=given.first, price=given.price)
-            for policy in (never, cost_aware, on_drift(0.1), on_drop(0.1)):
+            for policy in (never, cost_aware, on_drift(0.1)):
                 assert policy(known_at(given, block, model)) == policy(known_at(changed, block, model))
 
 
@@ -108,7 +105,7 @@ def test_periods_are_averaged_over_their_starts() -> None:
     losses = np.where(np.triu(np.ones((5, 5), dtype=bool)), 0.0, np.nan)
     for age in range(5):
         losses[np.arange(5 - age), np.arange(5 - age) + age] = float(age)
-    given = Board(losses, losses + 1, losses, np.arange(5), 0, 0.0)
+    given = Board(losses, losses, np.arange(5), 0, 0.0)
     every: Any = {period: periodic(given, period) for period in (1, 2)}
     assert every[1].excess == 0.0
     assert every[2].trainings == 2.0  # after 1 and 3, and after 2 and 4
@@ -121,13 +118,3 @@ def test_a_training_that_failed_is_not_made() -> None:
     given.losses[3] = np.nan
     assert 3 not in periodic(given, 1).models
     assert 3 not in oracle(given).models
-
-
-def test_a_drop_is_judged_against_the_constant_baseline() -> None:
-    """A block that is hard for everybody is no drop; one that is hard for the model alone is."""
-    losses, constant = np.full((4, 4), np.nan), np.full((4, 4), np.nan)
-    losses[0], constant[0] = [1.0, 1.0, 2.0, 2.0], [2.0, 2.0, 3.0, 2.0]
-    known = Known(4, 0, losses, constant, losses, 1.0, 1.0)
-    assert on_drop(0.5)(known)
-    constant[0, 3] = 3.0
-    assert not on_drop(0.5)(known)

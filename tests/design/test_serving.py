@@ -359,3 +359,32 @@ def test_twice_the_volume_moves_toward_the_table_only(zipf: float, cardinality: 
     before, after = (chosen(one) for one in (once, twice))
     assert order.index(after.paradigm) >= order.index(before.paradigm)
     assert (after.k or 0) >= (before.k or 0)
+
+
+def replays(p99: float, noise: float = 0.0) -> ServingEvidence:
+    """The evidence of a hybrid that was replayed as forecast, but for its p99 and how much its figures vary."""
+    known = evidence(LONG_TAIL.requests_of())
+    one = next(one for one in known.candidates if one.paradigm == "hybrid")
+    replay = Replayed(
+        paradigm="hybrid", k=one.k, by="service", requests=1_000, forecast_hit=one.hit, hit=one.hit, miss=0.0,
+        stale=0.0, forecast_cpu=one.cpu, cpu=one.cpu, forecast_p50=one.p50, p50=one.p50, p99=p99,
+        forecast_p99=one.p99, noise=noise,
+    )  # fmt: skip
+    return with_replayed(known, [replay])
+
+
+def test_a_replayed_p99_that_is_too_long_wins() -> None:
+    bound = CONSTRAINTS.latency
+    assert bound is not None
+    slow, quick = replays(2 * bound), replays(bound / 2)
+    assert any("the p99 of a request is" in words and "the replay wins" in words for words in slow.overruled)
+    broken = [one for one in slow.candidates if any(words.startswith("latency:") for words in one.broken)]
+    assert {one.paradigm for one in broken} == {"hybrid"}
+    assert not quick.overruled
+
+
+def test_what_a_replay_varies_by_is_no_reason_to_change() -> None:
+    steady, shaky = replays(0.001), replays(0.001, noise=0.9)
+    best = choose_serving(steady, None, 0.1)
+    in_force = InForce("dynamic") if best.paradigm != "dynamic" else InForce("hybrid", 1_000)
+    assert choose_serving(shaky, in_force, 0.1).paradigm == in_force.paradigm

@@ -14,8 +14,9 @@ import pytest
 from tests.design.histories import START, Drift, logistic, made, recipe, rows
 
 from ninetyfive.design.blocks import blocks_of
-from ninetyfive.design.evidence import TrainingEvidence
+from ninetyfive.design.evidence import Interval, TrainingEvidence
 from ninetyfive.design.training import Money, choose_training, measure_training
+from ninetyfive.durations import duration_word
 from ninetyfive.paradigms import DynamicTraining, StaticTraining
 from ninetyfive.settings import DesignSettings, PriceSettings
 
@@ -48,8 +49,10 @@ def test_drift_is_found_and_most_of_its_cost_recovered(drift: Drift) -> None:
     evidence = known(drift)
     assert evidence.decay[0].decays
     choice = choose_training(evidence, None)
-    assert (choice.paradigm, choice.policy, choice.confidence) == ("dynamic", "periodic", "measured")
-    chosen = next(score for score in evidence.policies if score.every == choice.every)
+    way = ("static", "on quality drop") if drift == "sudden" else ("dynamic", "periodic")
+    assert (choice.paradigm, choice.policy, choice.confidence) == (*way, "measured")
+    told = choice.policy, choice.every, choice.watch, choice.drop
+    chosen = next(one for one in evidence.policies if (one.name, one.every, one.watch, one.drop) == told)
     assert chosen.recovered is not None
     assert chosen.recovered > 0.8
     assert choice.saves is not None
@@ -57,9 +60,11 @@ def test_drift_is_found_and_most_of_its_cost_recovered(drift: Drift) -> None:
     assert evidence.decay[0].half_life is not None
 
 
-def test_no_retraining_where_nothing_drifts() -> None:
+def test_no_retraining_where_nothing_drifts_but_an_insurance() -> None:
     choice = choose_training(known("stationary"), None)
-    assert (choice.paradigm, choice.policy, choice.every, choice.confidence) == ("static", "never", None, "measured")
+    assert (choice.paradigm, choice.policy, choice.every) == ("static", "on quality drop", None)
+    assert (choice.watch, choice.drop, choice.confidence) == (duration_word(known("stationary").block), 0.1, "measured")
+    assert any("made no training" in reason and "insurance" in reason for reason in choice.reasons)
     assert any("chance" in reason for reason in choice.reasons)
     assert any("periodic" in one.what or "every" in one.what for one in choice.alternatives)
     assert choice.would_change
@@ -75,6 +80,41 @@ def test_a_training_in_force_stays_unless_another_is_clearly_cheaper() -> None:
     still = known("stationary")
     assert choose_training(still, StaticTraining("11d"), 0.1).window == "11d"
     assert choose_training(still, DynamicTraining("5d"), 0.1).paradigm == "static"
+
+
+def test_what_is_in_force_decides_whether_a_champion_is_watched() -> None:
+    evidence = known("stationary")
+    stays = choose_training(evidence, StaticTraining())
+    assert (stays.policy, stays.watch) == ("never", None)
+    assert any("would have cost no more, and is an insurance" in reason for reason in stays.reasons)
+    watched = choose_training(evidence, StaticTraining("30d", "11d", 0.2))
+    assert (watched.policy, watched.window, watched.watch, watched.drop) == ("on quality drop", "30d", "11d", 0.2)
+    nothing = msgspec.structs.replace(evidence, cannot=("no luck",))
+    kept = choose_training(nothing, StaticTraining(watch="11d"))
+    assert (kept.policy, kept.watch, kept.drop) == ("on quality drop", "11d", 0.1)
+
+
+def test_a_champion_is_not_watched_where_that_would_have_cost_more_or_old_models_are_better() -> None:
+    evidence = known("stationary")
+    dear = tuple(msgspec.structs.replace(one, cost=one.cost + 1.0) if one.watch else one for one in evidence.policies)
+    assert choose_training(msgspec.structs.replace(evidence, policies=dear), None).policy == "never"
+    season = msgspec.structs.replace(evidence.decay[0], p_value=0.99)
+    assert choose_training(msgspec.structs.replace(evidence, decay=(season,)), None).policy == "never"
+
+
+def test_where_models_decay_watching_competes_by_its_cost() -> None:
+    evidence = known("sudden")
+    cheap = tuple(
+        msgspec.structs.replace(one, cost=-1.0, saves=Interval(1.0, 0.5, 1.5)) if one.watch else one
+        for one in evidence.policies
+    )
+    choice = choose_training(msgspec.structs.replace(evidence, policies=cheap), None)
+    assert (choice.paradigm, choice.policy, choice.every) == ("static", "on quality drop", None)
+    assert choice.saves is not None
+    assert choice.saves > 0
+    real = [one for one in evidence.policies if one.watch]
+    assert all(0 < one.trainings < 5 for one in real), "one jump"
+    assert all(one.recovered is not None and one.recovered > 0.5 for one in real)
 
 
 def test_a_training_that_is_dear_is_not_advised() -> None:

@@ -60,6 +60,30 @@ def test_the_declaration_loads_and_knows_what_comes_later() -> None:
     assert not any(feature.columns() & system.hindsight for feature in system.features.values())
 
 
+@pytest.mark.parametrize("file", sorted(FLIGHTS.glob("with_*.py")), ids=lambda file: file.stem)
+def test_other_frameworks_ask_the_same_in_less_than_sixty_lines(file: Path) -> None:
+    own, other = load_system(FLIGHTS / "system.py"), load_system(file)
+    assert (str(other.label), other.source, other.metrics) == (str(own.label), own.source, own.metrics)
+    assert len(file.read_text(encoding="utf-8").splitlines()) < 60
+
+
+@pytest.mark.slow
+def test_frameworks_are_compared_in_one_table(flights: Project) -> None:
+    for name in ("frameworks.py", "with_lightgbm.py"):
+        shutil.copyfile(FLIGHTS / name, flights.folder / name)
+    (flights.folder / "prepare.py").write_text("")
+    light = flights.folder / "with_lightgbm.py"
+    light.write_text(re.sub(r"\n    gates=\[.*\],", "", light.read_text().replace("rows, 150)", "rows, 20)")))
+    command = [sys.executable, "frameworks.py"]
+    done = subprocess.run(command, cwd=flights.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    head, sklearn, lightgbm = done.stdout.splitlines()
+    assert head.split()[:3] == ["log_loss", "auc", "brier"]
+    assert [line.split()[0] for line in (sklearn, lightgbm)] == ["scikit-learn", "lightgbm"]
+    assert " onnx " in sklearn
+    assert " native " in lightgbm
+
+
 def test_learning_from_the_future_is_refused(flights: Project) -> None:
     flights.edit(("    features={", '    features={\n        "delay": col("dep_delay"),'))
     with pytest.raises(DeclarationError, match="'dep_delay', which `later` says is known only after the request"):

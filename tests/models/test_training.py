@@ -155,12 +155,24 @@ def test_what_is_no_fitted_model_is_refused(returned: Any, words: str) -> None:
     assert "test_training.py" in raised.value.where
 
 
+def test_a_function_that_takes_a_champion_is_given_one_or_none() -> None:
+    given: list[Any] = []
+
+    def continues(x: Any, y: Any, params: dict[str, Any], champion: Any) -> Any:
+        given.append(champion)
+        return LogisticRegression().fit(x, y)
+
+    before = fit_model(continues, X, BINARY, {}, seed=1)
+    fit_model(continues, X, BINARY, {}, 1, before.model)
+    assert given == [None, before.model]
+
+
 def test_a_model_of_no_known_framework_is_refused() -> None:
     class Mine:
         def predict(self, x: Any) -> Any:
             return np.zeros(len(x))
 
-    with pytest.raises(ModelError, match=r"one of: sklearn, got Mine"):
+    with pytest.raises(ModelError, match=r"one of: lightgbm, xgboost, sklearn, imported, got Mine"):
         fit(lambda *_: Mine())
 
 

@@ -82,7 +82,7 @@ def test_few_rows_are_answered_as_many_are(
 ) -> None:
     release = open_release(finished.release(finished.champion()))
     rows = trips(300, first=5_000).drop("tip", "fare")
-    answered = predict(release, frame(rows), LocalEngine(), tmp_path)
+    answered = predict(release, frame(rows), LocalEngine(), str(tmp_path))
     few, rejected = predict_few(release, frame(rows))
     assert rejected.is_empty()
     assert few.equals(pl.concat(answered.answers.frames()))

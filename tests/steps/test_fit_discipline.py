@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from tests.conftest import _project
 from tests.features.strategies import call, columns, combinations, samples
 from tests.features.value_classes import CLASSES, LISTS, TYPES, values_of
 
@@ -123,12 +124,24 @@ def canonical(rows: pl.DataFrame) -> list[int]:
     return sorted(range(1 + ROWS // 2 // FILE_ROWS), key=hashes.__getitem__)
 
 
-@pytest.fixture
-def tried(project: Project) -> Project:
-    """A project with all learned operations as features; the third of its five files trains and tests."""
+def declare(project: Project) -> Project:
     lines = "\n".join(f'        "{name}": {text},' for name, text in declared().items())
     (project.folder / "system.py").write_text(SYSTEM.format(features=lines), encoding="utf-8")
     return project
+
+
+@pytest.fixture
+def tried(project: Project) -> Project:
+    """A project with all learned operations as features; the third of its five files trains and tests."""
+    return declare(project)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], tuple[str, bytes]]:
+    """What a run of it on `table()` says, and what it fitted."""
+    with _project(tmp_path_factory.mktemp("base")) as project:
+        document = run(declare(project), table())
+        return document, fitted(project, document)
 
 
 def write(project: Project, rows: pl.DataFrame) -> None:
@@ -152,12 +165,12 @@ def fitted(project: Project, document: dict[str, Any]) -> tuple[str, bytes]:
     return (folder / "transform.json").read_text(encoding="utf-8"), (folder / "model.onnx").read_bytes()
 
 
-def test_no_row_but_those_that_train_changes_what_is_fitted(tried: Project, record_property: Any) -> None:
-    rows = table()
-    base = run(tried, rows)
-    first = base["window"]["train"]
-    assert (first, base["promoted"]) == (599, True)
-    transform, model = fitted(tried, base)
+def test_no_row_but_those_that_train_changes_what_is_fitted(
+    tried: Project, base: tuple[dict[str, Any], tuple[str, bytes]], record_property: Any
+) -> None:
+    rows, (said, (transform, model)) = table(), base
+    first = said["window"]["train"]
+    assert (first, said["promoted"]) == (599, True)
     learned = [node for _, root in Transform.from_json(transform).trees for node in tree.distinct([root])]
     names = {node.operation for node in learned if isinstance(node, tree.Call) and node.constants is not None}
     assert names == {name for name, operation in OPERATIONS.items() if operation.learned}
@@ -165,20 +178,20 @@ def test_no_row_but_those_that_train_changes_what_is_fitted(tried: Project, reco
     for changed in (permuted(rows, everything, first), permuted(rows, ["tip"], first)):
         assert not changed.equals(rows)
         document = run(tried, changed)
-        assert document["metrics"] != base["metrics"]
+        assert document["metrics"] != said["metrics"]
         assert fitted(tried, document) == (transform, model)
     record_property("counted", ["learned expressions that test rows cannot change", len(declared())])
 
 
-def test_rows_that_come_after_the_cut_change_nothing_that_is_fitted(tried: Project) -> None:
+def test_rows_that_come_after_the_cut_change_nothing_that_is_fitted(
+    tried: Project, base: tuple[dict[str, Any], tuple[str, bytes]]
+) -> None:
     """As many rows again, and a share of them held out that leaves the cut where it was."""
-    rows = table()
-    base = run(tried, rows)
-    made = fitted(tried, base)
+    said, made = base
     tried.edit(('nf.Split("time", 0.5)', 'nf.Split("time", 0.75)'))
-    grown = run(tried, pl.concat([rows, table(ROWS, ROWS)]))
-    assert (base["window"]["cut"], base["window"]["train"]) == (grown["window"]["cut"], grown["window"]["train"])
-    assert grown["window"]["test"] == base["window"]["test"] + ROWS
+    grown = run(tried, pl.concat([table(), table(ROWS, ROWS)]))
+    assert (said["window"]["cut"], said["window"]["train"]) == (grown["window"]["cut"], grown["window"]["train"])
+    assert grown["window"]["test"] == said["window"]["test"] + ROWS
     assert fitted(tried, grown) == made
 
 

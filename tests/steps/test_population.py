@@ -55,7 +55,7 @@ def found(latest: Latest) -> pl.DataFrame:
 
 def look(asked: Named, release: OpenRelease, folder: Path, as_of: int = 2**62) -> tuple[Latest, dict[str, float]]:
     """What became of the rows, and the distance of each zone's latest one."""
-    latest = latest_rows(asked, release, LocalEngine(2), folder, as_of)
+    latest = latest_rows(asked, release, LocalEngine(2), str(folder), as_of)
     counts = latest.counts
     assert counts["read"] == counts["accepted"] + counts["rejected"] + counts["later"] + counts["nameless"]
     assert counts["accepted"] == counts["entities"] + counts["repeated"]

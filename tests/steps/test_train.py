@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -42,3 +46,46 @@ def test_labels_of_another_task_are_not_looked_at_for_leaks(project: Project) ->
         ("import DecisionTreeClassifier", "import DecisionTreeRegressor as DecisionTreeClassifier"),
     )
     assert not any("alone tells" in text for text in project.run()["notices"])
+
+
+BOOSTED = """\
+@trips.model()
+def model(x, y, params):
+    import lightgbm as lgb
+
+    rows = lgb.Dataset(x, y, categorical_feature=["zone"])
+    given = {"objective": "binary", "verbose": -1, "num_threads": 1, "seed": 0, "min_data_per_group": 1}
+    return lgb.train({**given, "cat_smooth": 1, "max_cat_to_onehot": 1}, rows, 8)
+"""
+
+PROVE_WITHOUT_TRAINERS = """
+import json, sys
+others = ("sklearn", "onnx", "onnxmltools", "skl2onnx", "xgboost")
+sys.modules["sklearn"] = None
+from ninetyfive.serve.loaded import Loaded
+from ninetyfive.serve.messages import Live, Policy
+folder, release = sys.argv[1:]
+loaded = Loaded(Live(release=release, number=1, folder=folder, epoch=1), Policy(), "trips")
+before = "lightgbm" in sys.modules
+loaded.prove()
+print(json.dumps([before, "lightgbm" in sys.modules, [one for one in others if sys.modules.get(one)]]))
+"""
+
+
+@pytest.mark.slow
+def test_categorical_splits_are_served_natively_by_themselves_and_by_one_framework(copied: Project) -> None:
+    path = copied.folder / "system.py"
+    path.write_text(path.read_text().partition("@trips.model")[0] + BOOSTED)
+    document = copied.run()
+    assert any("served as native: proved, and onnx is not (Booster: categorical" in one for one in document["notices"])
+    folder = copied.release(document["release"])
+    assert {one.name for one in folder.glob("model.*")} == {"model.txt"}
+    assert open_release(folder).about.form == "native"
+    command = [sys.executable, "-c", PROVE_WITHOUT_TRAINERS, str(folder), document["release"]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [False, True, []]
+    copied.load().deploy(copied.folder / "image", insecure=True)
+    pins = (copied.folder / "image" / "requirements.txt").read_text()
+    assert f"lightgbm=={version('lightgbm')}" in pins
+    assert "scikit-learn" not in pins

@@ -109,6 +109,26 @@ def every(calls: dict[str, list[Call]], names: tuple[str, ...], kinds: tuple[str
                 yield from (Point(command, kind, call.name, call.number) for kind in kinds)
 
 
+def some_of_each(
+    calls: dict[str, list[Call]], names: tuple[str, ...], kinds: tuple[str, ...], seed: int
+) -> list[Point]:
+    """Of the calls that are alike (one command, name and place) the first and one that a seed draws; a drawn kind each.
+
+    A place is a path without what is another one in each run: eleven artifacts are renamed by one line of code.
+    """
+    chance = random.Random(seed)
+    alike: dict[tuple[str, str, str], list[Call]] = {}
+    for command, some in calls.items():
+        for call in some:
+            if call.name in names:
+                alike.setdefault((command, call.name, _place(call.path)), []).append(call)
+    return [
+        Point(command, chance.choice(kinds), call.name, call.number)
+        for (command, _, _), some in alike.items()
+        for call in (some[0], *chance.sample(some[1:], min(1, len(some) - 1)))
+    ]
+
+
 def of_threads() -> list[Point]:
     """The syncs of the Parquet files that threads of the engine write: good rows, quarantine; training rows."""
     made, applied = "after commit 1", "before apply"
@@ -218,6 +238,12 @@ def _path(arguments: str) -> str:
     """The path in the arguments of a call: that of its descriptor; of a rename, what it becomes."""
     found = [one or other for one, other in PATH.findall(arguments) if one or other]
     return found[-1] if found else ""
+
+
+def _place(path: str) -> str:
+    """A path without hashes, names of attempts, and what the files of a release are called."""
+    blank = re.sub(r"/tmp/[^/]+/[^/]+", "/tmp/attempt", re.sub(r"[0-9a-f]{16,}", "#", path))
+    return re.sub(r"(/release(?:-#)?)/(?!manifest)[^/]+$", r"\1/file", blank)
 
 
 def _own(folder: Path, path: str) -> bool:

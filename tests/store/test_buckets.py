@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,44 @@ def test_who_comes_second_finds_it_put(store: Store, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(system, "pipe_file", race)
     assert store.read(store.put_bytes(b"data")) == b"data"
+
+
+def test_drafts_of_killed_runs_are_swept_and_those_of_others_only_when_they_are_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"url": f"memory://{tmp_path.name}/b", "catalog": f"sqlite:///{tmp_path}/catalog.sqlite"}
+    store = open_store(**words, elsewhere=True)
+    system = fsspec.filesystem("memory", use_listings_cache=False)
+    with store.draft() as free, ExitStack() as killed:
+        system.pipe_file(f"{free}/a.parquet", b"rows")
+        with store.lease():
+            held = killed.enter_context(store.draft())
+            system.pipe_file(f"{held}/a.parquet", b"rows")
+            assert store.leftovers() == []
+        assert store.leftovers() == [(held, 4)]
+        assert {finding.problem for finding in store.doctor() if finding.subject == held} == {
+            "a killed process left it"
+        }
+        with store.lease():
+            assert (system.exists(free), system.exists(held)) == (True, False)
+        monkeypatch.setenv("NINETYFIVE_CLOCK", "2099-01-01")
+        assert store.leftovers() == [(free, 4)]
+    assert not system.exists(free)
+
+
+def test_a_file_of_a_draft_is_taken_without_its_bytes_and_heals_what_was_altered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"memory://{tmp_path.name}/b", f"sqlite:///{tmp_path}/catalog.sqlite", elsewhere=True)
+    system = fsspec.filesystem("memory", use_listings_cache=False)
+    blob = store.put_bytes(b"rows")
+    system.pipe_file(store.location(blob), b"evil")
+    with store.draft() as draft:
+        system.pipe_file(f"{draft}/a.parquet", b"rows")
+        with monkeypatch.context() as blind:
+            blind.setattr(system, "open", None)
+            assert store.take(f"{draft}/a.parquet", blob) == blob
+    assert store.read(blob) == b"rows"
 
 
 @pytest.mark.parametrize("backend", ["sqlite-bucket"], indirect=True)

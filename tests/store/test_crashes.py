@@ -1,4 +1,7 @@
-"""The small system dies before and after each commit and each publish, by SIGKILL, by SIGTERM and by an exception."""
+"""The small system dies at commits and publishes: by SIGKILL after each of them, and where a seed draws by the others.
+
+`make soak` does every one of them, before and after, by SIGKILL, by SIGTERM and by an exception.
+"""
 
 from __future__ import annotations
 
@@ -21,54 +24,53 @@ def crashed(kind: str, call: str, whole: Small, folder: Path) -> list[Judged]:
         judged.append(crash(Point("run", kind, call, number), whole, folder / f"run-{number}"))
         if not judged[-1].reached:
             break
-    if call.endswith("commit"):
-        judged.append(crash(Point("promote", kind, call, 1), whole, folder / "promote"))
-        assert judged[-1].reached
-    return judged
+    return judged + _promotions(kind, call, whole, folder)
 
 
 def some_crashed(kind: str, call: str, whole: Small, folder: Path, seed: int) -> list[Judged]:
-    """At four of the first twelve points of this name, drawn by a seed."""
+    """At four of the first twelve points of this name, drawn by a seed; then at that of a promotion."""
     numbers = random.Random(seed).sample(range(1, 13), 4)
-    return [crash(Point("run", kind, call, number), whole, folder / f"run-{number}") for number in numbers]
+    judged = [crash(Point("run", kind, call, number), whole, folder / f"run-{number}") for number in numbers]
+    return judged + _promotions(kind, call, whole, folder)
+
+
+def _promotions(kind: str, call: str, whole: Small, folder: Path) -> list[Judged]:
+    if not call.endswith("commit"):
+        return []
+    return [crash(Point("promote", kind, call, 1), whole, folder / "promote")]
 
 
 def hold(judged: list[Judged], least: int) -> None:
-    """Enough points were reached, and nothing is wrong at any."""
+    """Enough points were reached, the one of a promotion too, and nothing is wrong at any."""
     assert sum(one.reached for one in judged) >= least
+    assert all(one.reached for one in judged if one.point.command == "promote")
     assert not [(one.point, one.problems) for one in judged if one.problems]
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("moment", MOMENTS)
 class TestKilled:
-    def test_at_a_commit(self, moment: str, whole: Small, tmp_path: Path) -> None:
-        hold(crashed("kill", f"{moment} commit", whole, tmp_path), 15)
+    """After each: what is on the disk then is all that a kill before the next one can find, but for an attempt."""
 
-    def test_at_a_publish(self, moment: str, whole: Small, tmp_path: Path) -> None:
-        hold(crashed("kill", f"{moment} publish", whole, tmp_path), 12)
+    def test_after_each_commit(self, whole: Small, tmp_path: Path) -> None:
+        hold(crashed("kill", "after commit", whole, tmp_path), 15)
 
+    def test_after_each_publish(self, whole: Small, tmp_path: Path) -> None:
+        hold(crashed("kill", "after publish", whole, tmp_path), 12)
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("moment", MOMENTS)
-class TestStopped:
-    """By SIGTERM, as `docker stop` and systemd do: the run ends as interrupted, with exit code 143."""
-
-    def test_at_a_commit(self, moment: str, whole: Small, tmp_path: Path) -> None:
-        hold(crashed("term", f"{moment} commit", whole, tmp_path), 15)
-
-    def test_at_a_publish(self, moment: str, whole: Small, tmp_path: Path, seed: int) -> None:
-        hold(some_crashed("term", f"{moment} publish", whole, tmp_path, seed), 4)
+    @pytest.mark.parametrize("call", ["commit", "publish"])
+    def test_before_some(self, call: str, whole: Small, tmp_path: Path, seed: int) -> None:
+        hold(some_crashed("kill", f"before {call}", whole, tmp_path, seed), 4 + (call == "commit"))
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("moment", MOMENTS)
-class TestRaised:
-    def test_at_a_commit(self, moment: str, whole: Small, tmp_path: Path) -> None:
-        hold(crashed("raise", f"{moment} commit", whole, tmp_path), 15)
+@pytest.mark.parametrize("call", ["commit", "publish"])
+class TestEnded:
+    """By SIGTERM, as `docker stop` and systemd do, the run ends as interrupted, with exit code 143; by an exception."""
 
-    def test_at_a_publish(self, moment: str, whole: Small, tmp_path: Path, seed: int) -> None:
-        hold(some_crashed("raise", f"{moment} publish", whole, tmp_path, seed), 4)
+    @pytest.mark.parametrize("kind", ["term", "raise"])
+    def test_at_some(self, kind: str, call: str, moment: str, whole: Small, tmp_path: Path, seed: int) -> None:
+        hold(some_crashed(kind, f"{moment} {call}", whole, tmp_path, seed), 4 + (call == "commit"))
 
 
 def test_sigterm_says_what_to_do_and_how_the_run_ended(whole: Small, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """strace injects SIGKILL, EIO and ENOSPC into the calls by which a whole run of the small system changes the disk.
 
-Here: every rename and every fsync, killed and failed; 40 writes and 20 syncs of SQLite that a seed draws. `make soak`
-does all of them with every kind. In each case N3 to N8 hold at once, the lease is free, the next run goes on where the
-injured one was, and there is one release in the end, the one of a whole run.
+Here: of the renames and fsyncs that are alike two, killed and failed; 20 writes and 10 syncs of SQLite; a seed draws
+which. `make soak` does all of them with every kind. In each case N3 to N8 hold at once, the lease is free, the next run
+goes on where the injured one was, and there is one release in the end, the one of a whole run.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tests.store.points import (
     Point,
     all_calls,
     drawn,
-    every,
     injure,
     may_trace,
     of_threads,
+    some_of_each,
 )
 
 pytestmark = [
@@ -54,15 +54,6 @@ def hold(points: Iterable[Point], whole: Small, folder: Path) -> list[Judged]:
     return judged
 
 
-def one_kind_each(points: Iterable[Point], seed: int) -> list[Point]:
-    """The points of every kind, thinned to one kind at each call, drawn by the seed."""
-    by_call: dict[tuple[str, str, int], list[Point]] = {}
-    for point in points:
-        by_call.setdefault((point.command, point.call, point.number), []).append(point)
-    chance = random.Random(seed)
-    return [chance.choice(kinds) for kinds in by_call.values()]
-
-
 def test_the_store_is_on_the_disk_before_it_is_named(calls: Calls) -> None:
     """What the injuries rest on: there are calls of every name, each file is synced before it is renamed, and its
     folder after."""
@@ -76,39 +67,34 @@ def test_the_store_is_on_the_disk_before_it_is_named(calls: Calls) -> None:
 
 
 class TestRenames:
-    def test_each(self, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
-        failed = one_kind_each(every(calls, RENAMES, ERRORS), seed)
-        assert len(hold([*every(calls, RENAMES, ("SIGKILL",)), *failed], whole, tmp_path)) >= 28
+    def test_some_of_each(self, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
+        killed, failed = (some_of_each(calls, RENAMES, kinds, seed) for kinds in (("SIGKILL",), ERRORS))
+        assert len(killed) == len(failed) == 6, "artifacts, releases, leases, the schema"
+        hold([*killed, *failed], whole, tmp_path)
 
 
-class TestSyncsKilled:
-    def test_each(self, calls: Calls, whole: Small, tmp_path: Path) -> None:
-        assert len(hold(every(calls, ("fsync",), ("SIGKILL",)), whole, tmp_path)) >= 40
+class TestSyncs:
+    @pytest.mark.parametrize("kinds", [("SIGKILL",), ERRORS], ids=["killed", "failed"])
+    def test_some_of_each(self, kinds: tuple[str, ...], calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
+        points = some_of_each(calls, ("fsync",), kinds, seed)
+        assert len(points) >= 16
+        hold(points, whole, tmp_path)
+
+    def test_of_threads(self, whole: Small, tmp_path: Path, seed: int) -> None:
+        failed = random.Random(seed).choice(ERRORS)
+        judged = hold([point for point in of_threads() if point.kind in ("SIGKILL", failed)], whole, tmp_path)
+        assert sum(one.reached for one in judged) == 6
 
 
-class TestSyncsFailed:
-    def test_each(self, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
-        points = one_kind_each(every(calls, ("fsync",), ERRORS), seed)
-        assert len(hold(points, whole, tmp_path)) >= 40
-
-
-class TestSyncsOfThreads:
-    def test_each(self, whole: Small, tmp_path: Path) -> None:
-        judged = hold(of_threads(), whole, tmp_path)
-        assert sum(one.reached for one in judged) == 9
-
-
-class TestSyncsOfTheCatalog:
-    """Of SQLite: five for each transaction, of which a seed draws some; the crash points are before and after each."""
+class TestDrawn:
+    """Of SQLite: five syncs and thirty writes for each transaction; the crash points are before and after each."""
 
     @pytest.mark.parametrize("kept", [None, *KEPT_SEEDS])
-    def test_twenty(self, kept: int | None, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
-        points = drawn(calls, ("fdatasync",), 20, seed if kept is None else kept)
-        assert len(hold(points, whole, tmp_path)) == 20
+    def test_ten_syncs_of_the_catalog(
+        self, kept: int | None, calls: Calls, whole: Small, tmp_path: Path, seed: int
+    ) -> None:
+        hold(drawn(calls, ("fdatasync",), 10, seed if kept is None else kept), whole, tmp_path)
 
-
-class TestWrites:
     @pytest.mark.parametrize("kept", [None, *KEPT_SEEDS])
-    def test_forty(self, kept: int | None, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
-        points = drawn(calls, WRITES, 40, seed if kept is None else kept)
-        assert len(hold(points, whole, tmp_path)) == 40
+    def test_twenty_writes(self, kept: int | None, calls: Calls, whole: Small, tmp_path: Path, seed: int) -> None:
+        hold(drawn(calls, WRITES, 20, seed if kept is None else kept), whole, tmp_path)

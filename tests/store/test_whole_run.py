@@ -95,3 +95,22 @@ def test_two_machines_share_one_store(
     assert status["last_run"]["id"] == "run-2"
     assert {finding["kind"] for finding in two.command("doctor")["findings"]} <= {"disk space"}
     assert not (project.folder / ".ninetyfive").exists()
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_where_another_machine_was_killed(
+    project: Project, bucket: str, postgres: Any, schema: str, tmp_path: Path
+) -> None:
+    catalog = postgres.url(schema, "ada:${CATALOG_PASSWORD}")
+    settings = f'store = "{bucket}/{tmp_path.name}"\ncatalog = "{catalog}"\n'
+    (project.folder / "ninetyfive.toml").write_text(settings, encoding="utf-8")
+    tune = "tune=nf.Tuning({'max_depth': nf.int_range(1, 9)}, trials=5, folds=1)"
+    project.edit(('params={"max_depth": 4}', f'params={{"max_depth": 4}}, {tune}'))
+    one, two = (Machine(project.folder, tmp_path / name, "open sesame") for name in ("one", "two"))
+    one.command("run", code=-signal.SIGKILL, NINETYFIVE_CRASH="kill after trial 2")
+    postgres.execute(f"UPDATE {schema}.leases SET expires = 0")  # as 30 s later
+    found = two.command("run")
+    assert (found["run"], sum(found["tuning"]["counts"].values())) == ("run-1", 5)
+    made = postgres.execute(f"SELECT actor FROM {schema}.audit WHERE subject = 'run-1 trial' ORDER BY seq")
+    assert [actor for (actor,) in made] == ["one"] * 3 + ["two"] * 2
+    assert {finding["kind"] for finding in two.command("doctor")["findings"]} <= {"disk space"}

@@ -13,6 +13,7 @@ from ninetyfive.cli.designing import design
 from ninetyfive.cli.managing import jobs_app, submit_app
 from ninetyfive.cli.project import load_system
 from ninetyfive.cli.serving import deploy_app, print_services, print_waited, serve, token_app
+from ninetyfive.cli.tuning import tuning
 
 app = typer.Typer(
     name="ninetyfive",
@@ -34,6 +35,7 @@ app.add_typer(submit_app, name="submit")
 app.add_typer(jobs_app, name="jobs")
 app.command()(serve)
 app.command()(design)
+app.command()(tuning)
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
@@ -99,13 +101,39 @@ def run(  # noqa: PLR0913  its arguments are the flags of the command
 
     Steps whose inputs are unchanged are skipped. Exit code 3 where a blocking check or a gate says no.
     """
-    declared = load_system(system)
+    declared = load_system(system, trains=True)
     with reporting.progress(json) as reporter:
         document = declared.run(
             if_due=if_due, as_of=as_of, promote=not no_promote, cache=not no_cache, start=start, reporter=reporter
         )
     printing.run(document, json)
     if document["release"] is not None and not document["passed"]:
+        raise typer.Exit(3)
+
+
+@app.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="The ONNX file.")],
+    output: Annotated[
+        str | None, typer.Option("--output", help="The output that answers, where several could.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option("--classes", help="The classes in the order of the file, separated by commas.")
+    ] = None,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the release, leave the champion.")] = False,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """An ONNX file in, a gated release out.
+
+    A run that takes the file in place of the model function: fitted features, parity, gates and champion as ever.
+    """
+    declared = load_system(system)
+    names = [name.strip() for name in classes.split(",")] if classes else None
+    with reporting.progress(json) as reporter:
+        document = declared.import_model(file, output=output, classes=names, promote=not no_promote, reporter=reporter)
+    printing.run(document, json)
+    if not document["passed"]:
         raise typer.Exit(3)
 
 

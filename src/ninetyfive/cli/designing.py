@@ -14,11 +14,11 @@ from rich.markup import escape
 
 from ninetyfive.cli import printing, reporting
 from ninetyfive.cli.project import load_system
+from ninetyfive.design import BUDGET
 
 SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 DEFAULT = Path("system.py")
-BUDGET = 180.0
 _INDENT, _LEAST = 10, 30
 _FEW = 3
 """How many reasons and assumptions are printed: the record has all of them."""
@@ -72,13 +72,13 @@ def design(  # noqa: PLR0913  its arguments are the flags of the command
         accepted(document, json)
     elif check:
         with reporting.progress(json) as reporter:
-            document = load_system(system).check_design(log=log, budget=budget, reporter=reporter)
+            document = load_system(system, trains=True).check_design(log=log, budget=budget, reporter=reporter)
         checked(document, json)
         if document["changed"]:
             raise typer.Exit(3)
     else:
         with reporting.progress(json) as reporter:
-            document = load_system(system).design(log=log, budget=budget, assume=assume, reporter=reporter)
+            document = load_system(system, trains=True).design(log=log, budget=budget, assume=assume, reporter=reporter)
         designed(document, json)
 
 
@@ -220,7 +220,7 @@ def checked(document: printing.Document, as_json: bool) -> None:
     console = printing.console_of()
     said = "the answer changed" if document["changed"] else "the design in force is still the answer"
     console.print(f"[bold]{said}[/]")
-    for reason in document["reasons"]:
+    for reason in (*document["reasons"], *document["unsure"]):
         console.print(f"  {escape(reason)}")
     if document["changed"]:
         console.print("next: `ninetyfive design` records the new one, `ninetyfive design --accept` puts it in force")

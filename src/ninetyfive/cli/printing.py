@@ -91,6 +91,9 @@ def run(document: Document, as_json: bool) -> None:
         console.print(f"[bold]{'' if place else 'chosen':<8}[/] {what}: {escape(text)}")
     console.print()
     console.print(_metrics_table(document))
+    if document["tuning"] is not None:
+        console.print()
+        print_tuning(console, document["tuning"])
     for column, groups in document["slices"].items():
         console.print()
         console.print(_slice_table(column, groups, document))
@@ -122,6 +125,41 @@ def _metrics_table(document: Document) -> Table:
         gains = [_interval(document["gains"][base][name]) for base in ("constant", "linear")]
         table.add_row(name, _interval(metric), *(number(other[name]["value"]) for _, other in others), *gains)
     return table
+
+
+def print_tuning(console: Console, tuning: Document) -> None:
+    """What was searched for, and what was found: optimistic scores, which the test rows do not stand behind."""
+    table = grid("parameter", "searched", ">declared", ">found", ">importance")
+    declared, importance = tuning["trials"][0]["params"], tuning["importance"] or {}
+    for name, allowed in tuning["space"].items():
+        shown = [parameter(params[name]) if name in params else "–" for params in (declared, tuning["params"])]
+        share = f"{importance[name]:.0%}" if name in importance else "–"
+        table.add_row(escape(name), escape(allowed["text"]), *map(escape, shown), share)
+    console.print(table)
+    console.print(f"[bold]{'tuned':<8}[/] {_tuned(tuning)}")
+
+
+def _tuned(tuning: Document) -> str:
+    """A tuning in a line."""
+    counts = ", ".join(f"{count} {state}" for state, count in tuning["counts"].items() if count)
+    values = f"{number(tuning['value'])}, with the declared params {number(tuning['untuned'])}"
+    return f"{tuning['metric']} {values}, on training rows (optimistic); {counts}"
+
+
+def _tuned_params(tuning: Document) -> list[str]:
+    """A line for each parameter that was searched for."""
+    ends = {one["name"]: f", at its {one['end']} end" for one in tuning["edges"]}
+    found = []
+    for name, allowed in tuning["space"].items():
+        value = parameter(tuning["params"][name]) if name in tuning["params"] else "left as it was"
+        share = f", importance {tuning['importance'][name]:.0%}" if tuning["importance"] else ""
+        found.append(f"{name} {value} of {allowed['text']}{ends.get(name, '')}{share}")
+    return found
+
+
+def parameter(value: Any) -> str:
+    """The value of a parameter."""
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _slice_table(column: str, groups: Sequence[Document], document: Document) -> Table:
@@ -159,11 +197,18 @@ def status(document: Document, as_json: bool) -> None:
             f"champion  {champion['release'][:12]}, epoch {champion['epoch']}, since {when_of(champion['since'])}"
         )
         console.print(f"          {metrics}")
+        if champion["tuning"] is not None:
+            console.print(f"tuned     {_tuned(champion['tuning'])}")
+            for text in _tuned_params(champion["tuning"]):
+                console.print(f"          {escape(text)}")
         if champion["table"] is not None:
             live = champion["table"]
             console.print(f"table     {_live_table(live)}, {_entities(live['entities'])}")
     for kind in ("training", "serving"):
         console.print(f"{kind:<9} {escape(document[kind]['text'])}")
+    if (watch := document["watch"]) is not None:
+        looked = f"last {when_of(watch['last'])}: {watch['reason']}" if watch["last"] else "nobody has looked yet"
+        console.print(f"watch     every {watch['every']}, {escape(looked)}")
     schema = document["schema"]
     if schema is not None:
         review = "reviewed" if schema["reviewed"] else "inferred, not reviewed"

@@ -7,3 +7,6 @@
 The rule: what was measured is `evidence`, what follows from it is a pure function of it, and what could not be measured
 is said. What does not belong here: doing what was decided (`run`, `supervise`).
 """
+
+BUDGET = 180.0
+"""Seconds that a design may take where nobody says how many."""

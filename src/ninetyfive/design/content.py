@@ -8,11 +8,11 @@ markup. What does not belong here: how blocks look (`markdown`, `page`), figures
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ninetyfive.design.accepting import accepts
-from ninetyfive.design.evidence import Design, TrainingEvidence, Workload
+from ninetyfive.design.evidence import Design, Range, TrainingEvidence, Workload
 from ninetyfive.design.wording import (
     CONFIDENCE,
     NOTHING,
@@ -237,7 +237,7 @@ def _candidates(design: Design) -> Iterator[Block]:
         (
             candidate_name(one),
             money(one.cost, currency),
-            percent(one.hit),
+            percent(one.hit) + _between(one.hit_range),
             percent(one.miss),
             percent(one.stale),
             seconds(one.p50),
@@ -246,7 +246,7 @@ def _candidates(design: Design) -> Iterator[Block]:
         )
         for one in shown
     )
-    title = f"Ways to serve, by cost a month: {len(shown)} of {len(ranked)}"
+    title = f"Ways to serve, by cost a month: {len(shown)} of {len(ranked)}; hits with the range of nine in ten futures"
     head = ("way", "cost", "hits", "misses", "changed", "p50", "p99", "constraints")
     yield Rows(title, head, rows)
 
@@ -256,19 +256,32 @@ def _replays(design: Design) -> Iterator[Block]:
         (
             candidate_name(one),
             one.by,
-            f"{percent(one.hit)} ({percent(one.forecast_hit)})",
+            f"{percent(one.hit)} ({percent(one.forecast_hit)}{_between(one.forecast_hit_range)})",
             percent(one.miss),
             percent(one.stale) + ("" if one.forecast_stale is None else f" ({percent(one.forecast_stale)})"),
-            f"{seconds(one.cpu)} ({seconds(one.forecast_cpu)}{_off(one.forecast_cpu, one.cpu)})",
-            f"{seconds(one.p50)} ({seconds(one.forecast_p50)}{_off(one.forecast_p50, one.p50)})",
+            _beside(one.cpu, one.forecast_cpu, one.forecast_cpu_range),
+            _beside(one.p50, one.forecast_p50, one.forecast_p50_range),
         )
         for one in design.serving_evidence.replayed
     )
     if rows:
-        title = "Replayed on the window that neither fitted nor chose; in brackets the forecast, and its error"
+        title = "Replayed on the window that neither fitted nor chose; in brackets the forecast, its range, its error"
         yield Rows(title, ("way", "by", "hits", "misses", "changed", "CPU", "p50"), rows)
     if replayed(design) is None and design.serving_evidence.candidates:
         yield Text("What was chosen was not replayed.")
+
+
+def _beside(found: float | None, forecast: float, within: Range | None) -> str:
+    """What took so many seconds beside what was forecast."""
+    return f"{seconds(found)} ({seconds(forecast)}{_between(within, seconds)}{_off(forecast, found)})"
+
+
+def _between(within: Range | None, show: Callable[[float], str] = percent) -> str:
+    """The range of a forecast; "" where none is known, or where it is as narrow as what is shown."""
+    if within is None:
+        return ""
+    low, high = map(show, within)
+    return "" if low == high else f", {low} to {high}"
 
 
 def _off(forecast: float | None, found: float | None) -> str:
@@ -316,6 +329,9 @@ def _how(design: Design) -> Iterator[Block]:
     texts = [f"made {design.made} by ninetyfive {design.version}"]
     if design.budget:
         texts.append(f"{number(design.seconds)} s of a budget of {number(design.budget)} s")
+    made_by = design.training_evidence and design.training_evidence.made_by
+    if made_by:
+        texts.append(f"trainings: {made_by}")
     if cost is not None:
         texts.append(f"machine: {cost.machine}; repeated timings differ by {percent(cost.noise)}")
     texts.append(f"release: {design.release}" if design.release else "release: none was measured")

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ninetyfive.design.backtest import Halves
 from ninetyfive.design.losses import Floats
@@ -40,14 +41,20 @@ class Luck:
     def covariance(self, origins: int, window: int | None, whole: int | None = None) -> Floats:
         """(origins, origins): what the luck of two trainings on `window` (None: all before) has in common.
 
-        As of means over n and m rows, of which they share some: variance · length · shared / (n · m). Windows shorter
-        than those that were measured are taken to have luck in the square of how much shorter they are. The training
-        at origin `whole`, if one is named, saw all that came before, whatever the window.
+        The training at origin `whole`, if one is named, saw all that came before, whatever the window.
         """
         place = np.arange(origins)
         first = np.zeros(origins) if window is None else np.maximum(0, place - window)
         if whole is not None:
             first[whole] = 0
+        return self.shared(first, place)
+
+    def shared(self, first: Floats, place: npt.NDArray[np.int64]) -> Floats:
+        """(models, models): the same of trainings that each saw the blocks from its `first` up to its `place`.
+
+        As of means over n and m rows, of which they share some: variance · length · shared / (n · m). Windows shorter
+        than those that were measured are taken to have luck in the square of how much shorter they are.
+        """
         size = np.maximum(place - first, 1)
         low, high = np.maximum.outer(first, first), np.minimum.outer(place, place)
         shared = np.maximum(high - low, 0)

@@ -188,7 +188,7 @@ def _measured(seen: Mapping[str, _Seen], memory: int, table: tuple[float, float,
         cpu_row=row,
         bytes_row=size,
         memory=memory,
-        noise=max(_noise(one.cpu) for one in seen.values()),
+        noise=max(noise_of(one.cpu) for one in seen.values()),
         cpu_read=read,
         cpu_look=_beyond(told("look", "cpu"), median(model.cpu)),
         p50_look=_beyond(told("look", "p50"), median(model.p50)),
@@ -200,7 +200,7 @@ def _beyond(value: float, other: float) -> float:
     return value if math.isnan(value) else max(0.0, value - other)
 
 
-def _noise(values: Sequence[float]) -> float:
+def noise_of(values: Sequence[float]) -> float:
     """Half the distance of the quartiles, as a share of the median."""
     if len(values) < 2 or not median(values):
         return 0.0

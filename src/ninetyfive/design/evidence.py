@@ -19,6 +19,10 @@ Confidence = Literal["proved", "measured", "assumed", "none"]
 """How sure a decision is: replayed through the service; measured, not replayed; assumed; there is no evidence."""
 
 
+Range = tuple[float, float]
+"""From where to where a forecast may be off by chance."""
+
+
 class Interval(msgspec.Struct, frozen=True):
     """A value with its 95 % interval; the borders are None where there is none."""
 
@@ -73,12 +77,15 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
     `cost` = `quality_cost` + `training_cost`, over the days that were replayed. `recovered`: the share of what the
     oracle saves over never retraining (None where it saves nothing). `runs`: `ninetyfive run --if-due` can do it today.
     `trainings` are those beyond the first, which every policy starts with. `saves`: what it costs less than never
-    retraining, with its 90 % interval: that it is above 0 by its lower bound is wrong in 5 of 100.
+    retraining, with its 90 % interval: that it is above 0 by its lower bound is wrong in 5 of 100. `watch` and `drop`
+    are those of `StaticTraining`, of a policy that watches quality.
     """
 
     name: str
     every: str | None = None
     window: str | None = None
+    watch: str | None = None
+    drop: float | None = None
     runs: bool
     trainings: int
     excess: float
@@ -92,8 +99,9 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
 class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """What the backtest found. `metric` is the primary one; blocks are the steps in which time goes on.
 
-    `worth`: what one unit of the metric is worth a day, and where that was said (`worth_from`). `noticed` says what is
-    odd about the history, `left_out` what the budget cut, `cannot` what cannot be concluded, and why.
+    `worth`: what one unit of the metric is worth a day, and where that was said (`worth_from`). `made_by`: how many
+    processes made the trainings, and why so many. `noticed` says what is odd about the history, `left_out` what the
+    budget cut, `cannot` what cannot be concluded, and why.
     """
 
     metric: str
@@ -115,6 +123,7 @@ class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     worth_from: str = ""
     currency: str = "USD"
     trainings: int = 0
+    made_by: str | None = None
     noticed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()
@@ -128,7 +137,7 @@ class Alternative(msgspec.Struct, frozen=True):
 
 
 class TrainingChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """How to train: `policy` is "never" or "periodic"; `every` and `window` are durations as `DynamicTraining` takes.
+    """How to train: `policy` is "never", "periodic" or "on quality drop"; the rest is what the paradigm takes.
 
     `saves`: what it costs less a month than never training again, in money.
     """
@@ -137,6 +146,8 @@ class TrainingChoice(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     every: str | None = None
     window: str | None = None
+    watch: str | None = None
+    drop: float | None = None
     half_life: float | None = None
     saves: float | None = None
     confidence: Confidence
@@ -273,7 +284,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `hit`: share of requests that the table answers; `miss`: that nothing answers; `stale`: that are answered from other
     features than the request's. `cost` a month is the sum of `parts`; `cpu_month`: seconds of CPU a month, of answers
-    and of building tables. `broken`: the constraints that it breaks.
+    and of building tables. `broken`: the constraints that it breaks. `hit_range` holds nine of ten futures
+    that the log allows; `cpu_range` and `p50_range` what follows from it, and from the noise of this machine.
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
@@ -290,13 +302,17 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     cost: float
     broken: tuple[str, ...] = ()
     cpu_month: float = 0.0
+    hit_range: Range | None = None
+    cpu_range: Range | None = None
+    p50_range: Range | None = None
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """A candidate's forecast for the held-out window, and what the replay of that window gave; the errors follow.
 
     `by`: "worker code" (in this process) or "service" (a worker, over HTTP). p50 and cpu are None where not
-    measured, `forecast_stale` where it is not known.
+    measured, `forecast_stale` where it is not known. Ranges are those of the
+    candidate. `noise`: of the CPU, half the distance of the quartiles of the rounds, as a share of their median.
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
@@ -313,6 +329,11 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     p50: float | None = None
     p99: float | None = None
     forecast_stale: float | None = None
+    forecast_hit_range: Range | None = None
+    forecast_cpu_range: Range | None = None
+    forecast_p50_range: Range | None = None
+    forecast_p99: float | None = None
+    noise: float | None = None
 
 
 class ServingEvidence(msgspec.Struct, frozen=True, kw_only=True):

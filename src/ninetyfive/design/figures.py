@@ -45,7 +45,7 @@ def figures(design: Design) -> tuple[Figure, ...]:
     return tuple(draw(design) for draw in (_plane, _decay, _policies, _costs, _times, _coverage))
 
 
-def _svg(name: str, chart: alt.TopLevelMixin) -> str:
+def svg_of(name: str, chart: alt.TopLevelMixin) -> str:
     """The chart as SVG, whose ids are its own on a page of several."""
     styled = chart.configure(
         background="transparent",
@@ -66,7 +66,7 @@ def _svg(name: str, chart: alt.TopLevelMixin) -> str:
     return re.sub(r'(id="|url\(#)(?=\w)', rf"\1{name}-", out.getvalue())
 
 
-def _data(rows: list[dict[str, Any]]) -> alt.Data:
+def data_of(rows: list[dict[str, Any]]) -> alt.Data:
     """Rows for a chart; those with a number that is not finite cannot be drawn."""
     import altair as alt
 
@@ -106,7 +106,7 @@ def _plane(design: Design) -> Figure:
     x = alt.Scale(domain=[0, 0.98], nice=False)
     y = alt.Scale(type="log", domain=[10 / half_y, 1e7 * half_y], nice=False)
     regions = (
-        alt.Chart(_data(rows))
+        alt.Chart(data_of(rows))
         .mark_rect(opacity=0.55, strokeWidth=0)
         .encode(
             x=alt.X("x:Q", scale=x, title="peakedness: 1 − normalised entropy"),
@@ -118,7 +118,7 @@ def _plane(design: Design) -> Figure:
     )
     at = {"x": min(max(evidence.workload.peakedness, 0.0), 0.98), "y": min(max(evidence.workload.entities, 10), 10**7)}
     ends = at["x"] > 0.6
-    here = alt.Chart(_data([{**at, "text": "this system"}]))
+    here = alt.Chart(data_of([{**at, "text": "this system"}]))
     spot = here.mark_point(shape="cross", size=110, filled=True, color=INK, opacity=1).encode(x="x:Q", y="y:Q")
     word = here.mark_text(
         align="right" if ends else "left", dx=-10 if ends else 10, fontSize=12, fontWeight="bold", color=INK
@@ -132,7 +132,7 @@ def _plane(design: Design) -> Figure:
     )
     if "static" not in seen:
         caption += " A table of all entities is cheapest nowhere, or breaks a constraint."
-    return Figure("plane", title, _svg("plane", chart), caption)
+    return Figure("plane", title, svg_of("plane", chart), caption)
 
 
 def _decay(design: Design) -> Figure:
@@ -152,17 +152,17 @@ def _decay(design: Design) -> Figure:
         {"age": at.age / day, "loss": at.excess.value, "low": at.excess.low, "high": at.excess.high}
         for at in decay.points
     ]
-    base = alt.Chart(_data(rows)).encode(x=alt.X("age:Q", title="age of the model, days"))
+    base = alt.Chart(data_of(rows)).encode(x=alt.X("age:Q", title="age of the model, days"))
     layers = [
         base.transform_filter("isValid(datum.low) && isValid(datum.high)")
         .mark_rule(color=BLUE, strokeWidth=2)
         .encode(y=alt.Y("low:Q", title=f"{decay.metric} lost against the freshest"), y2="high:Q"),
         base.mark_line(color=BLUE, point=alt.OverlayMarkDef(color=BLUE, filled=True, size=40)).encode(y="loss:Q"),
     ]
-    zero = alt.Chart(_data([{"y": 0.0}])).mark_rule(color=QUIET).encode(y="y:Q")
+    zero = alt.Chart(data_of([{"y": 0.0}])).mark_rule(color=QUIET).encode(y="y:Q")
     layers.insert(0, zero)
     if evidence.gain:
-        half = alt.Chart(_data([{"y": evidence.gain / 2, "text": "half of the gain over the constant"}]))
+        half = alt.Chart(data_of([{"y": evidence.gain / 2, "text": "half of the gain over the constant"}]))
         layers.append(half.mark_rule(color=RED, strokeDash=[5, 4]).encode(y="y:Q"))
         crossed = any(at.excess.value > evidence.gain / 2 for at in decay.points)
         if crossed:  # there is room below the line, at its end
@@ -171,7 +171,7 @@ def _decay(design: Design) -> Figure:
             word = half.mark_text(color=INK, align="left", baseline="top", dx=4, dy=4, fontSize=11)
         layers.append(word.encode(x=alt.value(_WIDTH if crossed else 0), y="y:Q", text="text:N"))
     if decay.half_life is not None:
-        life = alt.Chart(_data([{"x": decay.half_life / day, "text": f"half-life {seconds(decay.half_life)}"}]))
+        life = alt.Chart(data_of([{"x": decay.half_life / day, "text": f"half-life {seconds(decay.half_life)}"}]))
         layers.append(life.mark_rule(color=RED, strokeDash=[5, 4]).encode(x="x:Q"))
         word = life.mark_text(color=INK, align="left", baseline="bottom", dx=5, dy=-4, fontSize=11)
         layers.append(word.encode(x="x:Q", y=alt.value(_HEIGHT), text="text:N"))
@@ -179,7 +179,7 @@ def _decay(design: Design) -> Figure:
     says = "decays" if decay.decays else "is not seen to decay"
     test = "" if decay.p_value is None else f" (p = {decay.p_value:.2g})"
     caption = f"{decay.metric} {says}{test}. {_sentence(decay.reason)} Bars are 95 % intervals; above 0 is worse."
-    return Figure("decay", title, _svg("decay", chart), caption)
+    return Figure("decay", title, svg_of("decay", chart), caption)
 
 
 def _policies(design: Design) -> Figure:
@@ -200,7 +200,7 @@ def _policies(design: Design) -> Figure:
         for place, (part, cost) in enumerate(zip(parts, (one.quality_cost, one.training_cost), strict=True))
     ]
     bars = (
-        alt.Chart(_data(rows))
+        alt.Chart(data_of(rows))
         .mark_bar()
         .encode(
             x=alt.X(
@@ -216,7 +216,7 @@ def _policies(design: Design) -> Figure:
     layers: list[Any] = [bars]
     oracle = next((one for one in ranked if one.name == "oracle"), None)
     if oracle is not None:
-        line = alt.Chart(_data([{"x": oracle.cost}]))
+        line = alt.Chart(data_of([{"x": oracle.cost}]))
         layers.append(line.mark_rule(color=INK, strokeDash=[4, 3]).encode(x="x:Q"))
     chart = alt.layer(*layers).properties(width=_WIDTH - 115, height=20 * len(names))
     caption = (
@@ -225,14 +225,14 @@ def _policies(design: Design) -> Figure:
     )
     if any(one.quality_cost < 0 for one in ranked):
         caption += " Left of 0: older models happened to lose less than the freshest."
-    return Figure("policies", title, _svg("policies", chart), caption)
+    return Figure("policies", title, svg_of("policies", chart), caption)
 
 
 def _is_chosen(design: Design, one: PolicyScore) -> bool:
     """Whether it is the policy that the design says: periodic ones by how often and on what, else never."""
     choice = design.training
     if choice.paradigm == "static":
-        return one.name == "never"
+        return (one.name, one.watch, one.drop) == (choice.policy, choice.watch, choice.drop)
     return one.runs and (one.every, one.window) == (choice.every, choice.window)
 
 
@@ -272,7 +272,7 @@ def _against_k(
     rows = [{"k": one.k, "value": value(one), "way": one.paradigm, "kept": not one.broken} for one in tables]
     x = _k_axis("K, entities in the table", [one.k or 1 for one in tables])
     y = alt.Y("value:Q", title=axis)
-    base = alt.Chart(_data(rows)).encode(x=x, y=y, color=color)
+    base = alt.Chart(data_of(rows)).encode(x=x, y=y, color=color)
     layers: list[Any] = [
         base.mark_line(strokeWidth=2),
         base.transform_filter("datum.kept").mark_point(filled=True, size=45, opacity=1),
@@ -280,21 +280,21 @@ def _against_k(
     ]
     levels = [{"value": value(one), "way": one.paradigm} for one in found if not one.k]
     if levels:
-        layers.append(alt.Chart(_data(levels)).mark_rule(strokeWidth=2).encode(y=y, color=color))
+        layers.append(alt.Chart(data_of(levels)).mark_rule(strokeWidth=2).encode(y=y, color=color))
     best = chosen(design)
     if best is not None and best.k:
-        ring = alt.Chart(_data([{"k": best.k, "value": value(best), "text": f"chosen: K = {best.k:,}"}]))
+        ring = alt.Chart(data_of([{"k": best.k, "value": value(best), "text": f"chosen: K = {best.k:,}"}]))
         layers.append(ring.mark_point(size=190, color=INK, strokeWidth=2, opacity=1).encode(x=x, y=y))
         layers.append(ring.mark_rule(color=INK, strokeDash=[2, 3]).encode(x=x))
         word = ring.mark_text(baseline="bottom", color=INK, fontSize=11)  # above the plot, where no line is
         layers.append(word.encode(x=x, y=alt.value(-11), text="text:N"))
     note = caption
     if limit is not None and limit <= 3 * max(value(one) for one in found):
-        layers.append(alt.Chart(_data([{"value": limit}])).mark_rule(color=RED, strokeDash=[5, 4]).encode(y=y))
+        layers.append(alt.Chart(data_of([{"value": limit}])).mark_rule(color=RED, strokeDash=[5, 4]).encode(y=y))
         note += f" The dashed line is the latency that is allowed, {number(limit)} ms."
     elif limit is not None:
         note += f" The latency that is allowed, {number(limit)} ms, is above what is drawn."
-    return Figure(name, title, _svg(name, alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)), note)
+    return Figure(name, title, svg_of(name, alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)), note)
 
 
 def _coverage(design: Design) -> Figure:
@@ -313,7 +313,7 @@ def _coverage(design: Design) -> Figure:
     rows += [{"k": one.size, "share": one.hit, "what": cache} for one in workload.lru if one.size]
     seen = [name for name in series if any(row["what"] == name for row in rows)]
     chart = (
-        alt.Chart(_data(rows))
+        alt.Chart(data_of(rows))
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(filled=True, size=30))
         .encode(
             x=_k_axis("K", [row["k"] for row in rows]),
@@ -327,7 +327,7 @@ def _coverage(design: Design) -> Figure:
         f"least-recently-used cache of as many would answer. {percent(workload.new_entity_rate)} of "
         "requests are about new entities."
     )
-    return Figure("coverage", title, _svg("coverage", chart), caption)
+    return Figure("coverage", title, svg_of("coverage", chart), caption)
 
 
 def _k_axis(title: str, ks: list[int]) -> alt.X:

@@ -4,14 +4,7 @@
     Measured: CPU, latencies, bytes ────────────────────────────────────────────────────────────┼─▶ Candidate …
     Constraints, prices ────────────────────────────────────────────────────────────────────────┘
 
-What a table of K entities will cover is forecast as leave-one-out × what earlier tables covered ÷ what leaving one out
-had said of those (where they covered more, that is added instead). The first is Good and Turing's estimate for requests
-that come as those before (`left_one_out`); the quotient, of each age of a table and then their mean, is what drift and
-new entities leave of it. A table counts by its requests and the square of those before it: late ones count more. Where
-entities become more, "K" of an earlier table may mean as many as K, or as many as K is among those of then (log K in
-the proportion of log entities): that is taken which forecast the later of the earlier tables better from those before
-them. Of what is covered the share with equal features is that of earlier tables of the same ages. What does not belong
-here: which one is chosen (`serving`).
+What does not belong here: what a table answers (`expecting`), which one is chosen (`serving`).
 """
 
 from __future__ import annotations
@@ -24,8 +17,9 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from ninetyfive.design.evidence import Candidate, Constraints, Measured, Workload
-from ninetyfive.design.hits import HEAD_KEPT, Built, Hits, Horizon, Shares
+from ninetyfive.design.evidence import Candidate, Constraints, Measured, Range, Workload
+from ninetyfive.design.expecting import Expected, forecast, told_of
+from ninetyfive.design.hits import HEAD_KEPT, Hits
 from ninetyfive.durations import duration_text
 from ninetyfive.prices import MONTH
 from ninetyfive.settings import PriceSettings
@@ -33,127 +27,11 @@ from ninetyfive.settings import PriceSettings
 ANSWERS, BUILDING, STORAGE = "answers", "building", "storage"
 """The parts of what a candidate costs."""
 _GIB, _P99 = 1 << 30, NormalDist().inv_cdf(0.99)
-
-
-class Expected(NamedTuple):
-    """What a table is expected to do with requests: the shares whose entity it holds, and whose features it holds."""
-
-    covered: float
-    equal: float
-
-
-def expected(hits: Hits, k: int, refresh: float | None = None) -> Expected:
-    """What a table of `k` entities does, built again every `refresh` seconds; None: built once, at the end of *choose*.
-
-    Shares are of all requests, those without an entity too. A K between two of the grid is interpolated.
-    """
-    if not hits.k:
-        return Expected(0.0, 0.0)
-    covered, equal = forecast(hits, horizon(hits, refresh))
-    at = np.asarray(hits.k, dtype=np.float64)
-    return Expected(float(np.interp(k, at, covered)), float(np.interp(k, at, equal)))
-
-
-def horizon(hits: Hits, refresh: float | None) -> Horizon:
-    """The tables that were asked for as long as a refresh; for longer than the last window lasts: for a window."""
-    fitting = [one for one in hits.horizons if one.seconds is not None and refresh is not None]
-    nearest = min(fitting, key=lambda one: abs(math.log((one.seconds or 1) / (refresh or 1))), default=None)
-    whole = next(one for one in hits.horizons if one.seconds is None)
-    if nearest is None or refresh is None or refresh >= hits.lasts:
-        return whole
-    return nearest
-
-
-def forecast(hits: Hits, asked: Horizon) -> tuple[Shares, Shares]:
-    """The shares of requests that tables asked for so long will cover, and cover with equal features, for each K."""
-    if not asked.built or not hits.k:
-        return hits.again * hits.named, hits.again * hits.named
-    now = _State(hits.again, hits.k[-1])
-    entities = now.entities if asked.seconds is None else _grown(hits)
-    fixed, scaled = (_backtest(hits, asked, way) for way in (False, True))
-    covered, share = _projected(hits, asked.built, now, entities, scaled=scaled < _BETTER * fixed)
-    rising = np.maximum.accumulate(np.clip(covered.mean(axis=0), 0.0, 1.0))
-    equal = np.maximum.accumulate(rising * np.clip(share, 0.0, 1.0))
-    return rising * hits.named, equal * hits.named
-
-
-class _State(NamedTuple):
-    """What is known when a table is built: what leaving one out says for each K, and how many entities there are."""
-
-    again: Shares
-    entities: int
-
-
-_BETTER = 0.85
-"""How much less wrong the scaled K has to have been, to be taken."""
-_BEFORE, _BEFORE_OFTEN = 0.7, 0.82
-
-
-def _projected(
-    hits: Hits, built: Sequence[Built], state: _State, entities: float, *, scaled: bool
-) -> tuple[Shares, Shares]:
-    """What a table that is built when there are so many `entities` covers (age × K), and the share of it that is equal.
-
-    It is made from tables that were `built` before, and the `state` that is known.
-    """
-    ages = max(len(one.requests) for one in built)
-    sums = np.zeros((3, ages, len(hits.k)))
-    weights = np.zeros((ages, 1))
-    for one in built:
-        seen, weight = len(one.requests), (one.requests * (one.begin / hits.requests) ** 2)[:, None]
-        at = _sizes(hits, entities, one.entities, scaled)
-        covered, equal = (_at(hits, shares, at) for shares in (one.covered, one.equal))
-        again = _at(hits, one.again[None, :], at)
-        weights[:seen] += weight
-        for place, shares in enumerate((covered, equal, again)):
-            sums[place, :seen] += weight * shares
-    known = weights[:, 0] > 0
-    covered, equal, again = sums[:, known] / weights[known]
-    now = _at(hits, state.again[None, :], _sizes(hits, entities, state.entities, scaled))
-    share: Shares = equal.mean(axis=0) / np.maximum(covered.mean(axis=0), 1e-12)
-    left = now * covered / np.maximum(again, 1e-12)
-    return np.where(covered < again, left, now + covered - again), share
-
-
-def _sizes(hits: Hits, entities: float, then: int, scaled: bool) -> Shares:
-    """The logarithm of how many of the entities of then answer to each K among so many entities."""
-    sizes: Shares = np.log(np.asarray(hits.k, dtype=np.float64))
-    if not scaled or min(entities, then) < 2:
-        return sizes
-    return sizes * (math.log(then) / math.log(entities))
-
-
-def _at(hits: Hits, shares: Shares, sizes: Shares) -> Shares:
-    """Shares of each K (age × K), interpolated at the logarithms of other sizes."""
-    grid = np.log(np.asarray(hits.k, dtype=np.float64))
-    return np.array([np.interp(sizes, grid, one) for one in shares])
-
-
-def _grown(hits: Hits) -> float:
-    """How many entities there will be in the middle of the last window, if they go on to come as they did."""
-    whole = next(one for one in hits.horizons if one.seconds is None)
-    if not whole.built:
-        return float(hits.k[-1])
-    early = min(whole.built, key=lambda one: abs(one.begin - hits.requests / 2))
-    rate = (hits.k[-1] - early.entities) / max(1, hits.requests - early.begin)
-    return hits.k[-1] + rate * hits.requests / 4
-
-
-def _backtest(hits: Hits, asked: Horizon, scaled: bool) -> float:
-    """How wrong it was to project later tables from those well before them: mean over requests and K, of `covered`."""
-    wrong = total = 0.0
-    for one in asked.built:
-        before = _BEFORE if asked.seconds is None else _BEFORE_OFTEN
-        earlier = [other for other in asked.built if other.begin <= before * one.begin]
-        if not earlier:
-            continue
-        then = one if asked.seconds is None else earlier[-1]
-        state = _State(then.again, then.entities)
-        found, _ = _projected(hits, earlier, state, one.entities, scaled=scaled)
-        seen = min(len(found), len(one.requests))
-        wrong += float(one.requests[:seen] @ np.abs(found[:seen] - one.covered[:seen]).mean(axis=1))
-        total += float(one.requests[:seen].sum())
-    return wrong / total if total else 0.0
+_NINE_OF_TEN = NormalDist().inv_cdf(0.95) / NormalDist().inv_cdf(0.75)
+_MIDDLE = (0.6, 0.4)
+"""A p50 may be these quantiles, of few and of many hits: near half of them it is the table's or the model's."""
+_STEADY = 0.1
+"""By which share two measurements of one thing may differ on any machine."""
 
 
 def candidates(
@@ -182,15 +60,12 @@ def ways(
 ) -> tuple[Candidate, ...]:
     """Every way to serve: as `candidates`, with each period up to the staleness limit."""
     costs = Costs(workload, measured, constraints, prices)
-    found = [costs.candidate("dynamic", None, None, Expected(0.0, 0.0))]
-    periods = [(period, *forecast(hits, horizon(hits, period))) for period in hits.refreshes]
+    found = [costs.candidate("dynamic", None, None, NOTHING)]
+    periods = [(period, forecast(hits, period)) for period in hits.refreshes]
     known = () if math.isnan(measured.cpu_table) or not periods else hits.k
     for place, k in enumerate(known):
         for paradigm in _TABLES:
-            found += [
-                costs.candidate(paradigm, k, period, Expected(float(covered[place]), float(equal[place])))
-                for period, covered, equal in periods
-            ]
+            found += [costs.candidate(paradigm, k, period, told.at(place)) for period, told in periods]
     return tuple(found)
 
 
@@ -204,11 +79,15 @@ def built_once(
 ) -> tuple[Candidate, ...]:
     """The same candidates as a replay meets them that builds each table once, at the end of *choose*."""
     costs = Costs(workload, measured, constraints, prices)
+    told = forecast(hits, None) if hits.k else None
     return tuple(
-        one if one.k is None else costs.candidate(one.paradigm, one.k, None, expected(hits, one.k)) for one in found
+        one if one.k is None or told is None else costs.candidate(one.paradigm, one.k, None, told_of(told, hits, one.k))
+        for one in found
     )
 
 
+NOTHING = Expected(0.0, 0.0, (0.0, 0.0), (0.0, 0.0))
+"""What no table does."""
 _TABLES: tuple[Literal["static", "hybrid"], ...] = ("static", "hybrid")
 
 
@@ -229,14 +108,17 @@ class Costs(NamedTuple):
     ) -> Candidate:
         """A candidate of which so much of the requests is covered, and covered with equal features."""
         m = self.measured
-        hit = {"dynamic": 0.0, "static": shares.covered, "hybrid": shares.equal}[paradigm]
+        hit, within = {
+            "dynamic": (0.0, (0.0, 0.0)),
+            "static": (shares.covered, shares.covered_range),
+            "hybrid": (shares.equal, shares.equal_range),
+        }[paradigm]
+        within = min(within[0], hit), max(within[1], hit)
         miss = 1.0 - hit if paradigm == "static" else 0.0
         stale = max(0.0, shares.covered - shares.equal) if paradigm == "static" else 0.0
-        cpu = cpu_of(paradigm, hit, m)
-        if paradigm == "dynamic":
-            p50, p99 = m.p50_model, m.p99_model
-        else:
-            p50, p99 = (mixed_quantile(share, hit, m, paradigm) for share in (0.5, 0.99))
+        cpu, p50, p99 = cpu_of(paradigm, hit, m), p50_of(paradigm, hit, m), m.p99_model
+        if paradigm != "dynamic":
+            p99 = mixed_quantile(0.99, hit, m, paradigm)
         size = 0 if k is None else int(k * m.bytes_row)
         answers = cpu * self.workload.rate * MONTH
         build = 0.0 if k is None else k * m.cpu_row + self.workload.requests * m.cpu_read
@@ -260,6 +142,9 @@ class Costs(NamedTuple):
             parts=parts,
             cost=sum(parts.values()),
             cpu_month=answers + building,
+            hit_range=within,
+            cpu_range=_range([cpu_of(paradigm, one, m) for one in within], m.noise),
+            p50_range=_range([p50_of(paradigm, *one) for one in zip(within, (m, m), _MIDDLE, strict=True)], m.noise),
         )
         return judged(made, self.constraints, self.workload)
 
@@ -270,6 +155,19 @@ def cpu_of(paradigm: Literal["static", "dynamic", "hybrid"], hit: float, measure
         return measured.cpu_model
     missed = measured.cpu_miss if paradigm == "static" else measured.cpu_model + measured.cpu_look
     return hit * measured.cpu_table + (1.0 - hit) * missed
+
+
+def p50_of(
+    paradigm: Literal["static", "dynamic", "hybrid"], hit: float, measured: Measured, share: float = 0.5
+) -> float:
+    """The p50 in seconds of requests, of which the share `hit` is answered by a table; or another `share` than half."""
+    return measured.p50_model if paradigm == "dynamic" else mixed_quantile(share, hit, measured, paradigm)
+
+
+def _range(values: Sequence[float], noise: float) -> Range:
+    """What lies between these, and as far beyond them as nine of ten rounds do, of which half lie within `noise`."""
+    beyond = min(0.9, max(_STEADY, noise * _NINE_OF_TEN))
+    return min(values) * (1.0 - beyond), max(values) * (1.0 + beyond)
 
 
 def judged(candidate: Candidate, constraints: Constraints, workload: Workload) -> Candidate:

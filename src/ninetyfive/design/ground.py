@@ -28,7 +28,7 @@ from ninetyfive.sources.files import Source
 from ninetyfive.sources.readers import FrameReader
 from ninetyfive.sources.spans import SpanReader, part_of
 from ninetyfive.steps.population import KEY, KEY_TEXT, Latest, Named, latest_rows
-from ninetyfive.steps.table import Asked, Made, make
+from ninetyfive.steps.table import Asked, Made, Place, make
 from ninetyfive.store.manifests import MANIFEST
 
 _LIMITS, _LOG = Limits(), Log(folder="")
@@ -66,7 +66,7 @@ def latest(ground: Ground, source: Source, as_of: int | None) -> Latest:
     """The latest row of each entity: of a log's requests up to `as_of` (µs UTC), or of all rows of a source (None)."""
     folder = new(ground, "latest")
     named = Named(source, top=None if as_of is None else 1)
-    return latest_rows(named, ground.release, ground.engine, folder, 0 if as_of is None else as_of)
+    return latest_rows(named, ground.release, ground.engine, str(folder), 0 if as_of is None else as_of)
 
 
 def made(ground: Ground, found: Latest, top: int | None, as_of: int) -> Made:
@@ -75,7 +75,14 @@ def made(ground: Ground, found: Latest, top: int | None, as_of: int) -> Made:
     moment = datetime.fromtimestamp(as_of / 1e6, UTC)
     asked = Asked(Named(Source("frame", ()), top=top), moment, "design")
     folder = new(ground, "table")
-    return make(replace(found, population=population), ground.release, ground.engine, folder, asked, Silent())
+    return make(
+        replace(found, population=population),
+        ground.release,
+        ground.engine,
+        Place(folder, str(folder)),
+        asked,
+        Silent(),
+    )
 
 
 def live(ground: Ground, table: Made) -> Live:

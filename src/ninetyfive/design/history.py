@@ -111,8 +111,8 @@ def read_history(context: Prepared, spans: dict[str, Any], rows: int = ROWS) -> 
     total = sum(count["accepted"] for count in given.counts.values())
     if total > rows:
         chosen = Map(chosen, Below(min(1.0, 1.02 * rows / total + 64 / total)), chosen.output)
-    with context.store.attempt() as folder:
-        found = context.engine.run({"rows": Write(chosen, str(folder / "history")), "why": counting})
+    with context.store.draft() as draft:
+        found = context.engine.run({"rows": Write(chosen, f"{draft}/history"), "why": counting})
         frames = [frame for file in found["rows"] if sum(file.rows) for frame in SpanReader().read(part_of(file))]
     frame = pl.concat(frames) if frames else _empty(dict(schema.dtypes), given.task, keep)
     counts = result_of(counting.reducer, found["why"])

@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from ninetyfive.design.heads import MICROS, Head, head_of
 from ninetyfive.design.occurrences import Occurrences
 from ninetyfive.design.requests import Requests
 
 Shares = np.ndarray[Any, np.dtype[np.float64]]
-MICROS = 1_000_000
 HEAD_KEPT = 0.5
 """A head of which less is left a day later moves."""
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-_BUILDS, _OVERLAPPING, _FIRST, _PARTS, _AGES, _WITHOUT_AGES = 24, 12, 3, 12, 6, 6
+_BUILDS, _OVERLAPPING, _FIRST, _PARTS, _AGES, _WITHOUT_AGES = 24, 12, 3, 12, 24, 6
 _DAY, _HEADS, _LEAST_HEAD = 86_400 * MICROS, 10, 0.05
 
 
@@ -33,7 +33,8 @@ class Built:
     """A table built at place `begin` and asked later: for each age of it and each K, as shares of these requests.
 
     `requests` of each age. `again`: what it would cover if requests came as those before it did (leave one out), for
-    each K; `entities` were known then.
+    each K; `entities` were known then. `light`: of the requests those about covered entities beyond the head of
+    now; `light_equal`: of which the features are equal, too.
     """
 
     begin: int
@@ -42,6 +43,8 @@ class Built:
     requests: Shares
     covered: Shares
     equal: Shares
+    light: Shares
+    light_equal: Shares
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Hits:
     lasts: float
     refreshes: tuple[float, ...]
     horizons: tuple[Horizon, ...]
+    head: Head
+    moves: bool
 
 
 def sizes(entities: int) -> tuple[int, ...]:
@@ -115,14 +120,22 @@ def table_hits(requests: Requests, staleness: float) -> Hits:
     asked |= {one: _often(known, last, one, apart=moves) for one in periods if one < min(lasts, spanned / 2)}
     counted = np.bincount(known.code[:last], minlength=known.entities)
     k = sizes(int(np.count_nonzero(counted)))
+    head, heavy = head_of(known, last, counted)
+    light = np.ones(known.entities, dtype=bool)
+    light[heavy] = False
     borders = sorted({one for several in asked.values() for one in several})
-    found = dict(zip(borders, built(known, borders, k), strict=True))
+    found = dict(zip(borders, built(known, borders, k, light), strict=True))
     horizons = tuple(Horizon(one, tuple(found[each] for each in several)) for one, several in asked.items())
-    return Hits(k, last, left_one_out(counted, k), named, lasts, periods, horizons)
+    return Hits(k, last, left_one_out(counted, k), named, lasts, periods, horizons, head, moves)
 
 
-def built(known: Occurrences, borders: Sequence[tuple[int, ...]], k: Sequence[int]) -> Iterator[Built]:
-    """The tables of these borders, which ascend: a place at which each is built, and those at which its ages end."""
+def built(
+    known: Occurrences, borders: Sequence[tuple[int, ...]], k: Sequence[int], light: np.ndarray | None = None
+) -> Iterator[Built]:
+    """The tables of these borders, which ascend: a place at which each is built, and those at which its ages end.
+
+    `light`: of each entity, whether it is none of the head (None: none is).
+    """
     counts = np.zeros(known.entities, dtype=np.int64)
     latest = np.full(known.entities, -1, dtype=np.int64)
     done, again, entities = 0, np.zeros(len(k)), 0
@@ -132,8 +145,7 @@ def built(known: Occurrences, borders: Sequence[tuple[int, ...]], k: Sequence[in
             latest[known.code[done:begin]] = np.arange(done, begin)
             again, entities, done = left_one_out(counts, k), int(np.count_nonzero(counts)), begin
         requests = np.diff([begin, *ends]).astype(np.float64)
-        covered, equal = _answered(known, counts, latest, (begin, *ends), k)
-        yield Built(begin, entities, again, requests, covered, equal)
+        yield Built(begin, entities, again, requests, *_answered(known, counts, latest, (begin, *ends), k, light))
 
 
 def left_one_out(counts: np.ndarray, k: Sequence[int]) -> Shares:
@@ -186,7 +198,7 @@ def head_kept(known: Occurrences) -> float | None:
         held = np.sort(counts)[::-1].cumsum()
         k = int(np.searchsorted(held, held[-1] / 2)) + 1
         even = k / int(np.count_nonzero(counts))
-        covered, _ = _answered(known, counts, np.zeros(known.entities, np.int64), (next_begin, next_end), (k,))
+        covered = _answered(known, counts, np.zeros(known.entities, np.int64), (next_begin, next_end), (k,), None)[0]
         had += float(left_one_out(counts, (k,))[0]) - even
         kept += float(covered[0, 0]) - even
         pairs += 1
@@ -196,15 +208,24 @@ def head_kept(known: Occurrences) -> float | None:
 
 
 def _answered(
-    known: Occurrences, counts: np.ndarray, latest: np.ndarray, borders: tuple[int, ...], k: Sequence[int]
-) -> tuple[Shares, Shares]:
-    """Shares of requests (age × K) whose entity the table holds, and of these whose features it holds, too."""
+    known: Occurrences,
+    counts: np.ndarray,
+    latest: np.ndarray,
+    borders: tuple[int, ...],
+    k: Sequence[int],
+    light: np.ndarray | None,
+) -> tuple[Shares, Shares, Shares, Shares]:
+    """Shares of requests (age × K) whose entity the table holds, and of these whose features it holds, too.
+
+    Then both of `light` entities alone (None: of all).
+    """
     many = np.bincount(counts, minlength=1)
     many[0] = 0
     levels = np.flatnonzero(many)
     ages = len(borders) - 1
     if not len(levels) or not len(k):
-        return np.zeros((ages, len(k))), np.zeros((ages, len(k)))
+        none = np.zeros((ages, len(k)))
+        return none, none, none, none
     numbers = np.cumsum(many > 0) - 1
     asked = known.code[borders[0] : borders[-1]]
     level = counts[asked]
@@ -212,18 +233,26 @@ def _answered(
     same, alike = known.equal(held + borders[0], latest[asked[held]])
     age = np.searchsorted(np.asarray(borders[1:]) - borders[0], held, side="right")
     cell = age * len(levels) + numbers[level[held]]
+    requests = np.maximum(np.diff(borders), 1)[:, None]
 
     def top(chosen: np.ndarray | slice) -> Shares:
         amounts = np.bincount(cell[chosen], minlength=ages * len(levels)).reshape(ages, len(levels))
-        return _top(amounts, many[levels], k)
+        return _top(amounts, many[levels], k) / requests
 
-    requests = np.maximum(np.diff(borders), 1)[:, None]
+    def equal(covered: Shares, of: np.ndarray | None) -> Shares:
+        if alike is None:
+            return top(same if of is None else same & of)
+        compared = top(alike if of is None else alike & of)
+        both = top(same & alike if of is None else same & alike & of)
+        return covered * np.divide(both, compared, out=np.zeros_like(compared), where=compared > 0)
+
     covered = top(slice(None))
-    if alike is None:
-        return covered / requests, top(same) / requests
-    compared = top(alike)
-    share = np.divide(top(same & alike), compared, out=np.zeros_like(compared), where=compared > 0)
-    return covered / requests, covered * share / requests
+    if light is None:
+        every = equal(covered, None)
+        return covered, every, covered, every
+    beyond = light[asked[held]]
+    others = top(beyond)
+    return covered, equal(covered, None), others, equal(others, beyond)
 
 
 def _top(amounts: np.ndarray, many: np.ndarray, k: Sequence[int]) -> Shares:

@@ -19,8 +19,9 @@ import msgspec
 import polars as pl
 
 from ninetyfive import clock
-from ninetyfive.design.accepting import LIKE_DATA
-from ninetyfive.design.backtest import Recipe
+from ninetyfive.design import BUDGET
+from ninetyfive.design.accepting import LIKE_DATA, Part
+from ninetyfive.design.children import Children, children
 from ninetyfive.design.evidence import (
     Assumption,
     Confidence,
@@ -32,10 +33,11 @@ from ninetyfive.design.evidence import (
 )
 from ninetyfive.design.forecast import InForce, candidate_of
 from ninetyfive.design.history import TIME, History, read_history
-from ninetyfive.design.measuring_serving import Given, measure_serving
+from ninetyfive.design.measuring_serving import Given, measure_serving, reserve
 from ninetyfive.design.requests import Requests, requests_of_frame, requests_of_log
 from ninetyfive.design.serving import choose_serving
 from ninetyfive.design.sizing import Load, size
+from ninetyfive.design.trainer import Recipe
 from ninetyfive.design.training import Money, choose_training, measure_training
 from ninetyfive.durations import duration
 from ninetyfive.errors import UsageError
@@ -48,8 +50,6 @@ from ninetyfive.steps.population import log_folder
 from ninetyfive.system import Declaration
 from ninetyfive.version import __version__
 
-RESERVE = 6.0
-"""Seconds that are kept for deciding, drawing and writing."""
 _SURE: tuple[Confidence, ...] = ("none", "assumed", "measured", "proved")
 
 
@@ -58,7 +58,7 @@ class Asked:
     """What was asked for: the folder of a log (None: that of the service), seconds, what may be assumed."""
 
     log: str | None = None
-    budget: float = 180.0
+    budget: float = BUDGET
     assume: str | None = None
 
     def __post_init__(self) -> None:
@@ -67,23 +67,46 @@ class Asked:
             raise UsageError("--assume", expected=LIKE_DATA, got=repr(self.assume), do=do)
 
 
-def measure_design(context: Context, asked: Asked) -> Design:
-    """Measure, decide and prove; the design has no number yet. The store is held only while the source is read in."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A design that was measured just now, and the `parts` of it ("training", "serving") that are measured again."""
+
+    design: Design
+    parts: frozenset[Part]
+
+
+def measure_design(context: Context, asked: Asked, known: Known | None = None) -> Design:
+    """Measure, decide and prove; the design has no number yet. The store is held only while the source is read in.
+
+    Of a design that is `known` only what it names is measured again.
+    """
     begun = time.monotonic()
+    until = begun + asked.budget
     settings, system = context.settings, context.declaration
-    prepared, spans = read_in(context)
-    with telling(context.reporter, "history"):
-        history = read_history(prepared, spans)
-        log, requests = _requests(prepared, history, asked)
+    trained = None if known is None or "training" in known.parts else known.design.training_evidence
+    served = None if known is None or "serving" in known.parts else known.design.serving_evidence
     with ExitStack() as stack:
-        release = _release(context, stack)
         folder = context.store.attempt
-        given = Given(requests, log, release, context.engine, folder, settings, asked.budget, context.reporter)
-        serving = measure_serving(given)
-    training = _training(prepared, history, begun + asked.budget - RESERVE)
-    chosen_training = choose_training(training, training_in_force(system), settings.design.hysteresis)
+        trains = None
+        if trained is None:
+            trains = stack.enter_context(children(system, stack.enter_context(folder())))
+        prepared, spans = read_in(context)
+        with telling(context.reporter, "history"):
+            history = read_history(prepared, spans)
+            if trains is not None:
+                trains.give(history, Recipe.of(prepared, history.task))
+            log, requests = _requests(prepared, history, asked)
+            if trains is not None:
+                trains.settle(until - time.monotonic())
+        release = _release(context, stack)
+        given = Given(requests, log, release, context.engine, folder, settings, asked.budget, until, context.reporter)
+        serving = served or measure_serving(given)
+        if trains is not None:
+            trained = _training(prepared, history, trains, until - reserve(asked.budget))
+    assert trained is not None
+    chosen_training = choose_training(trained, training_in_force(system), settings.design.hysteresis)
     chosen_serving = _choose_serving(serving, system, settings.design.hysteresis, assume=asked.assume is not None)
-    sizing = size(_load(history, spans, training, chosen_training, serving, chosen_serving), settings.prices)
+    sizing = size(_load(history, spans, trained, chosen_training, serving, chosen_serving), settings.prices)
     return Design(
         number=0,
         system=system.name,
@@ -91,11 +114,11 @@ def measure_design(context: Context, asked: Asked) -> Design:
         version=__version__,
         release=None if release is None else release.hash,
         training=chosen_training,
-        training_evidence=training,
+        training_evidence=trained,
         serving=chosen_serving,
         serving_evidence=serving,
         sizing=sizing,
-        assumptions=_assumptions(context, training, serving, asked),
+        assumptions=_assumptions(context, trained, serving, asked),
         confidence=min(chosen_training.confidence, chosen_serving.confidence, key=_SURE.index),
         prices={name: value for name, value in msgspec.to_builtins(settings.prices).items() if value is not None},
         budget=asked.budget,
@@ -151,11 +174,15 @@ def _release(context: Context, stack: ExitStack) -> OpenRelease | None:
     return open_release(stack.enter_context(store.open_folder(named)), named.release)
 
 
-def _training(context: Prepared, history: History, until: float) -> TrainingEvidence:
+def _training(context: Prepared, history: History, trains: Children, until: float) -> TrainingEvidence:
     recipe = Recipe.of(context, history.task)
     money = Money.of(context.settings.prices, context.settings.design)
     with telling(context.reporter, "backtest"):
-        return measure_training(history, recipe, money, lambda: until - time.monotonic())
+        found = measure_training(history, recipe, money, lambda: until - time.monotonic(), trains.trains)
+    if trains.why_not is None:
+        return msgspec.structs.replace(found, made_by=trains.reason)
+    told = f"trainings were made in this process, one after the other, and none could be ended: {trains.why_not}"
+    return msgspec.structs.replace(found, noticed=(*found.noticed, told))
 
 
 def _choose_serving(

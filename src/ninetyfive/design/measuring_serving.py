@@ -33,11 +33,14 @@ from ninetyfive.models.release import OpenRelease
 from ninetyfive.plan import Engine
 from ninetyfive.progress import Reporter, telling
 from ninetyfive.settings import DesignSettings, Settings
+from ninetyfive.timing import slower
 
 COSTS, PROOF = 0.15, 0.25
 """The shares of the budget by which costs and the replay end, from when they begin."""
-SHORT = 15.0
-"""Seconds of a budget with which nothing of serving is measured: a few rounds of it take about ten."""
+LEAST, LEAST_REPLAY = 10.0, 3.0
+"""Seconds without which no cost is measured, and nothing is replayed."""
+RESERVE, MOST_RESERVE = 4.0, 0.4
+"""Seconds that are kept for deciding, drawing and writing, on a machine that does nothing else; the largest share."""
 _ROWS = 2_000
 
 
@@ -55,7 +58,18 @@ class Given:
     folder: Callable[[], AbstractContextManager[Path]]
     settings: Settings
     budget: float
+    until: float
     reporter: Reporter
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left of the budget, but for what is kept back."""
+        return self.until - reserve(self.budget) - time.monotonic()
+
+
+def reserve(budget: float) -> float:
+    """Seconds of a budget to keep for what follows the measurements, on this machine as busy as it is."""
+    return min(MOST_RESERVE * budget, RESERVE * slower())
 
 
 def measure_serving(given: Given) -> ServingEvidence:
@@ -75,15 +89,16 @@ def measure_serving(given: Given) -> ServingEvidence:
     if given.release is None:
         why = "there is no release, so what an answer costs is not known: `ninetyfive run` makes one"
         return msgspec.structs.replace(evidence, cannot=(why,))
-    if given.budget < SHORT:
-        cut = f"what an answer costs: a budget of {given.budget:g} s has no time for it, {SHORT:g} s have"
+    if not given.left > LEAST:
+        cut = f"what an answer costs: {max(0.0, given.left):.2g} s of the budget were left, {LEAST:g} s are the least"
         return msgspec.structs.replace(evidence, left_out=(cut,))
     with given.folder() as folder:
         place = ground(given.release, given.engine, folder, given.settings)
         rows = _rows(given, given.release)
         try:
             with telling(given.reporter, "costs"):
-                measured = costs.measure(place, rows, time.monotonic() + COSTS * given.budget)
+                until = time.monotonic() + min(COSTS * given.budget, given.left)
+                measured = costs.measure(place, rows, until)
         except NinetyfiveError as error:
             return msgspec.structs.replace(evidence, cannot=(f"what an answer costs was not measured: {error}",))
         every = ways(found, hits, measured, bounds, given.settings.prices)
@@ -140,7 +155,10 @@ def _proved(
     assert given.log is not None
     assert evidence.measured is not None
     assert evidence.workload is not None
-    until = time.monotonic() + PROOF * given.budget
+    seconds = min(PROOF * given.budget, given.left)
+    if not seconds > LEAST_REPLAY:
+        return msgspec.structs.replace(evidence, left_out=(*evidence.left_out, "the replay: the time was over"))
+    until = time.monotonic() + seconds
     try:
         held_out = traffic.of_windows(given.log, place.release, evidence.workload.windows)
         reference = proof.Reference(evidence.measured, asked)

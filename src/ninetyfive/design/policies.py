@@ -5,7 +5,8 @@
 All start with the model of the first origin, which costs nothing, and differ in what follows. Losses are beyond those
 of a model made anew each block; the price of a training is in the same unit, losses times blocks. A policy is asked
 with `Known`, which holds no loss of a block whose labels were not known yet. The oracle is the cheapest of all
-sequences of trainings, by dynamic programming. What does not belong here: which policy is chosen (`training`).
+sequences of trainings, by dynamic programming. What watches quality is `watching`. What does not belong here: which
+policy is chosen (`training`).
 
 Cost-aware retraining is after A. Mahadevan, M. Mathioudakis: Cost-Aware Retraining for Machine Learning (CARA,
 arXiv 2310.04216): a model is replaced when what it is expected to have lost is worth a training.
@@ -24,22 +25,19 @@ from ninetyfive.design.losses import Floats
 
 SHIFTS = (0.1, 0.25)
 """The signals of `shifts` from which a policy trains again."""
-DROPS = (0.1, 0.25)
-"""The shares of the gain over the constant baseline whose loss makes a policy train again."""
 PERIODS = (1, 2, 3, 4, 6, 8, 12, 16)
 """The periods that are replayed, in blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A grid to replay policies on: whole losses, those of the constant baseline, and signals, (origin, block) each.
+    """A grid to replay policies on: whole losses and signals, (origin, block) each.
 
     `first` is the origin of the first model, `known[b]` how many blocks had all labels known when b began, `price` that
     of a training in losses times blocks.
     """
 
     losses: Floats
-    constant: Floats
     shift: Floats
     known: npt.NDArray[np.int64]
     first: int
@@ -60,26 +58,28 @@ class Board:
     @property
     def excess(self) -> Floats:
         """(origin, block): the loss beyond that of the newest model there could be; 0 where a block is not scored."""
+        return np.asarray(np.nan_to_num(self.losses - self.fresh[None, :], nan=0.0))
+
+    @property
+    def fresh(self) -> Floats:
+        """The loss of the newest model there could be, by block."""
         newest, made = np.full(len(self.losses), self.first), self.made
         for block in self.blocks:
             newest[block] = block if made[block] else newest[max(block - 1, 0)]
-        fresh = self.losses[newest, np.arange(len(self.losses))]
-        return np.asarray(np.nan_to_num(self.losses - fresh[None, :], nan=0.0))
+        return np.asarray(self.losses[newest, np.arange(len(self.losses))])
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a policy may know when a block begins: losses of blocks whose labels were known, signals of those before.
 
-    What was not known is NaN. `gain`: that of fresh models over the constant baseline, the median of known blocks.
+    What was not known is NaN.
     """
 
     block: int
     model: int
     losses: Floats
-    constant: Floats
     shift: Floats
-    gain: float
     price: float
 
 
@@ -106,15 +106,12 @@ class Outcome:
 
 def known_at(board: Board, block: int, model: int) -> Known:
     """What is known when a block begins and `model` is in force."""
-    losses, constant = np.full_like(board.losses, np.nan), np.full_like(board.losses, np.nan)
-    shift = np.full_like(board.shift, np.nan)
+    losses, shift = np.full_like(board.losses, np.nan), np.full_like(board.shift, np.nan)
     seen = min(int(board.known[block]), block)
     # Models that were made by then, also those that nobody put in force: a backtest at that time could have made them.
-    losses[:block, :seen], constant[:block, :seen] = board.losses[:block, :seen], board.constant[:block, :seen]
+    losses[:block, :seen] = board.losses[:block, :seen]
     shift[:block, :block] = board.shift[:block, :block]
-    gains = np.diagonal(constant - losses)
-    gain = float(np.median(gains[np.isfinite(gains)])) if np.isfinite(gains).any() else np.nan
-    return Known(block, model, losses, constant, shift, gain, board.price)
+    return Known(block, model, losses, shift, board.price)
 
 
 def replay(board: Board, policy: Policy) -> Outcome:
@@ -153,20 +150,6 @@ def periodic(board: Board, every: int) -> Outcome:
 def on_drift(limit: float) -> Policy:
     """Train when the inputs of the block before are as far from those of the training as `limit`; needs no label."""
     return lambda known: bool(np.nan_to_num(known.shift[known.model, known.block - 1]) > limit)
-
-
-def on_drop(share: float) -> Policy:
-    """Train when the newest known block cost the model `share` of the gain more than its first known block did.
-
-    Beyond the constant baseline, so that a block that is hard for everybody is no drop.
-    """
-
-    def decide(known: Known) -> bool:
-        gains = known.constant[known.model] - known.losses[known.model]
-        seen = gains[np.isfinite(gains)]
-        return len(seen) > 1 and bool(seen[0] - seen[-1] > share * known.gain)
-
-    return decide
 
 
 def cost_aware(known: Known) -> bool:

@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from ninetyfive.design.costs import Asker, Opens, asked_for, taken, timed
+from ninetyfive.design.costs import Asker, Opens, asked_for, noise_of, taken, timed
 from ninetyfive.design.evidence import Candidate, Measured, Replayed
 from ninetyfive.design.ground import Ground, latest, live, made, new
 from ninetyfive.design.traffic import Traffic, bodies, spread
@@ -35,6 +35,7 @@ from ninetyfive.serve.messages import Live, Policy
 from ninetyfive.steps.population import FINGERPRINT, KEY, KEY_TEXT, Keyed
 from ninetyfive.steps.table import Made
 from ninetyfive.tables.reader import Table
+from ninetyfive.timing import slower
 
 CODE, SERVICE = "worker code", "service"
 MOST = 1_000_000
@@ -170,8 +171,9 @@ def _in_time(
     """The candidates whose tables can be made by then, as far as it is known what reading the log costs."""
     if reference is None or all(one.paradigm == "dynamic" for one in candidates):
         return candidates
-    seconds = traffic.records * reference.measured.cpu_read
-    if not seconds > until - time.monotonic():
+    sizes = {one.k for one in candidates if one.k is not None}
+    seconds = traffic.records * reference.measured.cpu_read + sum(sizes) * reference.measured.cpu_row
+    if not seconds * slower() > until - time.monotonic():
         return candidates
     notes.left_out.append(
         f"the replay of tables: making one of {traffic.records:,} records takes about {seconds:.0f} s"
@@ -401,6 +403,11 @@ def _replayed(one: Candidate, by: str, shares: _Tally, seen: _Tally | None) -> R
         forecast_p50=one.p50,
         p50=median(seen.latencies) if seen else None,
         p99=float(np.quantile(seen.latencies, 0.99)) if seen else None,
+        forecast_p99=one.p99,
+        forecast_hit_range=one.hit_range,
+        forecast_cpu_range=one.cpu_range,
+        forecast_p50_range=one.p50_range,
+        noise=noise_of(seen.cpu) if seen else None,
     )
 
 

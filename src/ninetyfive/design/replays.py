@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from ninetyfive.design.contrasts import Contrast, Luck, contrast, reach
 from ninetyfive.design.evidence import Interval, PolicyScore
 from ninetyfive.design.losses import Floats
 from ninetyfive.design.policies import (
-    DROPS,
     PERIODS,
     SHIFTS,
     Board,
@@ -26,14 +26,16 @@ from ninetyfive.design.policies import (
     cost_aware,
     never,
     on_drift,
-    on_drop,
     oracle,
     periodic,
     replay,
 )
+from ninetyfive.design.watching import DROPS, WATCHES, Model, Watch, watched
 from ninetyfive.durations import duration_word
 
 DAY = 86_400.0
+NEVER, PERIODIC, ON_DROP = "never", "periodic", "on quality drop"
+"""The policies that `ninetyfive run --if-due` can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,22 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class _What:
-    """A policy: its name, its period as a duration, and whether a run can do it."""
+    """A policy: its name, its period as a duration, whether a run can do it, and how it watches quality."""
 
     name: str
     every: str | None = None
     runs: bool = False
+    watch: str | None = None
+    drop: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Did:
+    """What a policy did: trainings, the loss beyond fresh models, and what it saved over never, with its luck."""
+
+    trainings: float
+    excess: float
+    apart: Contrast
 
 
 def window_of(test: Backtest, metric: str, rates: Rates) -> int | None:
@@ -76,28 +89,34 @@ def score_policies(
     board = _board(test, metric, window, rates)
     losses = _losses(test, metric, window)
     outcomes = _replayed(board, test.blocks.length)
-    plain, best = outcomes[_What("never", None, True)], outcomes[_What("oracle")]
+    plain, best = outcomes[_What(NEVER, None, True)], outcomes[_What("oracle")]
     most = plain.cost(board.price) - best.cost(board.price)
     covariance = luck.covariance(test.blocks.count, window, board.first)
     days = test.blocks.length / DAY
     unit = rates.worth * days
-    scores = []
+    did = {}
     for what, outcome in outcomes.items():
-        saved = plain.cost(board.price) - outcome.cost(board.price)
         weights = np.where(np.isfinite(board.losses), plain.weights - outcome.weights, 0.0)
         apart = contrast(losses, weights, covariance) if weights.any() else Contrast(0.0, 0.0, 0.0)
-        wide = reach(apart, luck, 0.95)
+        did[what] = _Did(outcome.trainings, outcome.excess, apart)
+    scores = []
+    for what, one in (did | _watched(test, metric, board, luck)).items():
+        cost = one.excess + board.price * one.trainings
+        saved = plain.cost(board.price) - cost
+        wide = reach(one.apart, luck, 0.95)
         scores.append(
             PolicyScore(
                 name=what.name,
                 every=what.every,
                 window=window_text(window, test.blocks),
+                watch=what.watch,
+                drop=what.drop,
                 runs=what.runs,
-                trainings=round(outcome.trainings),
-                excess=outcome.excess / len(board.blocks),
-                quality_cost=outcome.excess * unit,
-                training_cost=outcome.trainings * rates.price,
-                cost=outcome.cost(board.price) * unit,
+                trainings=round(one.trainings),
+                excess=one.excess / len(board.blocks),
+                quality_cost=one.excess * unit,
+                training_cost=one.trainings * rates.price,
+                cost=cost * unit,
                 recovered=saved / most if most > 1e-12 else None,
                 saves=Interval(saved * unit, (saved - wide) * unit, (saved + wide) * unit),
             )
@@ -106,12 +125,45 @@ def score_policies(
 
 
 def _replayed(board: Board, length: int) -> Mapping[_What, Outcome]:
-    outcomes = {_What("never", None, True): replay(board, never)}
+    outcomes = {_What(NEVER, None, True): replay(board, never)}
     for period in (period for period in PERIODS if period < len(board.blocks)):
-        outcomes[_What("periodic", duration_word(period * length), True)] = periodic(board, period)
+        outcomes[_What(PERIODIC, duration_word(period * length), True)] = periodic(board, period)
     outcomes |= {_What(f"on drift {limit:g}"): replay(board, on_drift(limit)) for limit in SHIFTS}
-    outcomes |= {_What(f"on quality drop {share:.0%}"): replay(board, on_drop(share)) for share in DROPS}
     return outcomes | {_What("cost-aware"): replay(board, cost_aware), _What("oracle"): oracle(board)}
+
+
+def _watched(test: Backtest, metric: str, board: Board, luck: Luck) -> dict[_What, _Did]:
+    """What policies do that watch quality: after a drop they train on one of all windows."""
+    windows = tuple(test.grids)
+    losses, constant = (
+        np.stack([getattr(grid, kind)[metric] for grid in test.grids.values()]) for kind in ("losses", "constant")
+    )
+    first = Model(windows.index(test.main), board.first)
+    given = Watch(windows, losses, constant, test.blocks.rows, test.blocks.known, first)
+    place = np.tile(np.arange(test.blocks.count), len(windows))
+    lengths = np.repeat([test.blocks.count if one is None else one for one in windows], test.blocks.count)
+    began = np.maximum(0, place - lengths)
+    began[first.window * test.blocks.count + first.origin] = 0
+    covariance, stacked = luck.shared(began, place), losses.reshape(-1, *losses.shape[2:])
+    found = {}
+    for every in (one for one in WATCHES if one < len(board.blocks)):
+        for drop in DROPS:
+            models = watched(given, every, drop)
+            weights = np.zeros(losses.shape[:3])
+            for block, model in zip(board.blocks, models, strict=True):
+                weights[(*first, block)] += 1.0
+                weights[(*model, block)] -= 1.0
+            weights[~np.isfinite(losses[..., 0])] = 0.0
+            apart_of = weights.reshape(len(place), -1)
+            apart = contrast(stacked, apart_of, covariance) if weights.any() else Contrast(0.0, 0.0, 0.0)
+            lost = [
+                losses[(*model, block, 0)] - board.fresh[block]
+                for block, model in zip(board.blocks, models, strict=True)
+            ]
+            trainings = sum(one != other for one, other in pairwise(models))
+            word = duration_word(every * test.blocks.length)
+            found[_What(ON_DROP, None, True, word, drop)] = _Did(trainings, float(np.nansum(lost)), apart)
+    return found
 
 
 def _losses(test: Backtest, metric: str, window: int | None) -> Floats:
@@ -131,11 +183,10 @@ def _first(test: Backtest, metric: str) -> int:
 
 def _board(test: Backtest, metric: str, window: int | None, rates: Rates) -> Board:
     first, grid, main = _first(test, metric), test.grids[window], test.grids[test.main]
-    constant, shift = grid.constant[metric][:, :, 0].copy(), grid.shift.copy()
-    constant[first], shift[first] = main.constant[metric][first, :, 0], main.shift[first]
+    shift = grid.shift.copy()
+    shift[first] = main.shift[first]
     return Board(
         _losses(test, metric, window)[:, :, 0],
-        constant,
         shift,
         test.blocks.known,
         first,

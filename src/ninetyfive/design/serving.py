@@ -47,7 +47,7 @@ SIMPLE = ("dynamic", "static", "hybrid")
 def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteresis: float) -> ServingChoice:
     """How to serve. `in_force` stays unless another is cheaper by the share `hysteresis`, or it breaks a constraint.
 
-    Where the figures of this machine vary by more than `hysteresis`, by that share.
+    To `hysteresis` comes by how much the figures of this machine vary, in the costs and in the replay.
     """
     cannot = _cannot(evidence)
     if cannot or not evidence.candidates:
@@ -59,8 +59,7 @@ def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteres
     chosen, reasons = best, [_why(best, evidence.candidates, scale, kept)]
     current = candidate_of(evidence.candidates, in_force)
     if current is not None and in_force is not None:
-        noise = 0.0 if evidence.measured is None else evidence.measured.noise
-        chosen, words = _with_hysteresis(current, best, scale, max(hysteresis, noise))
+        chosen, words = _with_hysteresis(current, best, scale, hysteresis + _noise(evidence))
         reasons += [words]
         if chosen is current:
             chosen = msgspec.structs.replace(current, k=in_force.k if in_force.k is not None else current.k)
@@ -89,7 +88,8 @@ def with_replayed(evidence: ServingEvidence, replayed: Sequence[Replayed]) -> Se
     found: dict[tuple[str, int | None], Replayed] = {
         (one.paradigm, one.k): one for one in sorted(replayed, key=lambda one: one.by == "service")
     }
-    overruled = [words for one in found.values() for words in _disagreements(one)]
+    bound = evidence.constraints.latency
+    overruled = [words for one in found.values() for words in (*_disagreements(one), *_too_slow(one, bound))]
     wrong = [one for one in found.values() if _wrong(one.cpu, one.forecast_cpu) or _wrong(one.p50, one.forecast_p50)]
     moved = tuple(_moved(one, found, evidence, timed=bool(wrong)) for one in evidence.candidates)
     return msgspec.structs.replace(
@@ -224,6 +224,12 @@ def _why(best: Candidate, candidates: Sequence[Candidate], scale: _Scale, kept: 
     return f"{told}, the least of all that keep the constraints"
 
 
+def _noise(evidence: ServingEvidence) -> float:
+    """By which share figures of one thing vary on this machine: in what was measured, or in the replay."""
+    told = [one.noise for one in evidence.replayed if one.noise is not None]
+    return max([0.0 if evidence.measured is None else evidence.measured.noise, *told])
+
+
 def _with_hysteresis(current: Candidate, best: Candidate, scale: _Scale, hysteresis: float) -> tuple[Candidate, str]:
     """What is in force or the best, and why."""
     if current.broken and not best.broken:
@@ -338,6 +344,21 @@ def _disagreements(one: Replayed) -> Iterator[str]:
             )
 
 
+def _too_slow(one: Replayed, bound: float | None) -> Iterator[str]:
+    """That a p99 is too long which was forecast short enough.
+
+    The other way round a replay says nothing: it asks one request after the other, so none waits for another.
+    """
+    if bound is None or one.p99 is None or one.forecast_p99 is None:
+        return
+    if one.forecast_p99 <= bound < one.p99:
+        name = f"{one.paradigm} serving" + (f" of the top {one.k:,}" if one.k else "")
+        yield (
+            f"{name}: the p99 of a request is {one.p99 * 1e3:.3g} ms in the replay by the {one.by}, where "
+            f"{one.forecast_p99 * 1e3:.3g} ms was forecast and {bound * 1e3:.3g} ms is allowed: the replay wins"
+        )
+
+
 def _moved(
     candidate: Candidate, found: dict[tuple[str, int | None], Replayed], evidence: ServingEvidence, *, timed: bool
 ) -> Candidate:
@@ -358,6 +379,9 @@ def _moved(
     cpu += cpu_of(candidate.paradigm, hit, measured) - cpu_of(candidate.paradigm, candidate.hit, measured)
     cpu *= between([_ratio(one.cpu, _cpu_at_hit(one, measured)) for one in replays]) if timed else 1.0
     p50 = candidate.p50 * (between([_ratio(one.p50, one.forecast_p50) for one in replays]) if timed else 1.0)
+    late = [_ratio(one.p99, one.forecast_p99 or 0.0) for one in replays]
+    slow = [any(_too_slow(one, evidence.constraints.latency)) for one in replays]
+    p99 = candidate.p99 * between([ratio if over else 1.0 for ratio, over in zip(late, slow, strict=True)])
     parts = dict(candidate.parts)
     if candidate.cpu and ANSWERS in parts:
         parts[ANSWERS] *= cpu / candidate.cpu
@@ -368,7 +392,7 @@ def _moved(
         stale=stale,
         cpu=cpu,
         p50=p50,
-        p99=max(candidate.p99, p50),
+        p99=max(p99, p50),
         parts=parts,
         cost=sum(parts.values()),
         cpu_month=candidate.cpu_month + (cpu - candidate.cpu) * workload.rate * MONTH,

@@ -3,7 +3,10 @@
     history, recipe ─ blocks ─▶ backtest ─▶ decay · windows · policies ─▶ TrainingEvidence ─ choose_training ─▶ choice
 
 Retraining is advised only where a test says that models decay, where what it saves is above 0 by its interval, and
-where it is cheaper than never training again. Of the policies only those are chosen that `run --if-due` can do.
+where it is cheaper than never training again. Of the policies only those are chosen that `run --if-due` can do. Where
+none is chosen, the champion is watched if that would have cost no more: an insurance against a jump, which no history
+without one can tell of. Not so where older models were better than fresh ones, beyond chance: with a season, say, what
+came since a drop is not what comes next.
 What does not belong here: how anything is measured (the modules above), what a training is made of (`backtest`).
 """
 
@@ -16,10 +19,10 @@ import msgspec
 import numpy as np
 
 from ninetyfive import values
-from ninetyfive.design.backtest import Recipe, Trainer, backtest, halves_of
+from ninetyfive.design.backtest import backtest, halves_of
 from ninetyfive.design.blocks import Blocks, blocks_of
 from ninetyfive.design.contrasts import luck_of
-from ninetyfive.design.decay import decay_of
+from ninetyfive.design.decay import LEVEL, decay_of
 from ninetyfive.design.evidence import (
     Alternative,
     Decay,
@@ -28,11 +31,12 @@ from ninetyfive.design.evidence import (
     TrainingEvidence,
 )
 from ninetyfive.design.history import TIME, History
-from ninetyfive.design.replays import DAY, Rates, score_policies, window_of
+from ninetyfive.design.replays import DAY, NEVER, ON_DROP, PERIODIC, Rates, score_policies, window_of
+from ninetyfive.design.trainer import Recipe, Trainer, Trains
 from ninetyfive.design.windows import best_gain, compare_windows
-from ninetyfive.design.wording import money
+from ninetyfive.design.wording import money, percent
 from ninetyfive.durations import duration, duration_text, duration_word
-from ninetyfive.paradigms import DynamicTraining, StaticTraining, Training
+from ninetyfive.paradigms import DynamicTraining, Training
 from ninetyfive.prices import MONTH
 from ninetyfive.settings import DesignSettings, PriceSettings
 
@@ -77,14 +81,21 @@ class Money:
 
 
 def measure_training(
-    history: History, recipe: Recipe, money: Money, left: Callable[[], float] = lambda: np.inf
+    history: History,
+    recipe: Recipe,
+    money: Money,
+    left: Callable[[], float] = lambda: np.inf,
+    trains: Callable[[History, Recipe, Blocks], Trains] = Trainer,
 ) -> TrainingEvidence:
-    """Backtest a recipe over a history, as far as `left()` seconds go; what stands in the way is said in `cannot`."""
+    """Backtest a recipe over a history, as far as `left()` seconds go; what stands in the way is said in `cannot`.
+
+    `trains` gives who makes the trainings: this process, or `Children.trains`.
+    """
     blocks = blocks_of(history)
     evidence = _about(history, recipe, blocks)
     if history.cannot or blocks.cannot:
         return msgspec.structs.replace(evidence, cannot=(*history.cannot, *(() if history.cannot else blocks.cannot)))
-    trainer = Trainer(history, recipe, blocks)
+    trainer = trains(history, recipe, blocks)
     test = backtest(trainer, left)
     metric = recipe.metrics[0]
     found = {
@@ -159,7 +170,7 @@ def _about(history: History, recipe: Recipe, blocks: Blocks) -> TrainingEvidence
 
 
 def choose_training(evidence: TrainingEvidence, in_force: Training | None, hysteresis: float = 0.1) -> TrainingChoice:
-    """The cheapest of never and periodic that the evidence allows; the training in force where nothing else is.
+    """The cheapest of never, periodic and watched that the evidence allows; what is in force where nothing else is.
 
     Another one has to be cheaper than the one in force by the share `hysteresis`. Where nothing can be concluded the
     confidence is "none", and what is in force stays.
@@ -167,12 +178,12 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
     if evidence.cannot or not evidence.policies:
         return _undecided(evidence, in_force)
     decay = evidence.decay[0]
-    scores = {score.every: score for score in evidence.policies if score.runs}
-    plain = scores[None]
+    scores = [score for score in evidence.policies if score.runs]
+    plain = next(score for score in scores if score.name == NEVER)
     sure = [
         score
-        for every, score in scores.items()
-        if every is not None and decay.decays and score.saves is not None and (score.saves.low or 0.0) > 0.0
+        for score in scores
+        if score is not plain and decay.decays and score.saves is not None and (score.saves.low or 0.0) > 0.0
     ]
     best = min([plain, *sure], key=lambda score: score.cost)
     reasons = [_decay_text(evidence, decay)]
@@ -187,17 +198,26 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
         )
         best = held
     reasons.append(_cost_text(evidence, best, plain))
-    every, window = best.every, best.window
-    if best is plain and len(evidence.windows) < 2:  # no window was compared with another
-        window = in_force.window if in_force is not None else None
+    turns = (decay.p_value or 0.0) > 1.0 - LEVEL  # what is newest is not what comes next: a season, for example
+    insured = _insurance(scores, plain) if best is plain and not turns else None
+    if insured is not None and held is plain:
+        reasons.append(f"{_name(insured)} would have cost no more, and is an insurance against a jump")
+    elif insured is not None:
+        best = insured
+        reasons.append(_insurance_text(best))
+    every, window, watch, drop = best.every, best.window, best.watch, best.drop
+    if every is None and (len(evidence.windows) < 2 or not decay.decays):
+        window = _static_window(evidence, in_force)
     if in_force is not None and best is held:
-        every, window = getattr(in_force, "every", None), in_force.window
+        every, window, watch, drop = _of(in_force)
     days = max(evidence.replayed_days, 1e-9)
     return TrainingChoice(
         paradigm="static" if every is None else "dynamic",
-        policy="never" if every is None else "periodic",
+        policy=best.name,
         every=every,
         window=window,
+        watch=watch,
+        drop=drop,
         half_life=decay.half_life,
         saves=(plain.cost - best.cost) / days * MONTH / DAY,
         confidence="measured",
@@ -208,13 +228,15 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
 
 
 def _undecided(evidence: TrainingEvidence, in_force: Training | None) -> TrainingChoice:
-    every = in_force.every if isinstance(in_force, DynamicTraining) else None
+    every, window, watch, drop = _of(in_force)
     stays = "what is in force stays" if in_force is not None else "train once, and look again when there is more"
     return TrainingChoice(
         paradigm="static" if every is None else "dynamic",
-        policy="never" if every is None else "periodic",
+        policy=PERIODIC if every is not None else NEVER if watch is None else ON_DROP,
         every=every,
-        window=in_force.window if in_force is not None else None,
+        window=window,
+        watch=watch,
+        drop=drop,
         half_life=None,
         saves=None,
         confidence="none",
@@ -223,18 +245,56 @@ def _undecided(evidence: TrainingEvidence, in_force: Training | None) -> Trainin
     )
 
 
-def _nearest(scores: dict[str | None, PolicyScore], in_force: Training | None) -> PolicyScore | None:
+def _insurance(scores: list[PolicyScore], plain: PolicyScore) -> PolicyScore | None:
+    """The cheapest way to watch that would have cost no more than never training again; of equal ones the closest."""
+    least = plain.cost + 1e-9 * abs(plain.cost)
+    fitting = [score for score in scores if score.name == ON_DROP and score.cost <= least]
+    return min(
+        fitting,
+        key=lambda score: (score.trainings > 0, score.cost, duration(score.watch or "1s"), score.drop),
+        default=None,
+    )
+
+
+def _static_window(evidence: TrainingEvidence, in_force: Training | None) -> str | None:
+    """The window of static training without decay: the longest whose fresh models are not worse beyond chance.
+
+    With nothing to say that the newest is better, more is: the window of the cheapest period may be short by luck.
+    """
+    if len(evidence.windows) < 2:  # no window was compared with another
+        return in_force.window if in_force is not None else None
+    fitting = [one.window for one in evidence.windows if (one.excess.low or 0.0) <= 0.0]
+    return max(fitting, key=lambda window: np.inf if window is None else duration(window))
+
+
+def _of(training: Training | None) -> tuple[str | None, str | None, str | None, float | None]:
+    """Period, window, watch and drop of a training in force."""
+    if training is None:
+        return None, None, None, None
+    if isinstance(training, DynamicTraining):
+        return training.every, training.window, None, None
+    return None, training.window, training.watch, training.drop if training.watch else None
+
+
+def _nearest(scores: list[PolicyScore], in_force: Training | None) -> PolicyScore | None:
     """The replayed policy that is nearest to the training in force."""
     if in_force is None:
         return None
-    if isinstance(in_force, StaticTraining):
-        return scores[None]
-    wanted = np.log(duration(in_force.every))
-    known = [score for every, score in scores.items() if every is not None]
-    return min(known, key=lambda score: abs(np.log(duration(score.every or "1s")) - wanted), default=scores[None])
+    every, _, watch, drop = _of(in_force)
+    name = PERIODIC if every is not None else NEVER if watch is None else ON_DROP
+    wanted = np.log(duration(every or watch or "1s"))
+
+    def apart(score: PolicyScore) -> tuple[float, float]:
+        length = np.log(duration(score.every or score.watch or "1s"))
+        return abs(float(length - wanted)), abs((score.drop or 0.0) - (drop or 0.0))
+
+    plain = next(score for score in scores if score.name == NEVER)
+    return min((score for score in scores if score.name == name), key=apart, default=plain)
 
 
 def _name(score: PolicyScore) -> str:
+    if score.name == ON_DROP:
+        return f"training when a look every {score.watch} finds a drop of {percent(score.drop)}"
     return "never training again" if score.every is None else f"training every {score.every}"
 
 
@@ -270,6 +330,14 @@ def _cost_text(evidence: TrainingEvidence, best: PolicyScore, plain: PolicyScore
     )
 
 
+def _insurance_text(best: PolicyScore) -> str:
+    did = "made no training" if best.trainings == 0 else f"made {best.trainings} trainings, which paid for themselves"
+    return (
+        f"a look every {best.watch} {did} over the days replayed, and cost no more than never training again: it stays "
+        "static, and is watched as an insurance against a jump, which no history without one can tell of"
+    )
+
+
 def _alternatives(evidence: TrainingEvidence, best: PolicyScore, sure: list[PolicyScore]) -> list[Alternative]:
     found, currency = [], evidence.currency
     for score in evidence.policies:
@@ -277,14 +345,14 @@ def _alternatives(evidence: TrainingEvidence, best: PolicyScore, sure: list[Poli
             continue
         what = _name(score) if score.runs else score.name
         if score.name == "oracle":
-            why = f"it knows the future: no policy costs less than its {money(score.cost, currency)}"
+            why = f"it knows the future: on this window no policy costs less than its {money(score.cost, currency)}"
         elif not score.runs:
             saved = money(best.cost - score.cost, currency)
             cheaper = f"would save {saved}" if score.cost < best.cost else "costs as much or more"
             why = f"`run --if-due` cannot do it yet; it {cheaper} over the days replayed"
         elif score.cost > best.cost:
             why = f"it costs {money(score.cost, currency)}, {money(best.cost, currency)} is less"
-        elif score.every is not None and score not in sure:
+        elif score.name != NEVER and score not in sure:
             why = "what it saves over never training again cannot be told from chance"
         else:
             why = "it is cheaper by less than what a change has to save"
@@ -294,7 +362,11 @@ def _alternatives(evidence: TrainingEvidence, best: PolicyScore, sure: list[Poli
 
 def _would_change(evidence: TrainingEvidence, best: PolicyScore, plain: PolicyScore) -> list[str]:
     told = []
-    rivals = [score for score in evidence.policies if score.runs and (score.every is None) != (best.every is None)]
+    rivals = [
+        score
+        for score in evidence.policies
+        if score.runs and score.name != ON_DROP and (score.every is None) != (best.every is None)
+    ]
     if rivals and evidence.worth > 0:
         rival = min(rivals, key=lambda score: score.cost)
         quality, trained = rival.quality_cost - best.quality_cost, best.training_cost - rival.training_cost
@@ -305,7 +377,7 @@ def _would_change(evidence: TrainingEvidence, best: PolicyScore, plain: PolicySc
                 f"{_name(rival)} would cost as little if a unit of {evidence.metric} were worth {factor:.3g} times "
                 f"({more} than) what it is taken for"
             )
-    if best is plain:
+    if best is plain or best.name == ON_DROP:
         told.append("decay that a longer history shows")
     else:
         told.append(f"blocks shorter than {duration_word(evidence.block)}: no shorter period was replayed")

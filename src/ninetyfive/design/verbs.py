@@ -1,7 +1,7 @@
 """What the command `design` does, one function each: measure, begin from answers, accept, check.
 
     measure_design ─▶ record ─▶ document        answers ─ provisional ─▶ record ─▶ document
-    record ─ decide_accept ─▶ in force          measure_design ─ decide_changed ─▶ changed or not
+    record ─ decide_accept ─▶ in force          measure_design, twice where it differs ─ decide_agreed ─▶ changed or not
 
 The rule: a record is written whole or not at all, and only `accept` changes what is in force.
 What does not belong here: measuring, deciding, how anything is shown.
@@ -16,10 +16,10 @@ import msgspec
 
 from ninetyfive import clock
 from ninetyfive.accepted import write_accepted
-from ninetyfive.design.accepting import decide_accept, decide_changed
+from ninetyfive.design.accepting import decide_accept, decide_agreed, decide_changed
 from ninetyfive.design.answers import Given, provisional
 from ninetyfive.design.document import document
-from ninetyfive.design.measuring import Asked, measure_design
+from ninetyfive.design.measuring import Asked, Known, measure_design
 from ninetyfive.design.record import read_record, record_path, write_record
 from ninetyfive.errors import DeclarationError, IntegrityError, UsageError
 from ninetyfive.settings import Settings
@@ -97,7 +97,8 @@ def _altered(record: Path, expected: str, got: str) -> IntegrityError:
 def _next(forms: dict[str, dict[str, Any]], refresh: str | None) -> list[str]:
     """What is to be done for a design to have its effect, and what has none."""
     told = [f"system.py says {form['text']}: that stays" for form in forms.values() if form["declared"]]
-    if not forms["training"]["declared"] and forms["training"]["paradigm"] == "DynamicTraining":
+    training = forms["training"]
+    if not training["declared"] and (training["paradigm"] == "DynamicTraining" or training["arguments"].get("watch")):
         told.append("let something call `ninetyfive run --if-due` again and again, such as cron")
     if not forms["serving"]["declared"]:
         if forms["serving"]["paradigm"] != "DynamicServing":
@@ -107,19 +108,28 @@ def _next(forms: dict[str, dict[str, Any]], refresh: str | None) -> list[str]:
 
 
 def check(context: Context, asked: Asked) -> dict[str, Any]:
-    """Measure again, and say whether the design in force is still the answer: `{changed, reasons, number, design}`.
+    """Measure again, and say whether the design in force is still the answer: `{changed, reasons, …}`.
 
-    Nothing is recorded. `UsageError` where none is in force.
+    What differs is measured a second time, and has changed where both say so: else `unsure` tells what each said.
+    `measured` is how often it was measured; `design`: the document of the last. Nothing is recorded. `UsageError` where
+    none is in force.
     """
     accepted = context.declaration.accepted
     if accepted is None:
         do = "accept one: ninetyfive design --accept"
         raise UsageError("design --check", expected="a design in force", got="none", do=do)
     found = measure_design(context, asked)
-    reasons = decide_changed(found, accepted)
+    differs = decide_changed(found, accepted)
+    changed: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+    if differs:
+        found = measure_design(context, asked, Known(found, frozenset(differs)))
+        changed, unsure = decide_agreed(differs, decide_changed(found, accepted))
     return {
-        "changed": bool(reasons),
-        "reasons": list(reasons),
+        "changed": bool(changed),
+        "reasons": list(changed),
+        "unsure": list(unsure),
+        "measured": 2 if differs else 1,
         "number": accepted.record,
         "design": document(found),
     }

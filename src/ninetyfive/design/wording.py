@@ -40,9 +40,15 @@ def training_words(choice: TrainingChoice) -> str:
     'dynamic training: every 7d, on the newest 90d'
     """
     window = f"on the newest {choice.window}" if choice.window else "on all that came before"
+    if choice.watch is not None:
+        return f"static training: once, {window}; again when a look every {choice.watch} finds {_drop(choice)}"
     if choice.paradigm == "static":
         return f"static training: once, {window}"
     return f"dynamic training: every {choice.every}, {window}"
+
+
+def _drop(choice: TrainingChoice) -> str:
+    return f"that quality dropped by {percent(choice.drop)}"
 
 
 def serving_words(choice: ServingChoice) -> str:
@@ -62,6 +68,8 @@ def declared(design: Design) -> tuple[str, str]:
     training, serving = design.training, design.serving
     words = [f'every="{training.every}"'] if training.paradigm == "dynamic" else []
     words += [f'window="{training.window}"'] if training.window else []
+    words += [f'watch="{training.watch}"'] if training.watch else []
+    words += [f"drop={training.drop:g}"] if training.watch and training.drop is not None else []
     kind = "DynamicTraining" if training.paradigm == "dynamic" else "StaticTraining"
     table = f"top={serving.k}" if serving.k is not None else 'population="..."'
     served = {"static": f"StaticServing({table})", "hybrid": f"HybridServing({table})", "dynamic": "DynamicServing()"}
@@ -87,6 +95,8 @@ def candidate_name(one: Candidate | Replayed) -> str:
 
 def policy_name(one: PolicyScore) -> str:
     """A retraining policy, with how often and on what it trains where that is part of it."""
+    if one.watch:
+        return f"{one.name} {percent(one.drop)}, watched every {one.watch}"
     name = f"every {one.every}" if one.every and one.name == "periodic" else one.name
     return f"{name} on {one.window}" if one.window and one.every else name
 

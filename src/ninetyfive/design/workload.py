@@ -18,7 +18,8 @@ from itertools import pairwise
 import numpy as np
 
 from ninetyfive.design.evidence import CacheSize, Change, Coverage, Growth, Window, Workload
-from ninetyfive.design.hits import MICROS, built, head_kept, sizes
+from ninetyfive.design.heads import MICROS
+from ninetyfive.design.hits import built, head_kept, sizes
 from ninetyfive.design.occurrences import Occurrences
 from ninetyfive.design.requests import Requests
 from ninetyfive.design.stack import lru_hits

@@ -165,7 +165,7 @@ class _Root:
     """The folder of one job, on a local disk or wherever fsspec reaches: what is shipped, how far it is, results."""
 
     def __init__(self, url: str, private: bool = False) -> None:
-        self._files, self.path = fsspec.core.url_to_fs(url)
+        self._files, self.path = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self.local = isinstance(self._files, LocalFileSystem)
         self.url = self.path if self.local else url  # a worker may work in another folder
         self._private = private
@@ -209,10 +209,12 @@ class _Root:
         return 0
 
     def give(self, messages: Iterable[bytes]) -> None:
-        """Keep done messages, whole or not at all."""
-        name = uuid.uuid4().hex
-        self._files.pipe_file(f"{self.path}/{name}", msgspec.msgpack.encode(list(messages)))
-        self._files.mv(f"{self.path}/{name}", f"{self.path}/{_RESULTS}/{name}")
+        """Keep done messages, whole or not at all: what is put into a bucket is never there in part."""
+        name, data = uuid.uuid4().hex, msgspec.msgpack.encode(list(messages))
+        place = f"{self.path}/{name}" if self.local else f"{self.path}/{_RESULTS}/{name}"
+        self._files.pipe_file(place, data)
+        if self.local:
+            self._files.mv(place, f"{self.path}/{_RESULTS}/{name}")
 
     def results(self) -> Iterator[Message]:
         """All done messages, some perhaps twice."""

@@ -13,11 +13,8 @@ look (`writing`).
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -28,6 +25,7 @@ from ninetyfive.engines.graph import Graph, declared, graph_of
 from ninetyfive.engines.partitioning import PARTITION_LEVEL, check_room
 from ninetyfive.engines.parts import PartReads, parts_of
 from ninetyfive.engines.scheduling import Schedule
+from ninetyfive.engines.scratch import scratch
 from ninetyfive.engines.spilling import Buffers
 from ninetyfive.engines.writing import Folder, SpanWriter
 from ninetyfive.errors import PlanError
@@ -74,12 +72,8 @@ class LocalEngine:
             return {}
         graph = graph_of(plans)
         self.jobs += 1
-        folder = Path(tempfile.mkdtemp(prefix="ninetyfive-", dir=self._temporary))
-        job = _Job(graph, Buffers(folder, self._memory), self._threads, self._progress, self._room)
-        try:
-            return job.run()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with scratch(self._temporary) as folder:
+            return _Job(graph, Buffers(folder, self._memory), self._threads, self._progress, self._room).run()
 
 
 class _Job:

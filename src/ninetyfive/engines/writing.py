@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
+from ninetyfive.clients import client_errors
 from ninetyfive.errors import PlanError, StoreError
 from ninetyfive.plan import CHECKED_BLOCK, CHUNK_ROWS, WrittenFile
 
@@ -41,7 +42,7 @@ class Folder:
 
     def __init__(self, url: str, make: bool = True) -> None:
         self.url = url.rstrip("/")
-        self._files, path = fsspec.core.url_to_fs(self.url)
+        self._files, path = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         self._path = str(path).rstrip("/")
         self.local = isinstance(self._files, LocalFileSystem)
         self._made: list[str] = []
@@ -70,11 +71,12 @@ class Folder:
             return cast(BinaryIO, self._files.open(f"{self._path}/{name}", "rb"))
 
     def adopt(self, attempt: Folder, name: str, new: str) -> str:
-        """Move file `name` of a folder below here, as `new`; its url. One that is there already is an error."""
+        """Have file `name` of an attempt below here, as `new`; its url. One that is there already is an error."""
         with file_errors(f"{self.url}/{new}"):
             if self._files.exists(f"{self._path}/{new}"):
                 raise FileExistsError("the file is there already")
-            self._files.mv(f"{attempt._path}/{name}", f"{self._path}/{new}")
+            give = self._files.mv if self.local else self._files.cp_file  # a bucket copies, and the attempt is cleared
+            give(f"{attempt._path}/{name}", f"{self._path}/{new}")
             self._made.append(f"{self._path}/{new}")
         return f"{self.url}/{new}"
 
@@ -265,7 +267,7 @@ def file_errors(where: str) -> Iterator[None]:
     """Turn what a disk or bucket says into a `StoreError` that names the file."""
     try:
         yield
-    except OSError as error:
+    except client_errors() as error:
         raise StoreError(
             where,
             expected="a new file in a folder with room and permission to write",

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from ninetyfive.errors import ModelError, near_names
 from ninetyfive.metrics import Task
-from ninetyfive.models import sklearn
+from ninetyfive.models import imported, lightgbm, sklearn, xgboost
 from ninetyfive.models.predictor import Answers, Inputs
 
 
@@ -49,8 +49,10 @@ class Adapter(Protocol):
         ...
 
 
-ADAPTERS: Mapping[str, Adapter] = MappingProxyType({sklearn.NAME: cast(Adapter, sklearn)})
-"""Every adapter by name, in the order in which they are asked."""
+ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
+    {module.NAME: cast(Adapter, module) for module in (lightgbm, xgboost, sklearn, imported)}
+)
+"""Every adapter by name, in the order in which they are asked: the wrappers of boosted trees are scikit-learn's too."""
 
 
 def adapter_for(model: object, where: str = "model") -> Adapter:
@@ -58,7 +60,7 @@ def adapter_for(model: object, where: str = "model") -> Adapter:
 
     >>> adapter_for(3)
     Traceback (most recent call last):
-    ninetyfive.errors.ModelError: model: expected a fitted model of one of: sklearn, got int. To do: return the ...
+    ninetyfive.errors.ModelError: model: expected a fitted model of one of: lightgbm, xgboost, sklearn, ...
     """
     for adapter in ADAPTERS.values():
         if adapter.recognises(model):

@@ -31,7 +31,7 @@ TASK_KEY = "ninetyfive.task"
 CLASSES_KEY = "ninetyfive.classes"
 COLUMNS_KEY = "ninetyfive.columns"
 
-_RUNTIME_ERRORS: tuple[type[Exception], ...] = (
+RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     onnxruntime_pybind11_state.EPFail,
     onnxruntime_pybind11_state.Fail,
     onnxruntime_pybind11_state.InvalidArgument,
@@ -138,7 +138,7 @@ class OnnxPredictor:
             given[0] = row
             try:
                 run(binding)
-            except _RUNTIME_ERRORS as cause:
+            except RUNTIME_ERRORS as cause:
                 raise self._failed(1, cause) from cause
             values: list[float] = flat.tolist()
             if classes:
@@ -158,7 +158,7 @@ class OnnxPredictor:
     def _run(self, opened: _Opened, x: Inputs) -> Answers:
         try:
             result = opened.session.run(opened.outputs, {opened.input: x})[0]
-        except _RUNTIME_ERRORS as cause:
+        except RUNTIME_ERRORS as cause:
             raise self._failed(len(x), cause) from cause
         if opened.task == "binary" and result.ndim == 2 and result.shape[1] == 2:
             result = result[:, 1]
@@ -185,7 +185,8 @@ class _Opened(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
 
 
-def _open(data: bytes, where: str) -> _Opened:
+def session_of(data: bytes, where: str) -> Any:
+    """ONNX Runtime's session of a model: CPU, one thread, no spinning; `ModelError` where it cannot open the bytes."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -193,14 +194,31 @@ def _open(data: bytes, where: str) -> _Opened:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except _RUNTIME_ERRORS as cause:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except RUNTIME_ERRORS as cause:
         raise ModelError(
             where,
             expected="an ONNX model",
-            got=f"{len(data)} bytes that ONNX Runtime cannot open ({str(cause).splitlines()[0][:200]})",
+            got=f"{len(data)} bytes that ONNX Runtime cannot open ({str(cause).splitlines()[0][-300:]})",
             do="export the model again",
         ) from cause
+
+
+def run_session(session: Any, output: str, given: dict[str, Any], where: str) -> Any:
+    """One output of a session; what ONNX Runtime raises, as a `ModelError`."""
+    try:
+        return session.run([output], given)[0]
+    except RUNTIME_ERRORS as cause:
+        raise ModelError(
+            where,
+            expected="answers to every row",
+            got=str(cause).splitlines()[0][:300],
+            do="export the model again, for any number of rows",
+        ) from cause
+
+
+def _open(data: bytes, where: str) -> _Opened:
+    session = session_of(data, where)
     said = session.get_modelmeta().custom_metadata_map
     missing = sorted({TASK_KEY, CLASSES_KEY, COLUMNS_KEY} - set(said))
     if missing:

@@ -10,6 +10,7 @@ fails the release stops, with the row shown. What does not belong here: how pred
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import process_time
 from typing import Literal
 
 import msgspec
@@ -52,7 +53,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds of the served form: one prediction alone, and one row of a batch of `batch` rows (medians)."""
+    """Seconds of CPU of the served form: one prediction alone, and one row of a batch of `batch` rows (medians)."""
 
     one: float
     row: float
@@ -177,8 +178,8 @@ def _missing(native: Predict, served: Predict, x: Inputs, columns: Sequence[str]
 def _timing(served: Predict, x: Inputs) -> Timing:
     one, batch = x[:1], np.resize(x, (1000, x.shape[1]))
     return Timing(
-        one=call_seconds(lambda: served(one), 200, 0.25),
-        row=call_seconds(lambda: served(batch), 5, 0.25) / len(batch),
+        one=call_seconds(lambda: served(one), 200, 0.25, process_time),
+        row=call_seconds(lambda: served(batch), 5, 0.25, process_time) / len(batch),
         batch=len(batch),
     )
 

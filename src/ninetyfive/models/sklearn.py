@@ -5,7 +5,8 @@
 
 Every adapter is one file with the same functions in the same order: recognises, save, load, export, predict.
 scikit-learn is imported by whoever made the model, skops and skl2onnx in the function that needs them. No pickle.
-What does not belong here: the rewriting of skops files (`canonical.py`), whether an export is right (`proof.py`).
+What does not belong here: the rewriting of skops files (`canonical.py`), what is common to exported files
+(`exported.py`), whether an export is right (`proof.py`).
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from ninetyfive.errors import IntegrityError, ModelError
 from ninetyfive.metrics import Task
 from ninetyfive.models.canonical import canonical_skops
-from ninetyfive.models.onnx import CLASSES_KEY, COLUMNS_KEY, TASK_KEY
+from ninetyfive.models.classes import check_classes
+from ninetyfive.models.exported import converted, finished
 from ninetyfive.models.predictor import Answers, Inputs, answers
 
 NAME = "sklearn"
@@ -50,8 +51,6 @@ _NATIVE = (
     "accept the native form with `@system.model(native=True)`, or use an estimator that skl2onnx converts "
     "(a ColumnTransformer must name columns by position)"
 )
-_CONVERT_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, NameError, AssertionError)
-"""What skl2onnx raises on a model that it cannot convert (its own exceptions derive from RuntimeError)."""
 
 
 def recognises(model: object) -> bool:
@@ -126,33 +125,20 @@ def export(model: Any, columns: Sequence[str], task: Task, classes: Sequence[str
     _refuse_known_wrong(model)
     probabilities = hasattr(model, "predict_proba") and task != "regression"
     if probabilities:
-        _check_classes(model, task, classes)
-    try:
-        converted = skl2onnx.convert_sklearn(
+        check_classes(model, task, classes)
+    made = converted(
+        lambda: skl2onnx.convert_sklearn(
             model,
             name="ninetyfive",
             initial_types=[("x", FloatTensorType([None, len(columns)]))],
             options={id(model): {"zipmap": False}} if probabilities else None,
             custom_conversion_functions=_conversions(),
             target_opset=_OPSETS,
-        )
-    except _CONVERT_ERRORS as cause:
-        raise ModelError(
-            _name(model),
-            expected="a model that converts to ONNX",
-            got=f"{type(cause).__name__}: {str(cause).splitlines()[0][:300] if str(cause) else 'no words'}",
-            do=_NATIVE,
-        ) from cause
-    _keep_one_output(converted.graph, -1 if probabilities else 0)
-    said = {
-        TASK_KEY: task,
-        CLASSES_KEY: msgspec.json.encode(list(classes)).decode(),
-        COLUMNS_KEY: msgspec.json.encode(list(columns)).decode(),
-    }
-    del converted.metadata_props[:]
-    for key, value in sorted(said.items()):
-        converted.metadata_props.add(key=key, value=value)
-    return bytes(converted.SerializeToString(deterministic=True))
+        ),
+        _name(model),
+        _NATIVE,
+    )
+    return finished(made, -1 if probabilities else 0, columns, task, classes)
 
 
 def predict(model: Any, x: Inputs, task: Task, classes: Sequence[str]) -> Answers:
@@ -162,10 +148,17 @@ def predict(model: Any, x: Inputs, task: Task, classes: Sequence[str]) -> Answer
     """
     model = _found(model)
     rows = _as_fitted(model, x)
+    if task == "multiclass" and not hasattr(model, "predict_proba"):
+        raise ModelError(
+            _name(model),
+            expected="a model with predict_proba, for a label of several classes",
+            got=f"{_name(model)} without it",
+            do="use a model that gives probabilities, or wrap it in CalibratedClassifierCV",
+        )
     if task == "regression" or not hasattr(model, "predict_proba"):
         return answers(model.predict(rows), task, tuple(classes), len(x), _name(model))
     given = np.asarray(model.predict_proba(rows))
-    _check_classes(model, task, classes)
+    check_classes(model, task, classes)
     if task == "binary" and given.ndim == 2 and given.shape[1] == 2:
         given = given[:, 1]
     return answers(given, task, tuple(classes), len(x), _name(model))
@@ -183,21 +176,6 @@ def _as_fitted(model: Any, x: Inputs) -> Any:
     import polars as pl
 
     return pl.DataFrame(x, schema=[str(name) for name in names], orient="row")
-
-
-def _check_classes(model: Any, task: Task, classes: Sequence[str]) -> None:
-    known = getattr(model, "classes_", None)
-    if known is None:
-        return
-    found = [bool(word) for word in known] if task == "binary" else [str(word) for word in known]
-    expected = [False, True] if task == "binary" else list(classes)
-    if found != expected:
-        raise ModelError(
-            _name(model),
-            expected=f"a model of the classes {expected}",
-            got=f"one of {found}",
-            do="fit on all of x and y as they are passed, or filter the rare classes out of the label",
-        )
 
 
 def _refuse_known_wrong(model: Any) -> None:
@@ -264,23 +242,6 @@ def _conversions() -> dict[type, Any]:
         return lambda scope, operator, container: converter(scope, operator, _PlainAttributes(container))
 
     return {kind: plain(kind) for kind in (HistGradientBoostingClassifier, HistGradientBoostingRegressor)}
-
-
-def _keep_one_output(graph: Any, index: int) -> None:
-    """Keep one output of the graph, under the name `prediction`'s source, and drop the nodes that nothing needs."""
-    kept = graph.output[index].name
-    for output in [item for item in graph.output if item.name != kept]:
-        graph.output.remove(output)
-    needed = {kept}
-    nodes = []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            needed |= set(node.input)
-            nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(reversed(nodes))
-    for weights in [item for item in graph.initializer if item.name not in needed]:
-        graph.initializer.remove(weights)
 
 
 def _name(model: Any) -> str:

@@ -7,6 +7,7 @@ What does not belong here: how a fitted model is kept or served (the adapters), 
 
 from __future__ import annotations
 
+import inspect
 import random
 import traceback
 import types
@@ -25,7 +26,7 @@ from ninetyfive.metrics import Task
 from ninetyfive.models.adapters import Adapter, adapter_for
 from ninetyfive.models.predictor import Answers, Inputs, check_answers
 
-ModelFunction = Callable[[pl.DataFrame, Any, dict[str, Any]], Any]
+ModelFunction = Callable[..., Any]
 
 _CHECKED_ROWS = 1000
 
@@ -89,8 +90,21 @@ def labels(y: pl.Series, task: Task | None = None, where: str = "label") -> Labe
     )
 
 
-def fit_model(function: ModelFunction, x: pl.DataFrame, y: Labels, params: Mapping[str, Any], seed: int) -> Fitted:
+def takes_champion(function: ModelFunction) -> bool:
+    """Whether a model function has an argument `champion`, the model to continue from.
+
+    >>> takes_champion(lambda x, y, params, champion: champion), takes_champion(lambda x, y, params: x)
+    (True, False)
+    """
+    return "champion" in inspect.signature(function).parameters
+
+
+def fit_model(
+    function: ModelFunction, x: pl.DataFrame, y: Labels, params: Mapping[str, Any], seed: int, champion: Any = None
+) -> Fitted:
     """Call `function(x, y, params)` with `random` and `numpy` seeded, and check what it returns on up to 1,000 rows.
+
+    One that has an argument `champion` is given that too: a fitted model, or None where there is none to continue.
 
     `x` is a frame of Float32 columns in the declared order, `y` as `labels` gave it, `params` a fresh dict. What the
     function raises, and what it returns that is no usable model, raises `ModelError` that names its file and line.
@@ -102,7 +116,10 @@ def fit_model(function: ModelFunction, x: pl.DataFrame, y: Labels, params: Mappi
     with _seeded(seed), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
-            model = function(x, y.values.copy(), dict(params))
+            more = {"champion": champion} if takes_champion(function) else {}
+            model = function(x, y.values.copy(), dict(params), **more)
+        except ModelError:  # a file that was imported says itself what is wrong
+            raise
         except (Exception, SystemExit) as cause:
             raise _raised(function, cause, x) from cause
     said = tuple(dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught))
@@ -123,13 +140,6 @@ def _adapter(model: Any, where: str) -> Adapter:
 
 
 def _check(fitted: Fitted, x: pl.DataFrame, where: str) -> None:
-    if fitted.task == "multiclass" and not hasattr(fitted.model, "predict_proba"):
-        raise ModelError(
-            where,
-            expected="a model with predict_proba, for a label of several classes",
-            got=f"{type(fitted.model).__name__} without it",
-            do="use a model that gives probabilities, or wrap it in CalibratedClassifierCV",
-        )
     names = getattr(fitted.model, "feature_names_in_", None)
     if names is not None and tuple(map(str, names)) != fitted.columns:
         raise ModelError(
@@ -147,7 +157,7 @@ def _check(fitted: Fitted, x: pl.DataFrame, where: str) -> None:
         raise ModelError(
             where,
             expected="a fitted model that predicts the rows it was trained on",
-            got=f"{type(cause).__name__}: {cause}",
+            got=f"{type(cause).__name__}: {(str(cause) or 'no words').splitlines()[0]}",
             do="call .fit(x, y) in the function and return the result",
         ) from cause
 
@@ -205,7 +215,9 @@ def _raised(function: ModelFunction, cause: BaseException, x: pl.DataFrame) -> M
 
 
 def _place(function: ModelFunction, line: int | None = None) -> str:
-    name = getattr(function, "__qualname__", type(function).__name__)
+    name = getattr(function, "__qualname__", None)
+    if name is None:
+        return str(function)
     code = getattr(function, "__code__", None)
     if not isinstance(code, types.CodeType):
         return f"model function {name!r}"

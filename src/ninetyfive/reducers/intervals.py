@@ -78,7 +78,7 @@ class Replicates(msgspec.Struct, frozen=True):
     def estimate(self, metric: str) -> Estimate:
         """A metric with its interval; `PlanError` for one that the reducer does not answer."""
         _check_metric(metric, self.metrics)
-        return _estimate(self.whole[metric], [one[metric] for one in self.without if self.judged], self.rows)
+        return jackknife(self.whole[metric], [one[metric] for one in self.without if self.judged], self.rows)
 
     def gain(self, other: Replicates, metric: str) -> Estimate:
         """How much better this is than `other` on the same rows, above 0 when better, whatever the metric's direction.
@@ -95,7 +95,7 @@ class Replicates(msgspec.Struct, frozen=True):
             )
         sign = 1.0 if METRICS[metric].higher_is_better else -1.0
         pairs = zip(self.without, other.without, strict=True) if self.judged and other.judged else ()
-        return _estimate(
+        return jackknife(
             _difference(self.whole[metric], other.whole[metric], sign),
             [_difference(ours[metric], theirs[metric], sign) for ours, theirs in pairs],
             min(self.rows, other.rows),
@@ -127,7 +127,8 @@ def _difference(left: float | None, right: float | None, sign: float) -> float |
     return None if left is None or right is None else sign * (left - right)
 
 
-def _estimate(value: float | None, without: Sequence[float | None], rows: int) -> Estimate:
+def jackknife(value: float | None, without: Sequence[float | None], rows: int) -> Estimate:
+    """A value with the interval that follows from the values `without` each fold (None: not defined there)."""
     known = [other for other in without if other is not None]
     if value is None or len(known) < 2 or len(known) < len(without):
         return Estimate(value, None, None, rows)

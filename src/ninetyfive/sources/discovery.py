@@ -92,6 +92,7 @@ def _matches(url: str, folder: str, kind: str) -> list[tuple[Any, str]]:
     system, path = file_system(base)
     path = posixpath.normpath(path) if _is_local(system) else path
     with failures(url):
+        system.invalidate_cache()  # a process that runs for weeks shall see the files of now
         if any(mark in path for mark in _MAGIC):
             prefix = path[: min(path.find(mark) for mark in _MAGIC if mark in path)].rpartition("/")[0]
             everything = system.glob(path, detail=True)

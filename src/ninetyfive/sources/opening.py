@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 import fsspec
 import fsspec.core
 
+from ninetyfive.clients import client_errors
 from ninetyfive.errors import SourceError, near_names
 from ninetyfive.hashing import content_hash
 from ninetyfive.plan import Part
@@ -45,7 +46,7 @@ def failures(url: str) -> Iterator[None]:
         raise SourceError(url, expected="a file", got="nothing there", do="check the path, or run again") from None
     except PermissionError as error:
         raise SourceError(url, expected="a file that may be read", got=str(error), do="grant read access") from None
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except client_errors(EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         got = f"a read error ({error})"
         raise SourceError(
             url, expected="a file that can be read", got=got, do="fetch or write the file again"

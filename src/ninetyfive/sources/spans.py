@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
+from ninetyfive.clients import client_errors
 from ninetyfive.errors import IntegrityError, PlanError, StoreError
 from ninetyfive.plan import CHECKED_BLOCK, Part, WrittenFile
 
@@ -128,8 +129,9 @@ class _Blocks:
         """Parquet may close what it reads; the file is closed by who opened it."""
 
     def _verified(self, first: int, end: int) -> bytes:
-        self._stream.seek(first * CHECKED_BLOCK)
-        data = self._stream.read((end - first) * CHECKED_BLOCK)
+        with _reached(self._url):
+            self._stream.seek(first * CHECKED_BLOCK)
+            data = self._stream.read((end - first) * CHECKED_BLOCK)
         view = memoryview(data)
         for block in range(first, end):
             at = (block - first) * CHECKED_BLOCK
@@ -142,15 +144,28 @@ class _Blocks:
 
 @contextmanager
 def _opened(url: str) -> Iterator[BinaryIO]:
-    files, path = fsspec.core.url_to_fs(url)
+    files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     try:
         stream: BinaryIO = open(path, "rb") if isinstance(files, LocalFileSystem) else files.open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         raise _damaged(url, "the file that was written", "no file") from None
-    except OSError as error:
+    except client_errors() as error:
         raise StoreError(url, expected="a file that can be opened", got=str(error), do="check permissions") from error
     with stream:
         yield stream
+
+
+@contextmanager
+def _reached(url: str) -> Iterator[None]:
+    """Tell a bucket that does not answer from bytes that are damaged; what a disk says has a number."""
+    try:
+        yield
+    except client_errors() as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        got = f"{type(error).__name__}: {error}"
+        do = "check the network and the permissions of who reads it, then run again"
+        raise StoreError(url, expected="a bucket that answers", got=got, do=do) from error
 
 
 @contextmanager

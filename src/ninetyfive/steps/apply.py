@@ -1,11 +1,11 @@
 """Apply: the training rows through the fitted transform, written as float32. One job, which also counts the parts.
 
 Files stand in the order of their own hashes, so that rows which do not train do not decide the order of those that do.
+Where a model is tuned, each row has its place too: when it was, and when its label was known, or its fold.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,11 +14,15 @@ import polars as pl
 from ninetyfive.features.encoding import FOLD, LABEL
 from ninetyfive.features.transform import Transform
 from ninetyfive.plan import Map, Part, Plan, Write, WrittenFile, result_of
+from ninetyfive.schema import reserved
 from ninetyfive.sources.spans import SpanReader, part_of
-from ninetyfive.steps.context import Context
+from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.labelling import PARTS
-from ninetyfive.steps.window import Cut, count_parts, ingested, labelled, no_rows
+from ninetyfive.steps.window import Cut, count_parts, ingested, labelled, labelled_depends, no_rows
 from ninetyfive.store.opening import Store
+
+AT, KNOWN = "__at", "__known"
+"""The columns of a training row's place in time: when it was, and the column that says when its label was known."""
 
 
 class TrainingFile(msgspec.Struct, frozen=True):
@@ -30,21 +34,27 @@ class TrainingFile(msgspec.Struct, frozen=True):
     checks: str
 
 
-def apply(context: Context, spans: dict[str, Any], cut: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
+def apply_depends(context: Prepared) -> Any:
+    """What decides the rows beside spans, borders and transform: the label, and which places they have."""
+    return [labelled_depends(context), places_of(context)]
+
+
+def apply(context: Prepared, spans: dict[str, Any], cut: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
     """Returns `files` (`TrainingFile`), and under `parts` how many rows of the window are in each of `PARTS`.
 
     `DataError` where there is no row to train on, or none to judge by.
     """
     given, borders = ingested(spans), msgspec.convert(cut, Cut)
     transform = read_transform(context.store, fitted, training=True)
-    reads = [name for name in transform.inputs if name != FOLD]
-    rows = labelled(context, given, borders, reads, "train", fold=FOLD in transform.inputs)
-    function = transform.frames(keep=(LABEL,))
-    label = next(pair for pair in rows.output if pair[0] == LABEL)
-    inputs = Map(rows, function, (label, *transform.output))
+    keep = {LABEL: LABEL, **places_of(context)}
+    reads = [name for name in (*transform.inputs, *keep.values()) if name not in (FOLD, LABEL)]
+    rows = labelled(context, given, borders, reads, "train", fold=FOLD in (*transform.inputs, *keep))
+    known = dict(rows.output)
+    output = (*((name, known[column]) for name, column in keep.items()), *transform.output)
+    inputs = Map(rows, transform.frames(keep=keep), output)
     counting = count_parts(context, given, borders)
-    with context.store.attempt() as folder:
-        plans: dict[str, Plan] = {"train": Write(inputs, str(folder / "train")), "parts": counting}
+    with context.store.draft() as draft:
+        plans: dict[str, Plan] = {"train": Write(inputs, f"{draft}/train"), "parts": counting}
         found = context.engine.run(plans)
         kept = [_keep(context.store, written) for written in found["train"] if sum(written.rows)]
     files = sorted(kept, key=lambda file: file.artifact)
@@ -68,18 +78,36 @@ def read_transform(store: Store, fitted: dict[str, Any], *, training: bool = Fal
     )
 
 
+def places_of(context: Prepared) -> dict[str, str]:
+    """What is kept of a training row's place, {name: column}: nothing, unless the model is tuned."""
+    system = context.declaration
+    if context.model.tuning is None:
+        return {}
+    if system.effective_split.by == "id":
+        return {FOLD: FOLD}
+    assert system.source.time is not None
+    return {AT: system.source.time, **({KNOWN: system.label_time} if system.label_time else {})}
+
+
 def training_rows(store: Store, applied: dict[str, Any]) -> tuple[pl.DataFrame, pl.Series]:
     """The training rows in the order of their files: the Float32 columns, and the labels."""
+    x, own = placed_rows(store, applied)
+    return x, own[LABEL]
+
+
+def placed_rows(store: Store, applied: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The training rows in the order of their files: the Float32 columns, and labels with the places of rows."""
     files = msgspec.convert(applied["files"], tuple[TrainingFile, ...])
     frames = [frame for file in files for frame in SpanReader().read(_part(store, file))]
     rows = pl.concat(frames, rechunk=True)
-    return rows.drop(LABEL), rows[LABEL]
+    own = [name for name in rows.columns if reserved(name)]
+    return rows.drop(own), rows.select(own)
 
 
 def _part(store: Store, file: TrainingFile) -> Part:
-    return part_of(WrittenFile(file.span, str(store.path(file.artifact)), file.artifact, file.rows, file.checks))
+    return part_of(WrittenFile(file.span, store.location(file.artifact), file.artifact, file.rows, file.checks))
 
 
 def _keep(store: Store, written: WrittenFile) -> TrainingFile:
-    artifact = store.put_file(Path(written.url), take=True, sha256=written.sha256)
+    artifact = store.take(written.url, written.sha256)
     return TrainingFile(written.span, artifact, written.rows, written.checks)

@@ -18,7 +18,10 @@ from ninetyfive.system import Declaration, Model
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One run: where it runs, who is told, and `as_of` in µs (None: the newest time in the data)."""
+    """One run: where it runs, who is told, `as_of` in µs (None: the newest time in the data).
+
+    `since` in µs: after a drop in quality, what came before trains no more.
+    """
 
     declaration: Declaration
     settings: Settings
@@ -26,6 +29,7 @@ class Context:
     engine: Engine
     reporter: Reporter
     as_of: int | None = None
+    since: int | None = None
 
     @property
     def schema_file(self) -> Path:
@@ -37,7 +41,8 @@ class Context:
 class Prepared(Context):
     """A run whose source was looked at: the files found, how they are read, the schema in force, the model.
 
-    Of a request log: what became of its labels, and how many of its records have no row.
+    Of a request log: what became of its labels, and how many of its records have no row. `run` is the id of the run
+    once it has begun; `retry`: trials that were recorded before do not count.
     """
 
     files: tuple[FileFound, ...]
@@ -47,3 +52,5 @@ class Prepared(Context):
     champion: str | None = None
     labels: LabelCounts | None = None
     rowless: int = 0
+    run: str = ""
+    retry: bool = False

@@ -30,6 +30,7 @@ from ninetyfive.steps.apply import read_transform
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import metrics_of
 from ninetyfive.steps.window import Cut, Ingested, ingested, labelled, labelled_depends
+from ninetyfive.system import Declaration
 
 GOLDEN = 32
 SLICE_ROWS = 100
@@ -93,13 +94,29 @@ class _Judge:
     notices: tuple[str, ...] = ()
 
     def reducer(self, name: str) -> Reducer[Any, Any]:
-        columns = prediction_columns(name, self.task, self.classes)
-        if self.task == "multiclass":
-            return ClassScores(columns, self.classes, LABEL)
-        return (BinaryScores if self.task == "binary" else NumberScores)(LABEL, columns[0])
+        return scores_of(name, self.task, self.classes)
 
     def replicates(self, name: str, folds: Folds, minimum: int = 0) -> Replicates:
         return replicates(self.reducer(name), folds, minimum)
+
+
+def scores_of(name: str, task: Task, classes: tuple[str, ...]) -> Reducer[Any, Any]:
+    """The reducer that scores the answers of the scorer `name` by `__label`."""
+    columns = prediction_columns(name, task, classes)
+    if task == "multiclass":
+        return ClassScores(columns, classes, LABEL)
+    return (BinaryScores if task == "binary" else NumberScores)(LABEL, columns[0])
+
+
+def incomparable(release: OpenRelease, system: Declaration, given: Ingested) -> str | None:
+    """Why a release cannot answer rows of the data as they are declared now; None where it can."""
+    about = release.about
+    if (about.task, about.label) != (given.task, str(system.label)):
+        return "its task, classes or label are others"
+    missing = sorted(set(release.transform.inputs.items()) - set(given.schema.types.items()))
+    if missing:
+        return f"its column {missing[0][0]!r} of type {missing[0][1]} is not in the data"
+    return None
 
 
 def _judge(context: Prepared, given: Ingested, fitted: dict[str, Any], trained: dict[str, Any]) -> _Judge:
@@ -116,7 +133,7 @@ def _judge(context: Prepared, given: Ingested, fitted: dict[str, Any], trained: 
         refuses_missing=refuses,
     )
     frames = transform.frames()
-    champion, notices = _champion(context, task, classes, given)
+    champion, notices = _champion(context, classes, given)
     scorers = [
         Scorer(MODEL, frames, predictor),
         Scorer(CONSTANT, frames, baseline_from(store.read(files["constant"]))),
@@ -127,7 +144,7 @@ def _judge(context: Prepared, given: Ingested, fitted: dict[str, Any], trained: 
 
 
 def _champion(
-    context: Prepared, task: Task, classes: tuple[str, ...], given: Ingested
+    context: Prepared, classes: tuple[str, ...], given: Ingested
 ) -> tuple[OpenRelease | None, tuple[str, ...]]:
     """The champion, where it is whole and answers the same question from columns that there are; else None and why."""
     if context.champion is None:
@@ -138,13 +155,10 @@ def _champion(
             release = open_release(folder, context.champion)
     except (StoreError, FeatureError) as error:
         return None, (f"{name} {error}",)
-    about = release.about
-    if (about.task, about.classes, about.label) != (task, classes, str(context.declaration.label)):
+    if release.about.classes != classes:
         return None, (f"{name} its task, classes or label are others",)
-    missing = sorted(set(release.transform.inputs.items()) - set(given.schema.types.items()))
-    if missing:
-        return None, (f"{name} its column {missing[0][0]!r} of type {missing[0][1]} is not in the data",)
-    return release, ()
+    why = incomparable(release, context.declaration, given)
+    return (release, ()) if why is None else (None, (f"{name} {why}",))
 
 
 def _document(context: Prepared, judge: _Judge, found: Mapping[str, Any]) -> dict[str, Any]:

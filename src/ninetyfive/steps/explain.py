@@ -91,7 +91,7 @@ def _sample(release: OpenRelease, store: Store) -> pl.DataFrame:
         if span.span not in lineage.spans or span.span not in there or span.artifact is None:
             continue
         file = WrittenFile(span.span, "", span.artifact, span.chunks, span.details["checks"])
-        for chunk in SpanReader().read(part_of(file, str(store.path(span.artifact)))):
+        for chunk in SpanReader().read(part_of(file, store.location(span.artifact))):
             frames.append(chunk.select(names))
             if sum(frame.height for frame in frames) >= ROWS:
                 return pl.concat(frames).head(ROWS)

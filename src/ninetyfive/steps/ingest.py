@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -70,8 +69,8 @@ def ingest(context: Prepared) -> dict[str, Any]:
     fresh = [file for file in context.files if file.sha256 not in done]
     notices = _check_names(context, [file.part for file in fresh])
     work = _Work(context, key, statistics, Conform(context.schema, context.reader.text))
-    with context.store.attempt() as folder:
-        found = work.read([file.part for file in fresh], folder)
+    with context.store.draft() as draft:
+        found = work.read([file.part for file in fresh], draft)
     spans = {record.span: record for record in context.store.spans(key)}
     window = [spans[file.sha256] for file in context.files]
     parts = {record.span: _part(context, record) for record in window if record.artifact}
@@ -134,7 +133,7 @@ class _Work:
     statistics: Statistics
     conform: Conform
 
-    def read(self, parts: Sequence[Part], folder: Path) -> dict[str, Any]:
+    def read(self, parts: Sequence[Part], draft: str) -> dict[str, Any]:
         """Read new files in one job, and record their spans; {} where there are none."""
         if not parts:
             return {}
@@ -146,8 +145,8 @@ class _Work:
         task = task_of(context.declaration, schema)
         label = LabelOnly(context.declaration.label.node, tuple(schema.types.items()), task)
         plans: dict[str, Plan] = {
-            "good": Write(rows_of(rows, dict(schema.dtypes)), str(folder / "good")),
-            "quarantine": Write(rejected, str(folder / "quarantine")),
+            "good": Write(rows_of(rows, dict(schema.dtypes)), f"{draft}/good"),
+            "quarantine": Write(rejected, f"{draft}/quarantine"),
             "causes": Reduce(rejected, Counts(), by=("rule", "column")),
             "statistics": Reduce(rows, self.statistics),
             "labels": Reduce(Map(rows, label, ((LABEL, LABEL_DTYPES[task]),)), Counts((LABEL,))),
@@ -267,7 +266,7 @@ def _with_example(context: Prepared, record: SpanRecord, finding: Finding) -> Fi
     """The finding with one value that is in quarantine, and where the others are."""
     if record.quarantine is None:
         return finding
-    path = str(context.store.path(record.quarantine))
+    path = context.store.location(record.quarantine)
     rows, checks = record.details["rejected"]
     part = part_of(WrittenFile(record.span, path, record.quarantine, tuple(rows), checks))
     first = next(SpanReader().read(part, 0, 1)).row(0, named=True)
@@ -340,13 +339,13 @@ def _unknown(found: Mapping[str, Any]) -> list[str]:
 
 def _keep(context: Prepared, written: WrittenFile) -> str | None:
     """The id of a written file in the store; None where it has no rows."""
-    return context.store.put_file(Path(written.url), take=True, sha256=written.sha256) if sum(written.rows) else None
+    return context.store.take(written.url, written.sha256) if sum(written.rows) else None
 
 
 def _part(context: Prepared, record: SpanRecord) -> Part:
     assert record.artifact is not None
     written = WrittenFile(record.span, "", record.artifact, record.chunks, record.details["checks"])
-    return part_of(written, str(context.store.path(record.artifact)))
+    return part_of(written, context.store.location(record.artifact))
 
 
 def _entry(record: SpanRecord) -> SpanEntry:

@@ -37,7 +37,8 @@ class Labelling:
     `label` is lowered by `types` (column → logical type). `time` and `known` name columns, or `known` is the delay of
     the label after `time` in µs. `start`, `cut` and `as_of` are µs (None: no such border). Without a cut rows are
     split by a hash of `key`, a share `test` of them held out. With `part` only the rows of that part come out, without
-    `__part`; with `fold` they have `__fold` (0 to 19, by a hash of `key`).
+    `__part`; with `fold` they have `__fold` (0 to 19, by a hash of `key`). With `after` only rows whose label became
+    known after it are test rows.
     NaN labels count as null: unlabelled.
     """
 
@@ -50,6 +51,7 @@ class Labelling:
     start: int | None = None
     cut: int | None = None
     as_of: int | None = None
+    after: int | None = None
     test: float = 0.2
     keep: tuple[str, ...] = ()
     part: Literal["train", "test"] | None = None
@@ -98,6 +100,8 @@ class Labelling:
             test, embargo = pl.col("__held_out"), pl.lit(False)
         else:
             test, embargo = moment >= self.cut, known > self.cut
+        if self.after is not None:
+            test &= known > self.after
         return (
             pl.when(outside)
             .then(pl.lit("outside"))

@@ -103,8 +103,8 @@ def named(serving: Serving, folder: Path, file: str | None, log: str | None) -> 
     return Named(request_log(log), top=serving.top)
 
 
-def latest_rows(asked: Named, release: OpenRelease, engine: Engine, folder: Path, as_of: int) -> Latest:
-    """One job: the latest row of each entity into files under `folder`; of a log, of requests up to `as_of` (µs, UTC).
+def latest_rows(asked: Named, release: OpenRelease, engine: Engine, draft: str, as_of: int) -> Latest:
+    """One job: the latest row of each entity into files under `draft`; of a log, of requests up to `as_of` (µs, UTC).
 
     A column that the request needs and a file lacks raises `SchemaError`; a span of a log that lacks one is left out.
     """
@@ -130,7 +130,7 @@ def latest_rows(asked: Named, release: OpenRelease, engine: Engine, folder: Path
     met = Shuffle((entities,), ((KEY,),), LatestRow(), output, order=((TIME,),))
     done = engine.run(
         {
-            "latest": Write(met, str(folder / "latest")),
+            "latest": Write(met, f"{draft}/latest"),
             "rejected": Reduce(rejected, Counts(), by=("rule", "column")),
             "nameless": Reduce(Map(rows, keyed, rows.output, side="rejected"), Counts()),
             "accepted": Reduce(entities, Counts()),

@@ -62,11 +62,29 @@ class Answered:
     notices: tuple[str, ...]
 
 
-def predict(release: OpenRelease, source: Source, engine: Engine, folder: Path) -> Answered:
-    """Answer every row of `source` into files under `folder`; rows that break the request's schema are written beside.
+def predict(release: OpenRelease, source: Source, engine: Engine, draft: str) -> Answered:
+    """Answer every row of `source` into files under `draft`; rows that break the request's schema are written beside.
 
     A column that the request needs and the source lacks raises `SchemaError`; columns it does not know are left out.
     """
+    answers, rejected, notices = _plans(release, source)
+    plans: dict[str, Plan] = {
+        "answers": Write(answers, f"{draft}/answers"),
+        "rejected": Write(rejected, f"{draft}/rejected"),
+    }
+    found = engine.run(plans)
+    return Answered(Rows(found["answers"], answers.output), Rows(found["rejected"], rejected.output), notices)
+
+
+def predict_frame(release: OpenRelease, source: Source, engine: Engine) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Answers and rejected rows of a frame in memory, by the engine; no file. Errors as those of `predict`."""
+    answers, rejected, _ = _plans(release, source)
+    found = engine.run({"answers": answers, "rejected": rejected})
+    return found["answers"], found["rejected"]
+
+
+def _plans(release: OpenRelease, source: Source) -> tuple[Map, Map, tuple[str, ...]]:
+    """The plans of answers and of rejected rows, and what is to be told."""
     reader, request = reader_of(source), release.request
     parts = tuple(file.part for file in discover(source))
     notices: dict[str, None] = {}
@@ -78,13 +96,7 @@ def predict(release: OpenRelease, source: Source, engine: Engine, folder: Path) 
     rejected = Map(raw, conform, conform.rejected(position=True), side="rejected")
     keep = passed_through(release, request)
     score = Score((release.scorer(PREDICTION),), keep, release.about.task, release.about.classes)
-    answers = Map(rows, score, score.output(rows.output))
-    plans: dict[str, Plan] = {
-        "answers": Write(answers, str(folder / "answers")),
-        "rejected": Write(rejected, str(folder / "rejected")),
-    }
-    found = engine.run(plans)
-    return Answered(Rows(found["answers"], answers.output), Rows(found["rejected"], rejected.output), tuple(notices))
+    return Map(rows, score, score.output(rows.output)), rejected, tuple(notices)
 
 
 def predict_few(release: OpenRelease, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:

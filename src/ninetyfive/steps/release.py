@@ -35,14 +35,16 @@ def release_depends(context: Prepared) -> Any:
 def release(context: Prepared, *needed: Outputs) -> Outputs:
     """Returns `release` (its hash) and `folder` (its artifact); nothing is registered or promoted here.
 
-    `needed` are the outputs of ingest, analyze, fit, train, evaluate and gate.
+    `needed` are the outputs of ingest, analyze, fit, train, evaluate and gate, and of tune where the model is tuned.
     """
-    spans, analyzed, fitted, trained, evaluated, gated = needed
+    spans, analyzed, fitted, trained, evaluated, gated, *tuned = needed
     given, store, model = ingested(spans), context.store, context.model
     system = context.declaration
     classes = tuple(trained["classes"])
     check_fixed_answers(f"system {system.name!r}, serving=", system.effective_serving, trained["task"], classes)
     outputs = {"trained": trained, "evaluated": evaluated, "gated": gated}
+    if tuned:
+        outputs["tuned"] = tuned[0]
     with store.attempt() as attempt:
         folder = attempt / "release"
         folder.mkdir()
@@ -64,10 +66,13 @@ def release(context: Prepared, *needed: Outputs) -> Outputs:
             "spans": {entry.span: {"rows": sum(entry.rows)} for entry in given.spans},
             "ingest": given.ingest_key,
             "left_out": given.without,
+            "continued": trained["continued"],
             "code": code_hashes(context.declaration.origin, model.function),
             "lock": lock_hash(context.settings.folder),
             "ninetyfive": __version__,
         }
+        if tuned:
+            lineage["tuned"] = {name: tuned[0][name] for name in ("study", "best")}
         _write(folder / "lineage.json", lineage)
         name = release_hash(folder)
         costs = _costs(context, fitted, evaluated)
@@ -128,7 +133,7 @@ def _about(context: Prepared, fitted: Outputs, trained: Outputs) -> About:
         hindsight=tuple(sorted(system.hindsight)),
         adapter=trained["adapter"],
         form=trained["form"],
-        params=dict(model.params),
+        params=trained["params"],
         seed=model.seed,
         training=forms["training"],
         serving=forms["serving"],
@@ -157,9 +162,11 @@ def _evidence(context: Prepared, outputs: dict[str, Outputs], urls: dict[str, st
         "champion": outputs["evaluated"]["champion"],
         "gates": outputs["gated"]["gates"],
         "proof": outputs["trained"]["proof"],
+        "seconds": outputs["trained"]["seconds"],
         "forms": outputs["trained"]["forms"],
         "features": costs,
         "notices": outputs["trained"]["notices"],
+        "tuning": outputs.get("tuned"),
     }
 
 

@@ -1,25 +1,32 @@
-"""Split: where the window begins, where training ends and the test begins. Decided from statistics; no row is read."""
+"""Split: where the window begins, where training ends and the test begins. Decided from statistics; no row is read.
+
+After a drop in quality the window begins where the promise was last seen kept, whatever was declared, or sooner where a
+release needs more rows to be judged by.
+"""
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import msgspec
 
 from ninetyfive import values
+from ninetyfive.decisions.gates import TEST_ROWS
 from ninetyfive.durations import duration
 from ninetyfive.errors import DataError
 from ninetyfive.plan import result_of
 from ninetyfive.reducers.quantiles import Quantiles
 from ninetyfive.steps.context import Context
-from ninetyfive.steps.window import Cut, Ingested, ingested, kept_states, times_key
+from ninetyfive.steps.window import Cut, Ingested, ingested, kept_states, known_delay, times_key
 
 
 def split_depends(context: Context) -> Any:
     """What decides the borders beside the data: as-of, the window, the split, and when labels are known."""
     system = context.declaration
     training, chosen = system.effective_training, system.effective_split
-    return [context.as_of, training.window, chosen.by, chosen.test, system.label_time, system.label_delay]
+    borders = [context.as_of, context.since, training.window]
+    return [*borders, chosen.by, chosen.test, system.label_time, system.label_delay]
 
 
 def split(context: Context, spans: dict[str, Any]) -> dict[str, Any]:
@@ -34,6 +41,8 @@ def split(context: Context, spans: dict[str, Any]) -> dict[str, Any]:
     as_of = max(newest) if context.as_of is None else context.as_of
     window = system.effective_training.window
     start = None if window is None else as_of - duration(window) * 1_000_000
+    if context.since is not None:
+        start = _since(context, given, context.since, as_of)
     cut = _cut(context, given, start, as_of) if chosen.by == "time" else None
     return _built(Cut(start, cut, as_of, chosen.test))
 
@@ -42,6 +51,28 @@ def _span_of(given: Ingested) -> tuple[int, int]:
     """The oldest and the newest time of all spans, in µs."""
     oldest = min(entry.time_min for entry in given.spans if entry.time_min is not None)
     return oldest, max(entry.time_max for entry in given.spans if entry.time_max is not None)
+
+
+def _since(context: Context, given: Ingested, since: int, as_of: int) -> int:
+    """The time from which on rows train after a drop: `since`, or where the newest rows are that a release needs."""
+    time, delay = context.declaration.source.time, known_delay(context.declaration)
+    least = ceil(TEST_ROWS / context.declaration.effective_split.test)
+    old = [entry for entry in given.spans if entry.time_min is not None and entry.time_min <= as_of]
+    oldest, total = _span_of(given)[0], sum(sum(entry.rows) for entry in old)
+    latest = max(oldest, as_of - (delay or 0))
+    rows = _rank(oldest, latest, 0.0, old) * total
+    if rows <= least:
+        return min(since, oldest)
+    assert time is not None
+    reducer = Quantiles(time)
+    times = result_of(reducer, kept_states(context.store, reducer, times_key(given.ingest_key), old))
+    moment = times.quantile(_rank(oldest, latest, least / rows, old))
+    return min(since, int(moment or 0) * _unit(given, time))
+
+
+def _unit(given: Ingested, time: str) -> int:
+    """How many µs a unit of the sketch of the time column is."""
+    return 86_400_000_000 if given.schema.types[time] == "date" else 1
 
 
 def _cut(context: Context, given: Ingested, start: int | None, as_of: int) -> int:
@@ -67,11 +98,10 @@ def _cut(context: Context, given: Ingested, start: int | None, as_of: int) -> in
     assert time is not None
     reducer = Quantiles(time)
     times = result_of(reducer, kept_states(context.store, reducer, times_key(given.ingest_key), inside))
-    unit = 86_400_000_000 if given.schema.types[time] == "date" else 1
     low, high = (min(entry.time_min or 0 for entry in inside), max(entry.time_max or 0 for entry in inside))
     low, high = max(low, start) if start is not None else low, min(high, as_of)
     cut = times.quantile(_rank(low, high, share, inside))
-    moment = int(cut or 0) * unit
+    moment = int(cut or 0) * _unit(given, time)
     if not low < moment <= high:
         moment = high if low < high else low
     if low == high:

@@ -128,10 +128,10 @@ def build_table(store: Store, engine: Engine, release: OpenRelease, asked: Asked
             do="declare entity=[...] in system.py, then `ninetyfive run`: a release keeps the entity it was made with",
         )
     jobs, begun = engine.jobs, time.perf_counter()
-    with store.attempt() as scratch:
+    with store.attempt() as scratch, store.draft() as draft:
         with telling(reporter, "latest"):
-            latest = latest_rows(asked.population, release, engine, scratch, micros_of(asked.as_of))
-        made = make(latest, release, engine, scratch, asked, reporter)
+            latest = latest_rows(asked.population, release, engine, draft, micros_of(asked.as_of))
+        made = make(latest, release, engine, Place(scratch, draft), asked, reporter)
         about = made.about
         document = _document(made, latest, _before(store, about))
         id = table_id(about, made.manifest.files[ENTRIES])
@@ -178,13 +178,19 @@ class Made:
         return TableEvidence(about=self.about, before=before, sampled=self.sampled, differing=self.differing)
 
 
-def make(latest: Latest, release: OpenRelease, engine: Engine, folder: Path, asked: Asked, reporter: Reporter) -> Made:
-    """Answer the latest rows, or those of the `top` entities where that is asked for, into the new folder `table`.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a table is made: a `folder` of this machine, and what the workers of the engine fill (a path or url)."""
 
-    It stands under `folder`, with the files of the answers beside it.
-    """
+    folder: Path
+    draft: str
+
+
+def make(latest: Latest, release: OpenRelease, engine: Engine, place: Place, asked: Asked, reporter: Reporter) -> Made:
+    """Answer the latest rows, or those of the `top` entities where that is asked for, into the new folder `table`."""
+    folder = place.folder
     with telling(reporter, "answers"):
-        scored = _score(latest, release, engine, folder, asked.population.top)
+        scored = _score(latest, release, engine, place.draft, asked.population.top)
     with telling(reporter, "table"):
         about = _write(_about(latest, release, asked, scored), scored, folder)
         manifest = describe_folder(folder / "table")
@@ -271,7 +277,7 @@ class _Scored:
     sample: list[dict[str, Any]]
 
 
-def _score(latest: Latest, release: OpenRelease, engine: Engine, folder: Path, top: int | None) -> _Scored:
+def _score(latest: Latest, release: OpenRelease, engine: Engine, draft: str, top: int | None) -> _Scored:
     """One job: the answers of the latest rows, of the `top` entities where that is given."""
     about = release.about
     parts = tuple(part_of(file) for file in latest.files)
@@ -286,7 +292,7 @@ def _score(latest: Latest, release: OpenRelease, engine: Engine, folder: Path, t
     sample = Sample(SAMPLED, (KEY,), (KEY, FINGERPRINT, *release.transform.inputs))
     counts = Counts(names)
     plans: dict[str, Plan] = {
-        "answers": Write(answers, str(folder / "answers")),
+        "answers": Write(answers, f"{draft}/answers"),
         "counts": Reduce(answers, counts),
         "sample": Reduce(rows, sample),
         **{name: Reduce(answers, Quantiles(name)) for name in names},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +18,10 @@ from ninetyfive.models.baselines import Constant, OneHotLinear, baseline_json
 from ninetyfive.models.forms import FORM_FILES, Form, Tried, choose_form, predictor_of
 from ninetyfive.models.predictor import Inputs
 from ninetyfive.models.proof import Proof, prove
-from ninetyfive.models.training import Fitted, Labels, fit_model, labels
+from ninetyfive.models.training import Fitted, Labels, fit_model, labels, takes_champion
 from ninetyfive.steps.apply import read_transform, training_rows
 from ninetyfive.steps.context import Prepared
+from ninetyfive.steps.continuing import champion_to_continue
 from ninetyfive.steps.lineage import code_hashes
 from ninetyfive.steps.window import ingested
 
@@ -30,18 +32,34 @@ LEAK_ROWS = 20_000
 
 
 def train_depends(context: Prepared) -> Any:
-    """What decides the model beside the rows: the project's code, parameters, seed, form."""
+    """What decides the model beside the rows: the project's code, parameters, seed, form, the champion it continues."""
     model = context.model
-    return [code_hashes(context.declaration.origin, model.function), dict(model.params), model.seed, model.native]
+    decided = [code_hashes(context.declaration.origin, model.function), dict(model.params), model.seed, model.native]
+    return [*decided, context.champion] if takes_champion(model.function) else decided
 
 
-def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], applied: dict[str, Any]) -> dict[str, Any]:
-    """Returns task, classes, adapter, the served form, its proof, notices; artifacts: the model's files, baselines."""
+def train(
+    context: Prepared,
+    spans: dict[str, Any],
+    fitted: dict[str, Any],
+    applied: dict[str, Any],
+    tuned: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Returns task, classes, params, adapter, the served form, its proof, notices; artifacts: model files, baselines.
+
+    The params are those of `tuned`, what tune put out, where the model is tuned. `continued`: the release whose model
+    was given to the model function, if any. `seconds`: of `fitting`, and of making and proving the form that is
+    `serving`.
+    """
     given, model = ingested(spans), context.model
+    params = dict(tuned["params"] if tuned else model.params)
     transform = read_transform(context.store, fitted)
     x, y = training_rows(context.store, applied)
     known = labels(y, given.task, f"label {context.declaration.label}")
-    made = fit_model(model.function, x, known, model.params, model.seed)
+    before = champion_to_continue(context, transform, known)
+    began = time.perf_counter()
+    made = fit_model(model.function, x, known, params, model.seed, before.model)
+    seconds = {"fitting": time.perf_counter() - began}
     matrix = np.ascontiguousarray(x.to_numpy(), dtype=np.float32)
     constant, linear = Constant.fit(known), OneHotLinear.fit(matrix, known, transform.kinds)
     artifacts = {
@@ -49,20 +67,25 @@ def train(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], appl
         "linear": context.store.put_bytes(baseline_json(linear)),
     }
     with context.store.attempt() as folder:
+        began = time.perf_counter()
         served = _served(made, folder, matrix, native=model.native)
+        seconds["serving"] = time.perf_counter() - began
         names = sorted(path.name for path in folder.iterdir())
         artifacts |= {name: context.store.put_file(folder / name, take=True) for name in names}
     return {
         "task": made.task,
         "classes": list(made.classes),
         "columns": list(made.columns),
+        "params": params,
         "adapter": made.adapter.NAME,
         "form": served.form,
         "forms": msgspec.to_builtins(served.tried),
+        "continued": before.release,
         "files": names,
         "proof": msgspec.to_builtins(served.proof),
+        "seconds": seconds,
         "train_key": content_hash([names, artifacts, fitted["artifacts"]]),
-        "notices": [*made.warnings, *served.notices, *_leaks(x, known)],
+        "notices": [*before.notices, *made.warnings, *served.notices, *_leaks(x, known)],
         "artifacts": artifacts,
     }
 
@@ -92,7 +115,7 @@ def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool) -> _Serve
             proof = _proved(made, folder, form, rows)
         except ModelError as error:
             failed.append(error)
-            tried.append(Tried(form=form, why_not=str(error)))
+            tried.append(Tried(form=form, why_not=f"{error.where}: {error.got}"))
             continue
         proofs[form] = proof
         tried.append(Tried(form=form, one=proof.timing.one, row=proof.timing.row, size=proof.size))

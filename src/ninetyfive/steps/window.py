@@ -50,12 +50,16 @@ class Ingested(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """What split put out, in µs: the window's start, the cut, as-of (None: no such border), and the held-out share."""
+    """What split put out, in µs: the window's start, the cut, as-of (None: no such border), and the held-out share.
+
+    `known_after`: of the test rows only those whose label became known after it.
+    """
 
     start: int | None
     cut: int | None
     as_of: int | None
     test: float
+    known_after: int | None = None
 
 
 def statistics_key(ingest_key: str) -> str:
@@ -100,7 +104,7 @@ def window_parts(
     return tuple(
         part_of(
             WrittenFile(entry.span, "", entry.artifact, entry.rows, entry.checks),
-            str(store.path(entry.artifact)),
+            store.location(entry.artifact),
             tuple(without.get(entry.span, ())),
         )
         for entry in given.spans
@@ -148,6 +152,7 @@ def labelled(
         start=cut.start,
         cut=cut.cut,
         as_of=cut.as_of,
+        after=cut.known_after,
         test=cut.test,
         keep=keep,
         part=part,

@@ -16,7 +16,7 @@ import errno
 import re
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -36,6 +36,7 @@ from ninetyfive.store.manifests import (
     missing_file,
     read_manifest,
 )
+from ninetyfive.store.mirror import Mirror
 from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
 
@@ -45,6 +46,9 @@ _FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[A-Za-z0-9_.-]{1,120}")
 
 class Artifacts(Protocol):
     """Where artifacts are kept: a local folder or a bucket, told apart by nobody else."""
+
+    mirror: Mirror | None
+    """live.json, where there is one: in a bucket of Google Cloud Storage."""
 
     def put_bytes(self, data: bytes) -> str:
         """Store bytes; returns their sha256."""
@@ -60,6 +64,26 @@ class Artifacts(Protocol):
 
     def path(self, artifact: str) -> Path:
         """A local path of a file or folder; of a bucket, a copy whose hash was checked."""
+        ...
+
+    def location(self, artifact: str) -> str:
+        """Where the workers of an engine read a file: a local path, or its place in the bucket."""
+        ...
+
+    def draft(self, held: bool) -> AbstractContextManager[str]:
+        """A new empty folder that the workers of an engine fill, gone when the block ends; `held`: under the lease."""
+        ...
+
+    def take(self, url: str, sha256: str) -> str:
+        """Store a file of a draft, whose sha256 was counted while it was written; returns that."""
+        ...
+
+    def leftovers(self, free: bool) -> list[tuple[str, int]]:
+        """Drafts in the bucket whose process is gone, with their bytes; `free`: no other process holds the lease."""
+        ...
+
+    def sweep(self) -> None:
+        """Remove the leftovers; for who has just taken the lease."""
         ...
 
     def size(self, artifact: str) -> int | None:
@@ -116,6 +140,8 @@ def is_folder(artifact: str) -> bool:
 class LocalArtifacts:
     """Artifacts in a folder of a local disk; temporary files stand in `scratch`, on the same disk."""
 
+    mirror: Mirror | None = None
+
     def __init__(self, root: Path, scratch: Scratch) -> None:
         self._files = root / "artifacts"
         self._folders = root / "folders"
@@ -169,6 +195,23 @@ class LocalArtifacts:
         if not path.exists():
             raise missing_file(str(path), artifact)
         return path
+
+    def location(self, artifact: str) -> str:
+        return str(self.path(artifact))
+
+    @contextmanager
+    def draft(self, held: bool) -> Iterator[str]:  # noqa: ARG002  the kernel says whose a local folder is
+        with self._scratch.attempt() as folder:
+            yield str(folder)
+
+    def take(self, url: str, sha256: str) -> str:
+        return self.put_file(Path(url), True, sha256)
+
+    def leftovers(self, free: bool) -> list[tuple[str, int]]:  # noqa: ARG002
+        return []
+
+    def sweep(self) -> None:
+        """Nothing: drafts of a folder stand in `scratch`."""
 
     def size(self, artifact: str) -> int | None:
         path = self._place(artifact)

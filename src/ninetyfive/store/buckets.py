@@ -2,6 +2,8 @@
 
     <root>/artifacts/<sha256>              every file, those of folders too
     <root>/folders/<name>/manifest.json    which files a folder consists of; written last
+    <root>/live.json                       the champion, for readers without the catalog (`mirror`)
+    <root>/tmp/held-…, free-…              what workers write (drafts), with and without the lease; copied from there
 
 A bucket has no rename: an upload is whole or is not there. A folder is its manifest, so two that put the same name at
 once never mix: one manifest wins, and all its files are there. Copies are verified when they are fetched.
@@ -11,12 +13,15 @@ What does not belong here: credentials (the cloud's own way), and what is named 
 from __future__ import annotations
 
 import shutil
-import sys
+import uuid
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ninetyfive import clock
+from ninetyfive.clients import client_errors
 from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.hashing import bytes_hash, file_hash
 from ninetyfive.store.artifacts import check_file, is_folder
@@ -31,30 +36,28 @@ from ninetyfive.store.manifests import (
     hash_file,
     missing_file,
 )
+from ninetyfive.store.mirror import NAME, Mirror
 from ninetyfive.store.records import Artifact, FileEntry
 from ninetyfive.store.scratch import Scratch
 
-# What clients of buckets raise beside OSError: a client that is not loaded raises nothing.
-_FAULTS = (
-    ("aiohttp", "ClientError"),
-    ("gcsfs.retry", "HttpError"),
-    ("gcsfs.retry", "ChecksumError"),
-    ("gcsfs.retry", "NonRetryableError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("google.api_core.exceptions", "GoogleAPIError"),
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-)
+DRAFT_AGE = timedelta(days=7)
+"""After how long without a write a draft that no lease guards is left over: nobody can be asked for its owner."""
 
 
 class BucketArtifacts:
-    """Artifacts under `root` of an fsspec file system; copies under `cache`, temporary files in `scratch` beside it."""
+    """Artifacts under `root` of an fsspec file system; copies under `cache`, temporary files in `scratch` beside it.
 
-    def __init__(self, system: Any, root: str, cache: Path, scratch: Scratch) -> None:
+    `elsewhere`: the workers of the engine may be on other machines, so what they read and write is in the bucket.
+    """
+
+    def __init__(self, system: Any, root: str, cache: Path, scratch: Scratch, elsewhere: bool = False) -> None:
         self._system = system
         self._root = root.rstrip("/")
         self._cache = cache
         self._scratch = scratch
+        self._elsewhere = elsewhere
+        counted = "gs" in system.protocol and not isinstance(system.protocol, str)  # has generations of a file
+        self.mirror = Mirror(system, f"{self._root}/{NAME}") if counted else None
 
     def put_bytes(self, data: bytes) -> str:
         sha256 = bytes_hash(data)
@@ -104,6 +107,49 @@ class BucketArtifacts:
                 if not copy.is_dir():
                     raise  # else somebody fetched the same folder a moment before
         return copy
+
+    def location(self, artifact: str) -> str:
+        """Of an engine on this machine a copy, which many jobs read; else the bucket's own, which is not looked at."""
+        return self._public(self._file(artifact)) if self._elsewhere else str(self.path(artifact))
+
+    @contextmanager
+    def draft(self, held: bool) -> Iterator[str]:
+        if not self._elsewhere:
+            with self._scratch.attempt() as folder:
+                yield str(folder)
+            return
+        draft = f"{self._drafts}/{'held' if held else 'free'}-{uuid.uuid4().hex}"
+        try:
+            yield self._public(draft)
+        finally:
+            with suppress(StoreError):  # it must hide no error, and who takes the lease next sweeps it
+                self._drop(draft)
+
+    def take(self, url: str, sha256: str) -> str:
+        """In the bucket a copy that the bucket makes; over one that is there, which so is whole again."""
+        if not self._elsewhere:
+            return self.put_file(Path(url), True, sha256)
+        with bucket_errors(url):
+            self._system.cp_file(self._system._strip_protocol(url), self._file(sha256))
+        return sha256
+
+    def leftovers(self, free: bool) -> list[tuple[str, int]]:
+        found = []
+        with bucket_errors(self._drafts):
+            for draft in self._system.ls(self._drafts, detail=False) if self._system.isdir(self._drafts) else ():
+                files = self._system.find(draft, detail=True)
+                left = free if "/held-" in str(draft) else all(map(self._is_old, files))
+                if left and files:
+                    size = sum(int(file["size"]) for file in files.values())
+                    found.append((self._public(str(draft)), size))
+        return sorted(found)
+
+    def _is_old(self, path: str) -> bool:
+        return bool(clock.now() - self._system.modified(path) > DRAFT_AGE)
+
+    def sweep(self) -> None:
+        for draft, _ in self.leftovers(free=True):
+            self._drop(self._system._strip_protocol(draft))
 
     def size(self, artifact: str) -> int | None:
         if not is_folder(artifact):
@@ -183,6 +229,18 @@ class BucketArtifacts:
     def _manifest(self, name: str) -> str:
         return f"{self._root}/folders/{name}/{MANIFEST}"
 
+    @property
+    def _drafts(self) -> str:
+        return f"{self._root}/tmp"
+
+    def _public(self, path: str) -> str:
+        """A path in the bucket as everybody may open it."""
+        return str(self._system.unstrip_protocol(path))
+
+    def _drop(self, draft: str) -> None:
+        with bucket_errors(draft), suppress(FileNotFoundError):
+            self._system.rm(draft, recursive=True)
+
     def _size(self, url: str) -> int | None:
         with bucket_errors(url):
             try:
@@ -245,7 +303,7 @@ def bucket_errors(where: str) -> Iterator[None]:
     """Raise `StoreError` at `where` for what a bucket, its client or the local disk refuses inside the block."""
     try:
         yield
-    except _client_errors() as error:
+    except client_errors(ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise store_error(where, error) from error
         raise StoreError(
@@ -254,8 +312,3 @@ def bucket_errors(where: str) -> Iterator[None]:
             got=f"{type(error).__name__}: {error}",
             do="check that the bucket is there, the network and the credentials, then run again",
         ) from error
-
-
-def _client_errors() -> tuple[type[Exception], ...]:
-    known = [getattr(sys.modules.get(module), name, OSError) for module, name in _FAULTS]
-    return (OSError, ValueError, *known)

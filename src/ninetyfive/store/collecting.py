@@ -178,7 +178,8 @@ class Collecting(Runs, Releases):
 
     def leftovers(self) -> list[tuple[str, int]]:
         """Temporary folders that killed processes left, with their bytes; who takes the lease removes them."""
-        return [(str(folder), _bytes_in(folder)) for folder in self._scratch.leftovers()]
+        here = [(str(folder), _bytes_in(folder)) for folder in self._scratch.leftovers()]
+        return here + self.artifacts.leftovers(free=self.holder() is None)
 
     def _keep_evidence(self, release: str, keep_files: Collection[str]) -> None:
         """Put the folder that a release keeps; a file of it that is damaged is not kept."""

@@ -3,6 +3,7 @@
     NINETYFIVE_CRASH="DEATH POINT"
       DEATH   kill (SIGKILL) · term (SIGTERM) · raise (an exception that nobody expects)
       POINT   before STEP · computed STEP · after STEP           its function has not begun, has returned, is recorded
+              after trial N                                      of a tuning, from 0, is recorded
               before commit N · after commit N                   the N-th transaction of the opened store, from 1
               before publish N · after publish N                 the N-th file or folder that gets its name, from 1
 

@@ -23,6 +23,7 @@ from ninetyfive.hashing import bytes_hash
 from ninetyfive.progress import RowProgress
 from ninetyfive.store import accounts, audit, catalog, manifests
 from ninetyfive.store.artifacts import is_folder
+from ninetyfive.store.buckets import bucket_errors
 from ninetyfive.store.catalog import from_json
 from ninetyfive.store.collecting import Collecting
 from ninetyfive.store.records import Artifact, Finding
@@ -64,6 +65,7 @@ def examine(store: Collecting, scratch: Scratch, progress: RowProgress | None = 
         lambda: _tables(store),
         lambda: _unnamed(store),
         lambda: _places(store, home),
+        lambda: _mirror(store),
         lambda: _runs(store),
         lambda: _killed(store, scratch, home),
         lambda: _space(home),
@@ -296,6 +298,26 @@ def _open_to_others(path: Path, mode: int) -> Finding:
     return Finding("wrong permissions", str(path), problem, f"chmod go-w '{path}'", "warning")
 
 
+def _mirror(store: Collecting) -> Iterator[Finding]:
+    """live.json of a bucket that is not what the catalog says: behind it, or ahead (of an older catalog)."""
+    mirror = store.artifacts.mirror
+    if mirror is None:
+        return
+    with bucket_errors(mirror.url):
+        said, _ = mirror.read()
+    live = store.live()
+    if said == live:
+        return
+    told = ["nothing" if one is None else f"release {one.release[:12]} of epoch {one.epoch}" for one in (said, live)]
+    problem = f"it says {told[0]}, the catalog {told[1]}"
+    if said is not None and said.epoch > (0 if live is None else live.epoch):
+        do = "find out whether the catalog is an older one: it is the truth; if it is right, delete the file"
+        yield Finding("mirror ahead", mirror.url, problem, do)
+    else:
+        do = "nothing: the next command that writes, such as ninetyfive run, mends it"
+        yield Finding("lagging mirror", mirror.url, problem, do, "warning")
+
+
 def _runs(store: Collecting) -> Iterator[Finding]:
     for run in store.runs():
         if run.status == "interrupted":
@@ -310,9 +332,10 @@ def _runs(store: Collecting) -> Iterator[Finding]:
 
 def _killed(store: Collecting, scratch: Scratch, home: Path) -> Iterator[Finding]:
     """What processes leave that were killed: temporary files, and the card of a lease that nobody holds."""
-    for folder in scratch.leftovers():
+    drafts = [name for name, _ in store.artifacts.leftovers(free=store.holder() is None)]
+    for folder in (*map(str, scratch.leftovers()), *drafts):
         problem, do = "a killed process left it", "nothing: the next run removes it, or ninetyfive gc --yes"
-        yield Finding("leftover", str(folder), problem, do, "warning")
+        yield Finding("leftover", folder, problem, do, "warning")
     card = home / "lease.json"
     if card.exists() and store.holder() is None:
         problem = "nobody holds the store, but its card names a holder that was killed"

@@ -84,14 +84,21 @@ class Store(Spans, Jobs, Collecting):
 
 
 def open_store(
-    url: str | Path, catalog: str | None = None, *, actor: str | None = None, create: bool = True, migrate: bool = False
+    url: str | Path,
+    catalog: str | None = None,
+    *,
+    actor: str | None = None,
+    create: bool = True,
+    migrate: bool = False,
+    elsewhere: bool = False,
 ) -> Store:
     """Open the store at a path or an fsspec url; `create` makes it on first use, a command that only reads says False.
 
     `catalog` is the url of a SQLite file or a PostgreSQL database (default: SQLite inside a local store). `create` or
     `migrate`, for a command that writes, turns a catalog of an older version into one of this. `actor` stands in the
-    audit (default: NINETYFIVE_ACTOR, else user@host). Raises `StoreError` where there is no store, it is of another
-    version, or it cannot be read or written, and `SettingsError` where the urls cannot be.
+    audit (default: NINETYFIVE_ACTOR, else user@host). `elsewhere`: the engine's workers may be on other machines, so
+    what they read and write of a bucket's store is there, and no copy here. Raises `StoreError` where there is none,
+    it is of another version, or it cannot be read or written, and `SettingsError` where the urls cannot be.
     """
     root = _local_path(str(url))
     database = _database(str(url), root, catalog)
@@ -103,10 +110,12 @@ def open_store(
         with disk_errors(str(home)):
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = Scratch(home / "tmp")
-    artifacts = LocalArtifacts(root, scratch) if root is not None else _bucket(str(url), home, scratch)
+    artifacts = LocalArtifacts(root, scratch) if root is not None else _bucket(str(url), home, scratch, elsewhere)
     lease = RowLease(opened) if isinstance(database, Postgres) else FileLease(home, opened)
     store = Store(str(url), opened, artifacts, scratch, lease)
     store.actor = named
+    if create or migrate:
+        store.follow()
     return store
 
 
@@ -166,7 +175,7 @@ def _work(url: str, database: Sqlite | Postgres) -> Path:
     return cache / "ninetyfive" / bytes_hash(f"{url} {database.where}".encode())[:16]
 
 
-def _bucket(url: str, home: Path, scratch: Scratch) -> BucketArtifacts:
+def _bucket(url: str, home: Path, scratch: Scratch, elsewhere: bool) -> BucketArtifacts:
     import fsspec  # only a bucket needs it
 
     try:
@@ -178,4 +187,4 @@ def _bucket(url: str, home: Path, scratch: Scratch) -> BucketArtifacts:
             got=str(error),
             do="install what the message names (gs:// is in ninetyfive[gcp]), or correct the url in ninetyfive.toml",
         ) from None
-    return BucketArtifacts(system, str(root), home / "cache", scratch)
+    return BucketArtifacts(system, str(root), home / "cache", scratch, elsewhere)

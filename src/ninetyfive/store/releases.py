@@ -12,7 +12,7 @@ What does not belong here: whether a release is good enough (`decisions`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,16 +21,19 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from ninetyfive import clock
-from ninetyfive.errors import BusyError, IntegrityError, StoreError, UsageError, near_names
+from ninetyfive.errors import BottomError, BusyError, IntegrityError, StoreError, UsageError, near_names
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.store import catalog
+from ninetyfive.store.buckets import bucket_errors
 from ninetyfive.store.catalog import from_json, to_json
 from ninetyfive.store.failures import disk_errors
+from ninetyfive.store.mirror import Live
 from ninetyfive.store.records import Pin, Pointer, Release, TableRecord
 from ninetyfive.store.runs import run_number, unknown_run
 from ninetyfive.store.tables import Tables, table_gone
 
 _CHAMPION = "champion"
+_TRIES = 20
 
 
 class Releases(Tables):
@@ -186,13 +189,15 @@ class Releases(Tables):
                 return top
             _check_epoch(top, expected_epoch)
             self._check_live(connection, live)
-            return self._append(connection, live, "promote", top, (reason, top.epoch if top else None))
+            pointer = self._append(connection, live, "promote", top, (reason, top.epoch if top else None))
+        self.follow()
+        return pointer
 
     def rollback(self, expected_epoch: int, reason: str) -> Pointer:
         """Return to the release and table before these, if the epoch is still `expected_epoch`; their files are read.
 
         Again it returns to the one before that. `BusyError` where somebody else changed the champion since,
-        `StoreError` where there is nothing to return to.
+        `BottomError` where there is nothing to return to.
         """
         target = self._below(self.champion(), expected_epoch)
         self._verify_release(target.release)
@@ -203,7 +208,39 @@ class Releases(Tables):
             _check_epoch(top, expected_epoch)
             live = (target.release, target.table)
             self._check_live(connection, live)
-            return self._append(connection, live, "rollback", top, (reason, target.below))
+            pointer = self._append(connection, live, "rollback", top, (reason, target.below))
+        self.follow()
+        return pointer
+
+    def live(self) -> Live | None:
+        """The champion as live.json of a bucket says it; None before the first promotion."""
+        with self.catalog.read() as connection:
+            pointer = _top(connection)
+            release = None if pointer is None else self._find(connection, pointer.release)
+        if pointer is None:
+            return None
+        system = "" if release is None else str(release.document.get("system", ""))
+        return Live(system, pointer.release, pointer.table, pointer.epoch, pointer.since)
+
+    def follow(self) -> None:
+        """Bring live.json of a bucket up to the champion; one that is of a later epoch is left as it is.
+
+        A bucket that refuses it changes nothing of what is live: the next command that writes tries again, and the
+        doctor tells of it.
+        """
+        mirror = self.artifacts.mirror
+        if mirror is None:
+            return
+        with suppress(StoreError), bucket_errors(mirror.url):
+            for _ in range(_TRIES):  # who fails has seen another succeed
+                live = self.live()
+                if live is None:
+                    return
+                said, generation = mirror.read()
+                if said is not None and (said == live or said.epoch > live.epoch):
+                    return
+                if mirror.write(live, generation):
+                    return
 
     def _pins(self, connection: Connection) -> dict[str, Pin]:
         return {row["release"]: _pin(row) for row in connection.execute(select(catalog.pins)).mappings()}
@@ -232,7 +269,7 @@ class Releases(Tables):
                 got=f"no epoch {top.below} before epoch {top.epoch}",
                 do="run ninetyfive doctor; promote another release: ninetyfive promote RELEASE",
             )
-        raise StoreError(
+        raise BottomError(
             "rollback",
             expected="a champion with one before it",
             got="no champion" if top is None else f"{top.release[:12]}, the first one",

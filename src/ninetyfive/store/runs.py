@@ -43,6 +43,7 @@ class Runs(Shelf):
         self._lease.acquire(command or " ".join(sys.argv)[:200], self.actor, wait)
         try:
             self._scratch.sweep()
+            self.artifacts.sweep()
             yield
         except BaseException as error:
             if not isinstance(error, BusyError):  # who holds the catalog, or changed it, shall not be waited for again

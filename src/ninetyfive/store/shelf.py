@@ -42,6 +42,19 @@ class Shelf:
         with self._scratch.attempt() as folder:
             yield folder
 
+    @contextmanager
+    def draft(self) -> Iterator[str]:
+        """A new empty folder that an engine fills, removed when the block ends: its path or url.
+
+        It is where the workers are: in the bucket for those of other machines, else on the store's own disk.
+        """
+        with self.artifacts.draft(self._lease.held) as url:
+            yield url
+
+    def take(self, url: str, sha256: str) -> str:
+        """Store a file that an engine wrote into a `draft` once; returns its sha256, counted while it was written."""
+        return self.artifacts.take(url, sha256)
+
     def put_bytes(self, data: bytes) -> str:
         """Store bytes once; returns their sha256, which is their id."""
         return self.artifacts.put_bytes(data)
@@ -75,6 +88,10 @@ class Shelf:
     def path(self, artifact: str) -> Path:
         """A local path of a file or folder, to be read only; `IntegrityError` where it is missing."""
         return self.artifacts.path(artifact)
+
+    def location(self, artifact: str) -> str:
+        """Where the workers of an engine read a file: a path, or an url of the bucket, unread yet."""
+        return self.artifacts.location(artifact)
 
     def open(self, artifact: str) -> BinaryIO:
         """A file, opened for reading."""

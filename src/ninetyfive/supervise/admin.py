@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from ninetyfive.errors import BusyError, IntegrityError, NinetyfiveError, UsageError
+from ninetyfive.errors import BottomError, BusyError, IntegrityError, NinetyfiveError, UsageError
 from ninetyfive.serve.access import Deny, decide
 from ninetyfive.serve.exposition import CONTENT_TYPE
 from ninetyfive.serve.messages import Access, Scope
@@ -170,6 +170,7 @@ ROUTES: dict[str, dict[str, Route]] = {
 _FAILURES: dict[type[NinetyfiveError], tuple[int, str]] = {
     UsageError: (404, "there is no such release or table, or more than one begins so"),
     BusyError: (409, "somebody else changes the champion: look again"),
+    BottomError: (409, "there is no champion before this one"),
     IntegrityError: (409, "what is stored is damaged"),
     NinetyfiveError: (503, "it cannot be done now"),
 }

@@ -2,7 +2,9 @@
 
     class TestMine(AdapterSuite):              pytest collects the subclass; each test says which rule it checks
         adapter = my_adapter
+        frameworks = ("my_framework",)         the modules that may be imported only where they are used
         cases = {"forest": Case("binary", fit_forest), ...}     at least one case for each task
+        refused = {"lambda": fit_lambda, ...}                   models that may not be saved, if any
 
 `find_adapters` walks a package, so that a new adapter cannot escape. What does not belong here: what a framework's
 models should answer (the adapter's own tests know that).
@@ -12,10 +14,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pickle
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, cast
@@ -23,11 +30,10 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import polars as pl
 
-from ninetyfive.errors import NinetyfiveError
+from ninetyfive.errors import ModelError, NinetyfiveError
 from ninetyfive.metrics import TASKS, Task
 from ninetyfive.models.adapters import Adapter
-from ninetyfive.models.native import NativePredictor
-from ninetyfive.models.onnx import OnnxPredictor
+from ninetyfive.models.forms import FORM_FILES, Form, predictor_of
 from ninetyfive.models.predictor import Inputs, Predictor
 from ninetyfive.models.proof import prove
 from ninetyfive.models.training import Fitted, fit_model, labels
@@ -35,15 +41,29 @@ from ninetyfive.models.training import Fitted, fit_model, labels
 FUNCTIONS = ("recognises", "save", "load", "export", "predict")
 """What every adapter has, in this order."""
 
+_LOADED = """
+import importlib, json, sys
+import numpy as np
+for name in json.loads(sys.argv[1]):
+    importlib.import_module(name)
+if len(sys.argv) > 3:
+    from ninetyfive.models.onnx import OnnxPredictor
+    OnnxPredictor(sys.argv[3]).predict(np.zeros((1, 3), dtype=np.float32))
+print(json.dumps([name for name in json.loads(sys.argv[2]) if name in sys.modules]))
+"""
+
 
 @dataclass(frozen=True)
 class Case:
-    """A model function for a task; `missing` where its models take NaN; `exports` False where only native serves it."""
+    """A model function for a task; `forms` are those that can serve it (None: all that the adapter names).
+
+    `missing`: what serves its models takes NaN; else a row with one is refused, though perhaps not by the native form.
+    """
 
     task: Task
     function: Callable[[pl.DataFrame, Any, dict[str, Any]], Any]
     missing: bool = False
-    exports: bool = True
+    forms: tuple[Form, ...] | None = None
 
 
 def find_adapters(package: ModuleType) -> list[Adapter]:
@@ -51,7 +71,7 @@ def find_adapters(package: ModuleType) -> list[Adapter]:
 
     >>> import ninetyfive.models
     >>> [adapter.NAME for adapter in find_adapters(ninetyfive.models)]
-    ['sklearn']
+    ['imported', 'lightgbm', 'sklearn', 'xgboost']
     """
     found = []
     for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
@@ -80,24 +100,54 @@ def target(x: pl.DataFrame, task: Task) -> pl.Series:
 
 
 class AdapterSuite:
-    """Subclass it, set `adapter` and `cases`, and let pytest collect it."""
+    """Subclass it, set `adapter`, `frameworks` and `cases`, and let pytest collect it."""
 
     adapter: ClassVar[Adapter]
+    frameworks: ClassVar[tuple[str, ...]]
     cases: ClassVar[Mapping[str, Case]]
+    refused: ClassVar[Mapping[str, Callable[[pl.DataFrame, pl.Series], Any]]] = {}
+    """Functions of `rows()` and their binary `target`: each gives a model that the adapter must not save."""
 
-    def fitted(self, case: Case, seed: int = 7) -> Fitted:
+    @classmethod
+    def fitted(cls, case: Case, seed: int = 7) -> Fitted:
         """The case's model, fitted on the suite's rows."""
         x = rows()
         return fit_model(case.function, x, labels(target(x, case.task)), {}, seed)
 
-    def predictors(self, fitted: Fitted, case: Case, folder: Path) -> list[Predictor]:
-        """Everything that may serve the model: the native form, and the exported one."""
-        self.adapter.save(fitted.model, folder)
-        native: list[Predictor] = [NativePredictor.of(self.adapter.NAME, folder, fitted.task, fitted.classes)]
-        return [*native, OnnxPredictor(self._exported(fitted))] if case.exports else native
+    @classmethod
+    @cache
+    def model(cls, name: str) -> Fitted:
+        """The model of a case, fitted once for all tests."""
+        return cls.fitted(cls.cases[name])
 
-    def _exported(self, fitted: Fitted) -> bytes:
+    def exported(self, fitted: Fitted, form: Form) -> bytes:
+        """The file of an exported form; a framework that writes several of them says here how."""
+        assert form == "onnx"
         return self.adapter.export(fitted.model, fitted.columns, fitted.task, fitted.classes)
+
+    def forms(self, case: Case) -> tuple[Form, ...]:
+        """Every form that may serve the case: those that it names, and the native one."""
+        named = cast("tuple[Form, ...]", self.adapter.FORMS) if case.forms is None else case.forms
+        return tuple(dict.fromkeys((*named, "native")))
+
+    def files(self, fitted: Fitted, form: Form, folder: Path) -> dict[str, bytes]:
+        """What a release holds of a form, by name."""
+        if form != "native":
+            return {FORM_FILES[form]: self.exported(fitted, form)}
+        folder.mkdir(parents=True, exist_ok=True)
+        self.adapter.save(fitted.model, folder)
+        return {name: (folder / name).read_bytes() for name in self.adapter.FILES}
+
+    def predictors(self, name: str, folder: Path) -> dict[Form, Predictor]:
+        """Everything that may serve the model of a case."""
+        fitted = self.model(name)
+        found: dict[Form, Predictor] = {}
+        for form in self.forms(self.cases[name]):
+            files = self.files(fitted, form, folder / name)
+            found[form] = predictor_of(
+                form, self.adapter.NAME, files.__getitem__, fitted.task, fitted.classes, refuses_missing=False
+            )
+        return found
 
     def test_functions(self) -> None:
         """The five functions stand in the file in the order of every adapter, each with a docstring."""
@@ -111,19 +161,21 @@ class AdapterSuite:
         assert all(getattr(module, name).__doc__ for name in FUNCTIONS)
 
     def test_tasks(self) -> None:
-        """There is a case for every task."""
+        """There is a case for every task, and for every form that the adapter names."""
         assert {case.task for case in self.cases.values()} == set(TASKS)
+        assert {form for case in self.cases.values() for form in self.forms(case)} == {*self.adapter.FORMS, "native"}
 
     def test_recognises(self) -> None:
         """The framework's models are recognised, and nothing else is."""
-        assert all(self.adapter.recognises(self.fitted(case).model) for case in self.cases.values())
+        assert all(self.adapter.recognises(self.model(name).model) for name in self.cases)
+        assert all(self.model(name).adapter is self.adapter for name in self.cases)
         assert not any(self.adapter.recognises(other) for other in (None, 3, "model", object(), print, [1]))
 
     def test_save_and_load(self, tmp_path: Path) -> None:
         """A loaded model answers the same bits, and saving it again gives the same bytes in the declared files."""
         x = rows(seed=1).to_numpy()
-        for name, case in self.cases.items():
-            fitted = self.fitted(case)
+        for name in self.cases:
+            fitted = self.model(name)
             once, twice = tmp_path / name / "once", tmp_path / name / "twice"
             once.mkdir(parents=True)
             twice.mkdir()
@@ -136,54 +188,70 @@ class AdapterSuite:
             assert np.array_equal(answer, fitted.predict(x)), name
 
     def test_no_pickle(self, tmp_path: Path) -> None:
-        """What is saved is no pickle, and a pickle in its place is refused."""
-        fitted = self.fitted(next(iter(self.cases.values())))
+        """What is saved is no pickle; a pickle, nothing, and half of a file in its place are refused."""
+        fitted = self.model(next(iter(self.cases)))
         self.adapter.save(fitted.model, tmp_path)
-        for file in self.adapter.FILES:
-            assert not (tmp_path / file).read_bytes().startswith(b"\x80"), file
-            (tmp_path / file).write_bytes(pickle.dumps(fitted.model))
-        try:
-            self.adapter.load(tmp_path)
-        except NinetyfiveError:
-            return
-        raise AssertionError("a pickle was loaded")
+        saved = {file: (tmp_path / file).read_bytes() for file in self.adapter.FILES}
+        assert not any(data.startswith(b"\x80") for data in saved.values())
+        bad: Mapping[str, Callable[[bytes], bytes]] = {
+            "a pickle": lambda _: pickle.dumps([fitted.columns]),
+            "nothing": lambda _: b"",
+            "a half": lambda data: data[: len(data) // 2],
+        }
+        for what, made in bad.items():
+            for file, data in saved.items():
+                (tmp_path / file).write_bytes(made(data))
+            try:
+                self.adapter.load(tmp_path)
+            except NinetyfiveError:
+                continue
+            raise AssertionError(f"{what} was loaded")
+
+    def test_refused(self, tmp_path: Path) -> None:
+        """A model that runs code of its own, or that a file would not tell whole, is refused before it is written."""
+        x = rows()
+        for name, make in self.refused.items():
+            model, told = make(x, target(x, "binary")), ""
+            try:
+                self.adapter.save(model, tmp_path)
+            except ModelError as error:
+                told = error.do
+            assert told, f"{name} was saved"
+            assert not list(tmp_path.iterdir()), name
 
     def test_seed(self, tmp_path: Path) -> None:
         """The same rows and seed give the same saved bytes and the same exported bytes, twice."""
         for name, case in self.cases.items():
-            saved = []
-            for turn in ("one", "two"):
-                folder = tmp_path / name / turn
-                folder.mkdir(parents=True)
-                fitted = self.fitted(case)
-                self.adapter.save(fitted.model, folder)
-                exported = self._exported(fitted) if case.exports else b""
-                saved.append(([(folder / file).read_bytes() for file in self.adapter.FILES], exported))
-            assert saved[0] == saved[1], name
+            again = self.fitted(case)
+            for form in self.forms(case):
+                first = self.files(self.model(name), form, tmp_path / name / "one")
+                assert first == self.files(again, form, tmp_path / name / "two"), (name, form)
 
     def test_shapes(self, tmp_path: Path) -> None:
-        """Answers are float64 in the shape of the task, for many rows and for one."""
+        """Answers are float64 in the shape of the task, for many rows and for one, whatever float dtype and order."""
         for name, case in self.cases.items():
-            fitted = self.fitted(case)
-            folder = tmp_path / name
-            folder.mkdir()
-            for predictor in self.predictors(fitted, case, folder):
+            fitted = self.model(name)
+            for form, predictor in self.predictors(name, tmp_path).items():
                 assert (predictor.task, predictor.classes) == (fitted.task, fitted.classes)
                 for count in (5, 1):
-                    answer = predictor.predict(rows(count).to_numpy())
+                    x = rows(count).to_numpy()
+                    answer = predictor.predict(x)
+                    shape = (count, len(fitted.classes)) if case.task == "multiclass" else (count,)
                     assert answer.dtype == np.float64
-                    assert answer.shape == ((count, len(fitted.classes)) if case.task == "multiclass" else (count,)), (
-                        name
-                    )
+                    assert answer.shape == shape, (name, form)
+                    for other in (x.astype(np.float64), np.asfortranarray(x)):
+                        assert np.array_equal(predictor.predict(cast(Inputs, other)), answer), (name, form)
 
-    def test_same_as_native(self) -> None:
-        """The exported form answers as the native one: parity, one row as in a batch, shuffled, and missing values."""
+    def test_same_as_trained(self, tmp_path: Path) -> None:
+        """Every form answers as the model does: parity, a row alone as in a batch, shuffled, missing; at a cost."""
         for name, case in self.cases.items():
-            if case.exports:
-                fitted = self.fitted(case)
-                served = OnnxPredictor(self._exported(fitted))
-                proof = prove(fitted.predict, served.predict, self._holes(case), fitted.columns, served.size)
-                assert proof.missing == ("answered" if case.missing else "refused"), name
+            fitted = self.model(name)
+            for form, predictor in self.predictors(name, tmp_path).items():
+                size = sum(map(len, self.files(fitted, form, tmp_path / name).values()))
+                proof = prove(fitted.predict, predictor.predict, self._holes(case), fitted.columns, size)
+                assert case.missing == (proof.missing == "answered") or form == "native", (name, form)
+                assert proof.size > 0
+                assert min(proof.timing.one, proof.timing.row) > 0
 
     def _holes(self, case: Case) -> Inputs:
         x = rows(seed=2).to_numpy().copy()
@@ -191,13 +259,35 @@ class AdapterSuite:
             x[::7, 0] = np.nan
         return x
 
+    def test_threads(self, tmp_path: Path) -> None:
+        """A form that is asked by several threads at once, for the first time too, gives the bits that one gets."""
+        x = rows(16, seed=3).to_numpy()
+        for name in self.cases:
+            serial, shared = self.predictors(name, tmp_path), self.predictors(name, tmp_path)
+            for form in serial:
+                expected = [serial[form].predict(x[row : row + 1]) for row in range(len(x))]
+                with ThreadPoolExecutor(4) as pool:
+                    given = list(pool.map(shared[form].predict, np.split(x, len(x))))
+                assert np.array_equal(np.stack(expected), np.stack(given)), (name, form)
+
     def test_predictors_travel(self, tmp_path: Path) -> None:
         """Predictors compare by content and survive a process border."""
-        for name, case in self.cases.items():
-            folder = tmp_path / name
-            folder.mkdir()
-            for predictor in self.predictors(self.fitted(case), case, folder):
+        for name in self.cases:
+            for predictor in self.predictors(name, tmp_path).values():
                 copy = pickle.loads(pickle.dumps(predictor))
                 assert copy == predictor
                 assert hash(copy) == hash(predictor)
                 assert np.array_equal(copy.predict(rows(3).to_numpy()), predictor.predict(rows(3).to_numpy())), name
+
+    def test_imports(self, tmp_path: Path) -> None:
+        """Importing the package and its adapters loads no framework, nor does answering by an exported model."""
+        module = cast(ModuleType, self.adapter).__name__
+        served = next((name for name, case in self.cases.items() if "onnx" in self.forms(case)), None)
+        more = []
+        if served is not None:
+            (tmp_path / "model.onnx").write_bytes(self.exported(self.model(served), "onnx"))
+            more = [str(tmp_path / "model.onnx")]
+        names = json.dumps(["ninetyfive", "ninetyfive.models.adapters", module])
+        command = [sys.executable, "-c", _LOADED, names, json.dumps(self.frameworks), *more]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout) == []
