@@ -24,7 +24,7 @@ class DataprocSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     cluster: str = ""
-    version: str = "2.3"
+    version: str = "3.0"
     cores: Cores = 4
     memory_gib: Annotated[float, msgspec.Meta(ge=1, le=8)] = 4.0
     executors: Machines = 2

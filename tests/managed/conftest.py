@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 from tests.managed.fake_dataproc import FakeDataproc
 from tests.managed.services import GrpcServer
+from tests.store.conftest import bucket
+
+__all__ = ["bucket"]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import polars as pl
 import pytest
 from tests.conftest import Project, trips
@@ -19,7 +21,9 @@ from tests.managed.services import GrpcServer
 from tests.managed.workers import Cluster, runs
 
 from ninetyfive.errors import ServiceError
+from ninetyfive.managed.engine import check_reachable
 from ninetyfive.managed.offers import JOBS
+from ninetyfive.managed.packing import PLANS, Place, unpack
 
 SAID = {
     "PROJECT": "my-project",
@@ -186,6 +190,34 @@ def test_a_refusal_leaves_what_is_here_whole(
     assert document["healthy"], document
     assert project.load().status()["champion"] is None
     assert project.run()["release"]
+
+
+@pytest.mark.slow
+def test_with_all_in_a_bucket_no_plan_holds_a_path_of_this_machine(
+    project: Project, managed: FakeDataproc, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here, looked = f"{bucket}/{secrets.token_hex(8)}", []
+    files = fsspec.filesystem("gs", use_listings_cache=False)
+    files.put_file(str(project.folder / "data" / "a.parquet"), f"{here}/data/a.parquet")
+    project.edit(('"data/*.parquet"', f'"{here}/data/*.parquet"'))
+    monkeypatch.setenv("NINETYFIVE_STORE", f"{here}/store")
+    monkeypatch.setenv("NINETYFIVE_CATALOG", f"sqlite:///{tmp_path}/catalog.sqlite")
+    monkeypatch.setenv("NINETYFIVE_MANAGED_TEMPORARY", f"{here}/temporary")
+
+    def elsewhere(main: str, arguments: list[str]) -> Callable[[], str | None]:
+        plans, _ = unpack(Place(arguments[0]).read(PLANS) or b"", "gs://nowhere")
+        check_reachable(plans)
+        looked.append(main)
+        return runs(main, arguments)
+
+    managed.work = elsewhere
+    said = project.command("submit", "run", "--to", "dataproc", "--json")
+    assert said.code == 0, said.err
+    document = json.loads(said.out)
+    assert len(looked) == len(document["service_jobs"]) > 3
+    assert files.find(f"{here}/temporary") == []
+    assert project.load().doctor()["healthy"]
+    assert project.run()["jobs"] == 0
 
 
 def killed(words: list[str], folder: Path, **environment: str) -> int:

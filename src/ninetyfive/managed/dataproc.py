@@ -62,7 +62,9 @@ class Batches:
     def render(self, work: Work) -> tuple[Request, ...]:
         """As in `Service`: one CreateBatch."""
         said = self._settings
+        account = {"userWorkloadAuthenticationType": "SERVICE_ACCOUNT"} if said.service_account else {}
         execution = {
+            "authenticationConfig": account,  # else runtimes from 3.0 on work as whoever submits
             "serviceAccount": said.service_account,
             "subnetworkUri": said.subnetwork,
             "ttl": f"{round(said.hours * 3600)}s",

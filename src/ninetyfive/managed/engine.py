@@ -100,7 +100,7 @@ class ManagedEngine:
             return {}
         self.jobs += 1
         if not self._orders.shared_disk:
-            _check_reachable(plans)
+            check_reachable(plans)
         first = job_id(self._orders.system, content_of(plans, self._orders.partition_memory))
         place = Place(folder_of(self._orders.temporary, first))
         self._folders.append(place)
@@ -244,7 +244,7 @@ class _Steps:
         self._started(step)
 
 
-def _check_reachable(plans: Mapping[str, Plan]) -> None:
+def check_reachable(plans: Mapping[str, Plan]) -> None:
     """`UsageError` where a plan reads what only this machine has."""
 
     def look(plan: Plan) -> None:
