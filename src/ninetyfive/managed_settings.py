@@ -26,7 +26,7 @@ class DataprocSettings(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str = ""
     version: str = "3.0"
     cores: Cores = 4
-    memory_gib: Annotated[float, msgspec.Meta(ge=1, le=8)] = 4.0
+    memory_gib: Annotated[float, msgspec.Meta(ge=1, le=7.25)] = 4.0
     executors: Machines = 2
     properties: Mapping[str, Any] = {}
     endpoint: str = ""
