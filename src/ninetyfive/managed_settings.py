@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=3600)]
-Hours = Annotated[float, msgspec.Meta(gt=0, le=336)]
+Hours = Annotated[float, msgspec.Meta(ge=0.17, le=336)]
 Machines = Annotated[int, msgspec.Meta(ge=1, le=2000)]
 Cores = Annotated[int, msgspec.Meta(ge=1, le=224)]
 

@@ -221,18 +221,29 @@ def test_results_whose_file_is_gone_are_made_again(bench: Bench) -> None:
     assert len(bench.fake.batches) == 2
 
 
+def interrupted(_: float) -> None:
+    """Ctrl-C while nothing is done but waiting."""
+    raise KeyboardInterrupt
+
+
 def test_ctrl_c_cancels_the_job(bench: Bench) -> None:
     bench.fake.work = lambda *_: lambda: None
-
-    def stop(_: float) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        bench.run(sleep=stop)
+        bench.run(sleep=interrupted)
     assert bench.costs == 0
     bench.fake.work = runs
     check(bench.run())
     assert len(bench.fake.batches) == 2
+
+
+def test_where_ctrl_c_cannot_cancel_the_job_is_found_again(bench: Bench) -> None:
+    bench.server.fail("CancelOperation", *[Refusal(Status.UNAVAILABLE, "away")] * 9)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(sleep=interrupted)
+    assert bench.states == ["running"]
+    bench.server.heal()
+    check(bench.run())
+    assert len(bench.fake.batches) == 1
 
 
 def test_a_service_that_is_away_while_it_is_asked_loses_nothing(bench: Bench) -> None:

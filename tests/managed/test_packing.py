@@ -113,9 +113,10 @@ def test_a_place_holds_files_and_removes_them(kind: str, tmp_path: Path) -> None
     place.write("results", b"2")
     place.write("x-1/error", b"3")
     assert (place.read("results"), place.read("x-1/error")) == (b"2", b"3")
-    assert place.there(f"{place.url}/x-1/error")
+    assert place.there([f"{place.url}/x-1/error"])
+    assert place.there([])
     place.remove("x-1")
-    assert not place.there(f"{place.url}/x-1/error")
+    assert not place.there([f"{place.url}/x-1/error", f"{place.url}/results"])
     place.remove("results")
     assert place.read("results") is None
 

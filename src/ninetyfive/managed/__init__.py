@@ -5,7 +5,7 @@
 
     jobs.py      what a job and a request are, what to do next: pure    calling.py     a call: retried, told
     identity.py  what names a job                                       estimating.py  what it may cost
-    packing.py   plans and results in a folder of a bucket              offers.py      which services, what they need said
+    packing.py   plans and results in a folder of a bucket              offers.py      which services there are
     engine.py    an engine on a service; driver.py runs there           dataproc.py    one file a service
     verbs.py     list, show, cancel, attach
 

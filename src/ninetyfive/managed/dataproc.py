@@ -16,7 +16,6 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar
 
-from ninetyfive.hashing import content_hash
 from ninetyfive.managed.calling import CALL_SECONDS, Caller, connect
 from ninetyfive.managed.jobs import DRIVER, Request, Work
 from ninetyfive.managed_settings import ManagedSettings
@@ -291,8 +290,12 @@ def labels(work: Work) -> dict[str, str]:
 
 
 def request_id(id: str) -> str:
-    """What makes a call that is sent twice one call: at most 40 letters, digits and hyphens."""
-    return content_hash(id)[:32]
+    """What makes a call that is sent twice one call: the end of the id, in the 40 letters that are allowed.
+
+    >>> request_id("n95-late-flights-e95ff7c4c34dfbb0e42deb4a-1")
+    'late-flights-e95ff7c4c34dfbb0e42deb4a-1'
+    """
+    return id[-40:].lstrip("-")
 
 
 def filled(values: dict[str, Any]) -> dict[str, Any]:

@@ -159,7 +159,7 @@ class ManagedEngine:
         if data is None:
             return None
         results = unpack_results(plans, data, f"{place.url}/{RESULTS}")
-        return results if all(place.there(url) for url in files_of(results)) else None
+        return results if place.there(files_of(results)) else None
 
     def _submit(self, id: str, place: Place, plans: Mapping[str, Plan], decision: Decision) -> None:
         place.remove(RESULTS)  # of an attempt whose files are gone
@@ -179,16 +179,27 @@ class ManagedEngine:
         self._reporter.notice(f"job {id}: submitted, {decision.why}; {job.link}")
 
     def _wait(self, id: str, place: Place) -> None:
-        """Look at a job until it has ended; Ctrl-C cancels it."""
+        """Look at a job until it has ended, and tell each new state; Ctrl-C cancels it."""
+        told = ""
         try:
-            while not self._look(id, place).ended:
+            while not (seen := self._look(id, place)).ended:
+                if seen.state != told:
+                    self._reporter.notice(f"job {id}: {seen.state}")
+                    told = seen.state
                 crash_point("job polled")
                 self._sleep(self._orders.poll)
         except (KeyboardInterrupt, SystemExit):
+            self._cancel(id)
+            raise
+
+    def _cancel(self, id: str) -> None:
+        """Stop a job; where the service does not do it, people are told what does."""
+        try:
             stopped = self._service.cancel(self._service.name(id))
             if stopped is not None:
                 self._ledger.move_job(stopped)
-            raise
+        except ServiceError as error:
+            self._reporter.notice(f"{error} It may still run: ninetyfive jobs cancel {id}")
 
     def _look(self, id: str, place: Place) -> Job:
         """The job as it is now, written down."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -83,10 +83,11 @@ class Place:
             else:
                 self._files.pipe_file(path, data)
 
-    def there(self, url: str) -> bool:
-        """Whether a file that results name is there."""
+    def there(self, urls: Iterable[str]) -> bool:
+        """Whether all these files below the folder are there, by one look at it."""
         with self._told():
-            return bool(self._files.exists(self._files._strip_protocol(url)))
+            asked = {str(self._files._strip_protocol(url)) for url in urls}
+            return not asked or asked <= set(self._files.find(self._path))
 
     def remove(self, name: str = "") -> None:
         """Remove a folder below, or all of it; nothing where it is not there."""
