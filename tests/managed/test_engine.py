@@ -237,13 +237,16 @@ def test_ctrl_c_cancels_the_job(bench: Bench) -> None:
 
 
 def test_where_ctrl_c_cannot_cancel_the_job_is_found_again(bench: Bench) -> None:
+    bench.fake.work = lambda *_: lambda: None
     bench.server.fail("CancelOperation", *[Refusal(Status.UNAVAILABLE, "away")] * 9)
     with pytest.raises(KeyboardInterrupt):
         bench.run(sleep=interrupted)
     assert bench.states == ["running"]
     bench.server.heal()
+    bench.fake.running = dict.fromkeys(bench.fake.running, lambda: "the node was preempted")
+    bench.fake.work = runs
     check(bench.run())
-    assert len(bench.fake.batches) == 1
+    assert bench.states == ["lost", "done"]
 
 
 def test_a_service_that_is_away_while_it_is_asked_loses_nothing(bench: Bench) -> None:

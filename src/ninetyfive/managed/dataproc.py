@@ -111,9 +111,11 @@ class Batches:
         if found is None or self._seen(name, found).ended:
             return None if found is None else self._seen(name, found)
 
+        operations = self._client.transport.operations_client
+
         def stop() -> None:
             with suppress(FailedPrecondition):  # it has ended meanwhile
-                self._client.transport.operations_client.cancel_operation(found.operation, timeout=CALL_SECONDS)
+                operations.cancel_operation(found.operation, retry=None, timeout=CALL_SECONDS)
 
         self._call(stop, f"cancelling batch {_last(name)}", self._link(_last(name)))
         return self.look(name)
