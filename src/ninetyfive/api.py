@@ -156,6 +156,19 @@ class System(Upkeep):
                 "notices": [*answered.notices, *no_answer(unanswered)],
             }
 
+    def export(self, to: str | Path, *, release: str | None = None) -> dict[str, Any]:
+        """Write a release of a Keras model as a SavedModel into a new folder, for TensorFlow Serving (docs/keras.md).
+
+        It takes transformed inputs: the columns that `transform.json` makes, by name. `release` is a hash or its
+        beginning; default: the champion.
+        """
+        from ninetyfive.steps.export import export_saved_model
+
+        with self._store(self.settings) as store:
+            opened = self._open(store, release)
+            with store.open_folder(store.release(opened.hash)) as folder:
+                return export_saved_model(opened, folder, Path(to))
+
     def trace(
         self,
         given: Mapping[str, Any] | None = None,

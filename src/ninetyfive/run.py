@@ -62,7 +62,7 @@ STEPS: tuple[Step[Prepared], ...] = (
     Step("release", release, needs=("ingest", "analyze", "fit", "train", "evaluate", "gate"), depends=release_depends),
 )
 
-TUNE = Step("tune", tune, needs=("ingest", "apply"), depends=tune_depends, uses=(search,))
+TUNE = Step("tune", tune, needs=("ingest", "fit", "apply"), depends=tune_depends, uses=(search,))
 """The step before train of a model that is tuned; train and release need it then."""
 
 _COUNTS = ("read", "accepted", "quarantined", "unlabelled", "duplicate")

@@ -27,6 +27,7 @@ from ninetyfive.features.recording import Expr
 from ninetyfive.features.tree import Call, distinct
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS, TASKS, Task
+from ninetyfive.models.signatures import params_alone
 from ninetyfive.paradigms import (
     MEASURED,
     DynamicServing,
@@ -161,6 +162,7 @@ class Declaration:
     ) -> Any:
         """Declare the model: a function of `(x, y, params)` that gives a fitted object with `predict`(`_proba`).
 
+        A function of `(params)` alone gives a compiled Keras model, which is fitted from a stream (docs/keras.md).
         `x` is a Polars frame of Float32 columns, named and ordered as the features; `y` a NumPy array (bool, float64 or
         str); `params` the mapping given here, of what JSON can hold. `random` and `numpy` are seeded with `seed`. A
         function of `(x, y, params, champion)` also gets the champion's fitted model, to continue from, or None. The
@@ -363,11 +365,12 @@ def _check_model(where: str, function: Any, params: Any, seed: object) -> None:
     except (TypeError, ValueError):
         raise wrong(where, "a function of (x, y, params)", function) from None
     try:
-        signature.bind(None, None, None, **({"champion": None} if "champion" in signature.parameters else {}))
+        if not params_alone(function):
+            signature.bind(None, None, None, **({"champion": None} if "champion" in signature.parameters else {}))
     except TypeError:
         raise DeclarationError(
             where,
-            expected="a function of (x, y, params), or of (x, y, params, champion)",
+            expected="a function of (x, y, params), of (x, y, params, champion), or of (params) alone",
             got=str(signature),
             do="write def model(x, y, params): and return the fitted model",
         ) from None

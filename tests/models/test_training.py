@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from ninetyfive.errors import DataError, ModelError
-from ninetyfive.models.training import fit_model, labels
+from ninetyfive.models.training import Offered, fit_model, labels
 from ninetyfive.testing.adapter_suite import rows, target
 
 X = rows()
@@ -163,7 +163,7 @@ def test_a_function_that_takes_a_champion_is_given_one_or_none() -> None:
         return LogisticRegression().fit(x, y)
 
     before = fit_model(continues, X, BINARY, {}, seed=1)
-    fit_model(continues, X, BINARY, {}, 1, before.model)
+    fit_model(continues, X, BINARY, {}, 1, Offered(before.model))
     assert given == [None, before.model]
 
 
@@ -172,7 +172,7 @@ def test_a_model_of_no_known_framework_is_refused() -> None:
         def predict(self, x: Any) -> Any:
             return np.zeros(len(x))
 
-    with pytest.raises(ModelError, match=r"one of: lightgbm, xgboost, sklearn, imported, got Mine"):
+    with pytest.raises(ModelError, match=r"one of: lightgbm, xgboost, sklearn, keras, imported, got Mine"):
         fit(lambda *_: Mine())
 
 

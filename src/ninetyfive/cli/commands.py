@@ -238,6 +238,20 @@ def predict(
 
 
 @app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder: the SavedModel.")],
+    release: ReleaseOption = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Write a release of a Keras model as a SavedModel, for TensorFlow Serving.
+
+    It takes transformed inputs: its signature has an input for each column that the release's transform makes.
+    """
+    printing.exported(load_system(system).export(folder, release=release), json)
+
+
+@app.command()
 def replay(  # noqa: PLR0913  its arguments are the flags of the command
     log: Annotated[str, typer.Argument(help="The folder of a request log, or one span of it.")],
     to: Annotated[str, typer.Option("--to", metavar="URL", help="The service to ask.")],

@@ -319,6 +319,18 @@ def predicted(document: Document, as_json: bool) -> None:
         console.print(f"note: {escape(text)}")
 
 
+def exported(document: Document, as_json: bool) -> None:
+    """The outcome of `export`."""
+    if as_json:
+        emit(document)
+        return
+    console = console_of()
+    console.print(f"release {document['release'][:12]} → {escape(document['folder'])}")
+    console.print(f"inputs   {escape(', '.join(document['inputs']))}")
+    console.print(f"outputs  {', '.join(document['outputs'])}")
+    console.print(f"note: {document['takes']}")
+
+
 def trace(document: Document, as_json: bool) -> None:
     """The outcome of `trace`."""
     if as_json:

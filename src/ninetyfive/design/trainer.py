@@ -25,13 +25,13 @@ from ninetyfive.errors import DataError, NinetyfiveError
 from ninetyfive.features.encoding import FOLD, FOLDS, LABEL
 from ninetyfive.features.fitting import Fitting
 from ninetyfive.features.recording import Expr
-from ninetyfive.features.transform import Transform
+from ninetyfive.features.transform import Kind, Transform
 from ninetyfive.hashing import mix
 from ninetyfive.metrics import Task
 from ninetyfive.models.baselines import Constant
 from ninetyfive.models.predictor import Answers, Inputs, answer_complete
 from ninetyfive.models.scoring import matrix
-from ninetyfive.models.training import Fitted, Labels, ModelFunction, fit_model, labels
+from ninetyfive.models.training import Fitted, Labels, ModelFunction, Offered, fit_model, labels
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import metrics_of
 from ninetyfive.steps.tune import tuned_params
@@ -125,6 +125,7 @@ class Trainer:
         self._block = np.repeat(np.arange(blocks.count), blocks.rows)
         self._truth, self._words = _truth_of(frame[LABEL], history.task)
         self._columns: tuple[str, ...] = ()
+        self._kinds: dict[str, Kind] = {}
         self._fixed = self._without_learning()
         self._most: dict[int, int] = {}
 
@@ -159,7 +160,7 @@ class Trainer:
             )
         y = labels(_picked(history.frame, rows)[LABEL], history.task)
         x, score = self._inputs(rows, int(blocks.starts[job.origin]))
-        fitted = fit_model(recipe.function, x, y, recipe.params, recipe.seed)
+        fitted = fit_model(recipe.function, x, y, recipe.params, recipe.seed, Offered(kinds=self._kinds))
         seconds = time.process_time() - began
         later = self._later(job.origin, y)
         answers = _answers(fitted, score)
@@ -221,7 +222,7 @@ class Trainer:
         if fitting.phase() is not None:
             return None
         transform = fitting.transform()
-        self._columns = transform.columns
+        self._columns, self._kinds = transform.columns, transform.kinds
         return matrix(transform.frames()(history.frame))
 
     def _inputs(self, rows: Ints, start: int) -> tuple[pl.DataFrame, Inputs]:
@@ -239,7 +240,9 @@ class Trainer:
         while (phase := fitting.phase()) is not None:
             seen = phase.function(window)
             fitting.advance({name: one.add(one.zero(), seen) for name, one in phase.reducers.items()})
-        return fitting.training_transform(), fitting.transform()
+        made = fitting.transform()
+        self._kinds = made.kinds
+        return fitting.training_transform(), made
 
     def _later(self, origin: int, y: Labels) -> Rows:
         start = int(self.blocks.starts[origin])

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from ninetyfive.errors import ModelError, near_names
 from ninetyfive.metrics import Task
-from ninetyfive.models import imported, lightgbm, sklearn, xgboost
+from ninetyfive.models import imported, keras, lightgbm, sklearn, xgboost
 from ninetyfive.models.predictor import Answers, Inputs
 
 
@@ -41,7 +41,10 @@ class Adapter(Protocol):
         ...
 
     def export(self, model: Any, columns: Sequence[str], task: Task, classes: Sequence[str]) -> bytes:
-        """The served form, as ONNX; equal models, equal bytes."""
+        """The served form, as ONNX; equal models, equal bytes.
+
+        An adapter whose `FORMS` has another form of a file beside "onnx" takes that word as a fifth argument.
+        """
         ...
 
     def predict(self, model: Any, x: Inputs, task: Task, classes: Sequence[str]) -> Answers:
@@ -50,7 +53,7 @@ class Adapter(Protocol):
 
 
 ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
-    {module.NAME: cast(Adapter, module) for module in (lightgbm, xgboost, sklearn, imported)}
+    {module.NAME: cast(Adapter, module) for module in (lightgbm, xgboost, sklearn, keras, imported)}
 )
 """Every adapter by name, in the order in which they are asked: the wrappers of boosted trees are scikit-learn's too."""
 

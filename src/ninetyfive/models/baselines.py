@@ -104,9 +104,8 @@ class OneHotLinear(msgspec.Struct, frozen=True, tag="one_hot_linear", dict=True)
         At most 100,000 rows (fewer where there are more than 30 columns: 3 million cells) are fitted on, spread evenly.
         The L2 penalty is scikit-learn's default (1). Same rows, same weights.
         """
-        rows = min(len(x), _ROWS, max(1000, _CELLS // max(1, len(kinds))))
-        chosen = np.linspace(0, len(x) - 1, rows).round().astype(np.int64)
-        x, values = x[chosen], y.values[chosen]
+        chosen = fitted_rows(len(x), len(kinds))
+        rows, x, values = len(chosen), x[chosen], y.values[chosen]
         codes = tuple(_code(name, kind, x[:, i]) for i, (name, kind) in enumerate(kinds.items()))
         intercept, flat = _solve(_one_hot(codes, x), values, y.task)
         weights, start = [], 0
@@ -137,6 +136,17 @@ class OneHotLinear(msgspec.Struct, frozen=True, tag="one_hot_linear", dict=True)
 
 
 Baseline = Constant | OneHotLinear
+
+
+def fitted_rows(rows: int, columns: int) -> np.ndarray:
+    """The places of the rows that the linear baseline is fitted on, spread evenly, ascending.
+
+    >>> fitted_rows(5, 3).tolist()
+    [0, 1, 2, 3, 4]
+    """
+    most = min(rows, _ROWS, max(1000, _CELLS // max(1, columns)))
+    chosen: np.ndarray = np.linspace(0, rows - 1, most).round().astype(np.int64)
+    return chosen
 
 
 def baseline_json(baseline: Baseline) -> bytes:

@@ -121,7 +121,8 @@ def check_answers(values: Answers, task: Task, where: str) -> None:
             where,
             expected="probabilities between 0 and 1",
             got=f"{values[row].tolist()} for row {row}",
-            do="return a model with predict_proba, or declare task='regression' if these are not probabilities",
+            do="return a model with predict_proba (of Keras: a sigmoid or softmax at the end, "
+            "no from_logits), or declare task='regression' if these are not probabilities",
         )
     if task == "multiclass":
         off = np.abs(values.sum(axis=1) - 1)

@@ -8,12 +8,10 @@ What does not belong here: how a fitted model is kept or served (the adapters), 
 from __future__ import annotations
 
 import inspect
-import random
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ninetyfive.errors import DataError, ModelError
+from ninetyfive.errors import DataError, ModelError, NinetyfiveError
+from ninetyfive.features.transform import Kind
 from ninetyfive.metrics import Task
+from ninetyfive.models import keras
 from ninetyfive.models.adapters import Adapter, adapter_for
+from ninetyfive.models.keras_inputs import matrix_model
+from ninetyfive.models.keras_training import MemoryStream, Places, Stream, fit_stream
 from ninetyfive.models.predictor import Answers, Inputs, check_answers
+from ninetyfive.models.seeding import seeded
+from ninetyfive.models.signatures import params_alone
 
 ModelFunction = Callable[..., Any]
+Kinds = Mapping[str, Kind]
+"""The columns in order, and what each is."""
 
 _CHECKED_ROWS = 1000
 
@@ -41,6 +47,17 @@ class Labels:
     task: Task
     classes: tuple[str, ...]
     values: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a model function may ask for beside rows and params: the fitted `champion` to continue, and `kinds`."""
+
+    champion: Any = None
+    kinds: Kinds | None = None
+
+
+NOTHING = Offered()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +117,12 @@ def takes_champion(function: ModelFunction) -> bool:
 
 
 def fit_model(
-    function: ModelFunction, x: pl.DataFrame, y: Labels, params: Mapping[str, Any], seed: int, champion: Any = None
+    function: ModelFunction,
+    x: pl.DataFrame,
+    y: Labels,
+    params: Mapping[str, Any],
+    seed: int,
+    offered: Offered = NOTHING,
 ) -> Fitted:
     """Call `function(x, y, params)` with `random` and `numpy` seeded, and check what it returns on up to 1,000 rows.
 
@@ -112,17 +134,61 @@ def fit_model(
     """
     if not x.height:
         raise DataError("training rows", expected="rows with labels", got="none", do="widen the window or bring labels")
-    where = _place(function)
-    with _seeded(seed), warnings.catch_warnings(record=True) as caught:
+    if params_alone(function):
+        stream = MemoryStream(y.task, y.classes, tuple(x.columns), x.to_numpy(), y.values)
+        return fit_streamed(function, stream, (x, y), with_columns(params, x.columns, offered.kinds), seed)
+    more = {"champion": offered.champion} if takes_champion(function) else {}
+    model, said = called(function, lambda: function(x, y.values.copy(), dict(params), **more), x, seed)
+    if keras.recognises(model):
+        model = matrix_model(model, x.columns, place_of(function))
+    return checked(function, model, x, y, said)
+
+
+def fit_streamed(
+    function: ModelFunction,
+    stream: Stream,
+    sample: tuple[pl.DataFrame, Labels],
+    params: dict[str, Any],
+    seed: int,
+    places: Places | None = None,
+) -> Fitted:
+    """Call `function(params)` for a compiled Keras model, fit it from `stream`, and check it on rows of the sample.
+
+    With `places` a fit that was killed goes on where it was, and each epoch is logged. Errors are those of `fit_model`.
+    """
+    x, y = sample
+    model, said = called(function, lambda: fit_stream(function, stream, params, seed, places), x, seed)
+    return checked(function, model, x, y, said)
+
+
+def with_columns(params: Mapping[str, Any], columns: Sequence[str], kinds: Kinds | None) -> dict[str, Any]:
+    """`params` for a function of them alone, with what it cannot see: under "columns" {column: indices, None: number}.
+
+    >>> with_columns({"units": 8}, ["hour", "zone"], {"hour": "number", "zone": ("index", 30)})
+    {'units': 8, 'columns': {'hour': None, 'zone': 30}}
+    """
+    known = kinds or {}
+    sizes = {name: kind[1] if isinstance(kind := known.get(name), tuple) else None for name in columns}
+    return {**params, "columns": sizes}
+
+
+def called(function: ModelFunction, run: Callable[[], Any], x: pl.DataFrame, seed: int) -> tuple[Any, tuple[str, ...]]:
+    """What `run` gives, which calls the user's `function` on rows such as `x`, seeded; and what was warned there."""
+    with seeded(seed), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
+        warnings.filterwarnings("ignore", message=keras.NUMPY_2, category=DeprecationWarning)
         try:
-            more = {"champion": champion} if takes_champion(function) else {}
-            model = function(x, y.values.copy(), dict(params), **more)
-        except ModelError:  # a file that was imported says itself what is wrong
-            raise
+            model = run()
         except (Exception, SystemExit) as cause:
+            if isinstance(cause, NinetyfiveError):
+                raise
             raise _raised(function, cause, x) from cause
-    said = tuple(dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught))
+    return model, tuple(dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught))
+
+
+def checked(function: ModelFunction, model: Any, x: pl.DataFrame, y: Labels, said: tuple[str, ...]) -> Fitted:
+    """What a function returned, held against the task and up to 1,000 rows; `ModelError` names the function."""
+    where = place_of(function)
     fitted = Fitted(model, _adapter(model, where), y.task, y.classes, tuple(x.columns), said)
     _check(fitted, x.head(_CHECKED_ROWS), where)
     return fitted
@@ -158,7 +224,7 @@ def _check(fitted: Fitted, x: pl.DataFrame, where: str) -> None:
             where,
             expected="a fitted model that predicts the rows it was trained on",
             got=f"{type(cause).__name__}: {(str(cause) or 'no words').splitlines()[0]}",
-            do="call .fit(x, y) in the function and return the result",
+            do=_fill(x, str(cause)) or "call .fit(x, y) in the function and return the result",
         ) from cause
 
 
@@ -184,37 +250,31 @@ def _refuse_one_class(y: pl.Series, where: str) -> None:
         )
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    old, old_numpy = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    try:
-        yield
-    finally:
-        random.setstate(old)
-        np.random.set_state(old_numpy)
-
-
 def _raised(function: ModelFunction, cause: BaseException, x: pl.DataFrame) -> ModelError:
     own = getattr(function, "__code__", None)
     frames = list(traceback.walk_tb(cause.__traceback__))
     lines = [line for frame, line in frames if own is not None and frame.f_code.co_filename == own.co_filename]
     text = str(cause).strip() or "no words"
-    holes = [name for name in x.columns if x[name].is_nan().any() or x[name].null_count()]
-    do = "correct the model function; the whole traceback stands above"
-    if holes and ("NaN" in text or "missing" in text):
-        shown = ", ".join(map(repr, holes[:5])) + (f" and {len(holes) - 5} more" if len(holes) > 5 else "")
-        do = f"fill what is missing in {shown} with .fill_mean() or .fill_null(), or use a model that takes NaN"
+    do = _fill(x, text) or "correct the model function; the whole traceback stands above"
     return ModelError(
-        _place(function, lines[-1] if lines else None),
+        place_of(function, lines[-1] if lines else None),
         expected="a fitted model",
         got=f"{type(cause).__name__}: {text.splitlines()[0]}",
         do=do,
     )
 
 
-def _place(function: ModelFunction, line: int | None = None) -> str:
+def _fill(x: pl.DataFrame, text: str) -> str | None:
+    """What to do where a model failed with words about missing values, and columns miss some."""
+    holes = [name for name in x.columns if x[name].is_nan().any() or x[name].null_count()]
+    if not holes or not ("NaN" in text or "missing" in text):
+        return None
+    shown = ", ".join(map(repr, holes[:5])) + (f" and {len(holes) - 5} more" if len(holes) > 5 else "")
+    return f"fill what is missing in {shown} with .fill_mean() or .fill_null(), or use a model that takes NaN"
+
+
+def place_of(function: ModelFunction, line: int | None = None) -> str:
+    """Where a model function stands, for errors."""
     name = getattr(function, "__qualname__", None)
     if name is None:
         return str(function)

@@ -11,6 +11,7 @@ What does not belong here: whether an export is right (`proof.py`), what is comm
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ninetyfive.models.predictor import Answers, Inputs, answers
 NAME = "xgboost"
 FILES: tuple[str, ...] = ("model.json",)
 FORMS: tuple[str, ...] = ("onnx", "native")
-NEEDS: tuple[str, ...] = ("xgboost-cpu",)
+NEEDS: tuple[str, ...] = ("xgboost-cpu" if sys.platform == "linux" else "xgboost",)
 
 
 def recognises(model: object) -> bool:

@@ -23,6 +23,7 @@ import numpy as np
 
 from ninetyfive.errors import FeatureError, IntegrityError, ModelError
 from ninetyfive.features.frames import frame_of
+from ninetyfive.models.litert import LiteRtPredictor
 from ninetyfive.models.onnx import OnnxPredictor
 from ninetyfive.models.predictor import Answers
 from ninetyfive.models.release import EVIDENCE, OpenRelease, open_release
@@ -42,6 +43,8 @@ _DEAR = 0.0005
 _WARM_SECONDS = 0.05
 """How long a release is warmed up at most: a dear one is warm after few rows, and what answers meanwhile pays."""
 _TRIES = 5
+_LIGHT = (OnnxPredictor, LiteRtPredictor)
+"""What answers a row alone, with no framework behind it."""
 _LIMITS = Limits()
 _pack = msgspec.msgpack.Encoder().encode
 _ROUNDING = 1e-6
@@ -99,7 +102,7 @@ class Loaded:
         self.seconds = 0.0
         self.dear = self.light = False
         predictor = self.release.predictor
-        self._one = predictor.alone() if isinstance(predictor, OnnxPredictor) else self._by_batch
+        self._one = predictor.alone() if isinstance(predictor, _LIGHT) else self._by_batch
 
     def predict(self, inputs: Sequence[list[float]]) -> list[Answer]:
         """The answers for rows of model inputs, from any thread: the same bits, whatever else is in the batch."""
@@ -166,7 +169,7 @@ class Loaded:
                 break
         self.seconds = min((self._timed(cells) for cells in rows[:_TRIES]), default=0.0)
         self.dear = self.seconds > _DEAR
-        self.light = not self.dear and isinstance(self.release.predictor, OnnxPredictor)
+        self.light = not self.dear and isinstance(self.release.predictor, _LIGHT)
 
     def _timed(self, cells: Cells) -> float:
         start = time.perf_counter()

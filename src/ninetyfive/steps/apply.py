@@ -97,11 +97,21 @@ def training_rows(store: Store, applied: dict[str, Any]) -> tuple[pl.DataFrame, 
 
 def placed_rows(store: Store, applied: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The training rows in the order of their files: the Float32 columns, and labels with the places of rows."""
-    files = msgspec.convert(applied["files"], tuple[TrainingFile, ...])
-    frames = [frame for file in files for frame in SpanReader().read(_part(store, file))]
+    frames = [frame for part in training_parts(store, applied) for frame in SpanReader().read(part)]
     rows = pl.concat(frames, rechunk=True)
     own = [name for name in rows.columns if reserved(name)]
     return rows.drop(own), rows.select(own)
+
+
+def training_parts(store: Store, applied: dict[str, Any]) -> list[Part]:
+    """The files of the training rows, in their order."""
+    return [_part(store, file) for file in msgspec.convert(applied["files"], tuple[TrainingFile, ...])]
+
+
+def read_block(part: Part, block: int) -> pl.DataFrame:
+    """One row group of a file of training rows, every byte of it checked: the Float32 columns, and the labels."""
+    (frame,) = SpanReader().read(part, block, block + 1)
+    return frame.drop([name for name in frame.columns if reserved(name) and name != LABEL])
 
 
 def _part(store: Store, file: TrainingFile) -> Part:

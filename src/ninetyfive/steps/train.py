@@ -16,14 +16,27 @@ from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS
 from ninetyfive.models.baselines import Constant, OneHotLinear, baseline_json
 from ninetyfive.models.forms import FORM_FILES, Form, Tried, choose_form, predictor_of
+from ninetyfive.models.keras_training import Places
 from ninetyfive.models.predictor import Inputs
 from ninetyfive.models.proof import Proof, prove
-from ninetyfive.models.training import Fitted, Labels, fit_model, labels, takes_champion
-from ninetyfive.steps.apply import read_transform, training_rows
+from ninetyfive.models.signatures import params_alone
+from ninetyfive.models.training import (
+    Fitted,
+    Labels,
+    Offered,
+    fit_model,
+    fit_streamed,
+    labels,
+    takes_champion,
+    with_columns,
+)
+from ninetyfive.steps.apply import read_block, read_transform, training_parts, training_rows
 from ninetyfive.steps.context import Prepared
-from ninetyfive.steps.continuing import champion_to_continue
+from ninetyfive.steps.continuing import Continued, champion_to_continue
 from ninetyfive.steps.lineage import code_hashes
+from ninetyfive.steps.streaming import open_stream
 from ninetyfive.steps.window import ingested
+from ninetyfive.store.opening import work_folder
 
 LEAK = 0.995
 """The AUC of one column alone, from which it is told as a possible leak of the label."""
@@ -54,14 +67,22 @@ def train(
     given, model = ingested(spans), context.model
     params = dict(tuned["params"] if tuned else model.params)
     transform = read_transform(context.store, fitted)
-    x, y = training_rows(context.store, applied)
-    known = labels(y, given.task, f"label {context.declaration.label}")
-    before = champion_to_continue(context, transform, known)
-    began = time.perf_counter()
-    made = fit_model(model.function, x, known, params, model.seed, before.model)
+    where, places = f"label {context.declaration.label}", _places(context, applied)
+    before, began = Continued(), time.perf_counter()
+    if params_alone(model.function):
+        stream, x, known = open_stream(training_parts(context.store, applied), given.task, read_block, where)
+        seen = with_columns(params, x.columns, transform.kinds)
+        made = fit_streamed(model.function, stream, (x, known), seen, model.seed, places)
+        constant = stream.summary.constant()
+    else:
+        x, y = training_rows(context.store, applied)
+        known = labels(y, given.task, where)
+        before, began = champion_to_continue(context, transform, known), time.perf_counter()
+        made = fit_model(model.function, x, known, params, model.seed, Offered(before.model, transform.kinds))
+        constant = Constant.fit(known)
     seconds = {"fitting": time.perf_counter() - began}
     matrix = np.ascontiguousarray(x.to_numpy(), dtype=np.float32)
-    constant, linear = Constant.fit(known), OneHotLinear.fit(matrix, known, transform.kinds)
+    linear = OneHotLinear.fit(matrix, known, transform.kinds)
     artifacts = {
         "constant": context.store.put_bytes(baseline_json(constant)),
         "linear": context.store.put_bytes(baseline_json(linear)),
@@ -72,6 +93,7 @@ def train(
         seconds["serving"] = time.perf_counter() - began
         names = sorted(path.name for path in folder.iterdir())
         artifacts |= {name: context.store.put_file(folder / name, take=True) for name in names}
+    places.checkpoint.unlink(missing_ok=True)  # what was learned is kept; to fit again is to start again
     return {
         "task": made.task,
         "classes": list(made.classes),
@@ -88,6 +110,16 @@ def train(
         "notices": [*before.notices, *made.warnings, *served.notices, *_leaks(x, known)],
         "artifacts": artifacts,
     }
+
+
+def _places(context: Prepared, applied: dict[str, Any]) -> Places:
+    """Where a streamed fit of these rows leaves its checkpoint and its log; checkpoints of other fits are removed."""
+    key = content_hash([applied["files"], train_depends(context)])
+    training = work_folder(context.settings.store_url, context.settings.catalog) / "training"
+    for other in training.iterdir() if training.is_dir() else ():
+        if other.name != f"{key}.npz":
+            other.unlink(missing_ok=True)
+    return Places(training / f"{key}.npz", context.settings.folder / "build" / "tensorboard" / key[:12])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +165,8 @@ def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool) -> _Serve
 def _proved(made: Fitted, folder: Path, form: Form, rows: Inputs) -> Proof:
     """Write a form into `folder` and hold it against the model in memory."""
     if form != "native":
-        exported = made.adapter.export(made.model, made.columns, made.task, made.classes)
+        more = () if form == "onnx" else (form,)
+        exported = made.adapter.export(made.model, made.columns, made.task, made.classes, *more)
         (folder / FORM_FILES[form]).write_bytes(exported)
     names = made.adapter.FILES if form == "native" else (FORM_FILES[form],)
     size = sum((folder / name).stat().st_size for name in names)

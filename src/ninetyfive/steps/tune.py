@@ -31,8 +31,8 @@ from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS, Task
 from ninetyfive.models.release import open_release
 from ninetyfive.models.scoring import answer_columns, matrix
-from ninetyfive.models.training import fit_model, labels
-from ninetyfive.steps.apply import AT, KNOWN, placed_rows
+from ninetyfive.models.training import Kinds, Offered, fit_model, labels
+from ninetyfive.steps.apply import AT, KNOWN, placed_rows, read_transform
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.declared import metrics_of
 from ninetyfive.steps.evaluate import scores_of
@@ -69,6 +69,7 @@ class Rows:
     parts: tuple[InnerPart, ...]
     task: Task
     metric: str
+    kinds: Kinds
 
 
 def tune_depends(context: Prepared) -> Any:
@@ -77,14 +78,14 @@ def tune_depends(context: Prepared) -> Any:
     return [*_decides(context), tuning.trials, tuning.time]
 
 
-def tune(context: Prepared, spans: dict[str, Any], applied: dict[str, Any]) -> dict[str, Any]:
+def tune(context: Prepared, spans: dict[str, Any], fitted: dict[str, Any], applied: dict[str, Any]) -> dict[str, Any]:
     """Returns `params`, the effective ones; `study`, `best`, `metric`, `space`, `trials`, and what they say.
 
     `DataError` where no part has rows to fit and to score on, `ModelError` where every trial but the declared params'
     failed.
     """
     task, tuning = ingested(spans).task, _tuning(context)
-    rows = _rows(context, applied, task)
+    rows = _rows(context, fitted, applied, task)
     search = Search(tuning.space, context.model.seed, METRICS[rows.metric].higher_is_better)
     study = content_hash(["study", __version__, _decides(context), task, applied["files"]])
     trials: list[Trial] = []
@@ -162,7 +163,7 @@ def _tuning(context: Prepared) -> Tuning:
     return tuning
 
 
-def _rows(context: Prepared, applied: dict[str, Any], task: Task) -> Rows:
+def _rows(context: Prepared, fitted: dict[str, Any], applied: dict[str, Any], task: Task) -> Rows:
     """The training rows in the parts that can be fitted and scored on."""
     system, tuning = context.declaration, _tuning(context)
     x, own = placed_rows(context.store, applied)
@@ -183,7 +184,8 @@ def _rows(context: Prepared, applied: dict[str, Any], task: Task) -> Rows:
             got=f"{x.height:,} rows in which no part has both",
             do="widen the window, bring more labels, or take tune= out of @model",
         )
-    return Rows(x, own[LABEL], usable, task, metrics_of(system, task)[0])
+    kinds = read_transform(context.store, fitted).kinds
+    return Rows(x, own[LABEL], usable, task, metrics_of(system, task)[0], kinds)
 
 
 def _usable(y: pl.Series, part: InnerPart, task: Task) -> bool:
@@ -249,13 +251,10 @@ def _next(context: Prepared, search: Search, rows: Rows, trials: Sequence[Trial]
 
 
 def _score(model: Model, params: dict[str, Any], rows: Rows, part: InnerPart) -> float:
-    """The primary metric of a model that is fitted on one part of the rows, on another; by the model in memory.
-
-    A kind of model function that does not take `(x, y, params)` is fitted here in its own way.
-    """
+    """The primary metric of a model that is fitted on one part of the rows, on another; by the model in memory."""
     fitted, scored = pl.Series(part.fitted), pl.Series(part.scored)
     known = labels(rows.y.filter(fitted), rows.task)
-    made = fit_model(model.function, rows.x.filter(fitted), known, params, model.seed)
+    made = fit_model(model.function, rows.x.filter(fitted), known, params, model.seed, Offered(kinds=rows.kinds))
     answers = made.predict(matrix(rows.x.filter(scored)))
     reducer = scores_of("answer", made.task, made.classes)
     frame = pl.DataFrame([rows.y.filter(scored), *answer_columns(answers, "answer", made.task, made.classes)])

@@ -5,6 +5,7 @@
       POINT   before STEP · computed STEP · after STEP           its function has not begun, has returned, is recorded
               after trial N                                      of a tuning, from 0, is recorded
               before commit N · after commit N                   the N-th transaction of the opened store, from 1
+              after epoch N                              a streamed fit has written the checkpoint of its N-th epoch
               before publish N · after publish N                 the N-th file or folder that gets its name, from 1
 
 Unset, a point costs a look into the environment. What does not belong here: faults of the disk, which `strace` injects.

@@ -35,7 +35,10 @@ from ninetyfive.store.sqlite import Sqlite
 _LEAST_FREE = 1 << 30
 _THREADS = 4
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_OWN = ("artifacts", "folders", "tmp", "cache", "lost+found", "serving", "requests", "tokens.json", "tokens.json.lock")
+_OWN = (
+    *("artifacts", "folders", "tmp", "cache", "lost+found", "serving", "requests", "training"),
+    *("tokens.json", "tokens.json.lock"),
+)
 _BACKUP = "keep the file, and restore the catalog from a backup"
 _ANEW = "delete it and run again: it is computed anew, or let gc --yes forget it where no run needs it any more"
 _RELEASE = (

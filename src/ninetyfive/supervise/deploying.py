@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from ninetyfive.errors import UsageError
-from ninetyfive.models.adapters import adapter_named
+from ninetyfive.models.forms import needed
 from ninetyfive.models.release import open_release
 from ninetyfive.serve import messages
 from ninetyfive.serve.messages import Access, Live, Log, Token, WorkerConfig
@@ -190,9 +190,7 @@ def render(config: WorkerConfig, store: Store, folder: Path, image: str | None) 
     with tempfile.TemporaryDirectory() as scratch:
         live = Copies(Path(scratch)).take(store, champion)
         about = open_release(Path(live.folder), live.release).about
-        files = _write(
-            config, live, folder, image, native=adapter_named(about.adapter).NEEDS if about.form == "native" else ()
-        )
+        files = _write(config, live, folder, image, native=needed(about.form, about.adapter))
     return {"folder": str(folder), "release": live.release, "table": live.table, "files": files}
 
 

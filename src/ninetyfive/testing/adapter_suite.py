@@ -19,6 +19,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def find_adapters(package: ModuleType) -> list[Adapter]:
 
     >>> import ninetyfive.models
     >>> [adapter.NAME for adapter in find_adapters(ninetyfive.models)]
-    ['imported', 'lightgbm', 'sklearn', 'xgboost']
+    ['imported', 'keras', 'lightgbm', 'sklearn', 'xgboost']
     """
     found = []
     for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
@@ -138,14 +139,21 @@ class AdapterSuite:
         self.adapter.save(fitted.model, folder)
         return {name: (folder / name).read_bytes() for name in self.adapter.FILES}
 
-    def predictors(self, name: str, folder: Path) -> dict[Form, Predictor]:
+    @classmethod
+    @cache
+    def kept(cls, name: str, form: Form) -> dict[str, bytes]:
+        """What a release holds of a form of the case's model, made once for all tests."""
+        with tempfile.TemporaryDirectory() as folder:
+            return cls().files(cls.model(name), form, Path(folder))
+
+    def predictors(self, name: str) -> dict[Form, Predictor]:
         """Everything that may serve the model of a case."""
         fitted = self.model(name)
         found: dict[Form, Predictor] = {}
         for form in self.forms(self.cases[name]):
-            files = self.files(fitted, form, folder / name)
+            read = self.kept(name, form).__getitem__
             found[form] = predictor_of(
-                form, self.adapter.NAME, files.__getitem__, fitted.task, fitted.classes, refuses_missing=False
+                form, self.adapter.NAME, read, fitted.task, fitted.classes, refuses_missing=False
             )
         return found
 
@@ -224,14 +232,13 @@ class AdapterSuite:
         for name, case in self.cases.items():
             again = self.fitted(case)
             for form in self.forms(case):
-                first = self.files(self.model(name), form, tmp_path / name / "one")
-                assert first == self.files(again, form, tmp_path / name / "two"), (name, form)
+                assert self.kept(name, form) == self.files(again, form, tmp_path / name), (name, form)
 
-    def test_shapes(self, tmp_path: Path) -> None:
+    def test_shapes(self) -> None:
         """Answers are float64 in the shape of the task, for many rows and for one, whatever float dtype and order."""
         for name, case in self.cases.items():
             fitted = self.model(name)
-            for form, predictor in self.predictors(name, tmp_path).items():
+            for form, predictor in self.predictors(name).items():
                 assert (predictor.task, predictor.classes) == (fitted.task, fitted.classes)
                 for count in (5, 1):
                     x = rows(count).to_numpy()
@@ -242,12 +249,12 @@ class AdapterSuite:
                     for other in (x.astype(np.float64), np.asfortranarray(x)):
                         assert np.array_equal(predictor.predict(cast(Inputs, other)), answer), (name, form)
 
-    def test_same_as_trained(self, tmp_path: Path) -> None:
+    def test_same_as_trained(self) -> None:
         """Every form answers as the model does: parity, a row alone as in a batch, shuffled, missing; at a cost."""
         for name, case in self.cases.items():
             fitted = self.model(name)
-            for form, predictor in self.predictors(name, tmp_path).items():
-                size = sum(map(len, self.files(fitted, form, tmp_path / name).values()))
+            for form, predictor in self.predictors(name).items():
+                size = sum(map(len, self.kept(name, form).values()))
                 proof = prove(fitted.predict, predictor.predict, self._holes(case), fitted.columns, size)
                 assert case.missing == (proof.missing == "answered") or form == "native", (name, form)
                 assert proof.size > 0
@@ -259,21 +266,21 @@ class AdapterSuite:
             x[::7, 0] = np.nan
         return x
 
-    def test_threads(self, tmp_path: Path) -> None:
+    def test_threads(self) -> None:
         """A form that is asked by several threads at once, for the first time too, gives the bits that one gets."""
         x = rows(16, seed=3).to_numpy()
         for name in self.cases:
-            serial, shared = self.predictors(name, tmp_path), self.predictors(name, tmp_path)
+            serial, shared = self.predictors(name), self.predictors(name)
             for form in serial:
                 expected = [serial[form].predict(x[row : row + 1]) for row in range(len(x))]
                 with ThreadPoolExecutor(4) as pool:
                     given = list(pool.map(shared[form].predict, np.split(x, len(x))))
                 assert np.array_equal(np.stack(expected), np.stack(given)), (name, form)
 
-    def test_predictors_travel(self, tmp_path: Path) -> None:
+    def test_predictors_travel(self) -> None:
         """Predictors compare by content and survive a process border."""
         for name in self.cases:
-            for predictor in self.predictors(name, tmp_path).values():
+            for predictor in self.predictors(name).values():
                 copy = pickle.loads(pickle.dumps(predictor))
                 assert copy == predictor
                 assert hash(copy) == hash(predictor)
@@ -285,7 +292,7 @@ class AdapterSuite:
         served = next((name for name, case in self.cases.items() if "onnx" in self.forms(case)), None)
         more = []
         if served is not None:
-            (tmp_path / "model.onnx").write_bytes(self.exported(self.model(served), "onnx"))
+            (tmp_path / "model.onnx").write_bytes(self.kept(served, "onnx")["model.onnx"])
             more = [str(tmp_path / "model.onnx")]
         names = json.dumps(["ninetyfive", "ninetyfive.models.adapters", module])
         command = [sys.executable, "-c", _LOADED, names, json.dumps(self.frameworks), *more]
