@@ -112,6 +112,12 @@ def test_a_dry_run_shows_what_is_sent_and_asks_nobody(
     assert "USD 0.72 an hour, at least 0.012, at most 2.88" in said.out
 
 
+def test_a_dry_run_needs_no_client_and_no_engine() -> None:
+    heavy = "{'google.cloud.dataproc_v1', 'grpc', 'pyspark', 'cloudpickle', 'gcsfs'}"
+    code = f"import sys, ninetyfive.managed.offers; assert not {heavy} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_what_was_shown_is_what_is_sent_but_for_what_comes_later(
     copied: Project, managed: FakeDataproc, dataproc_server: GrpcServer, tmp_path: Path
 ) -> None:

@@ -133,7 +133,7 @@ def unpack_results(plans: Mapping[str, Plan], data: bytes, where: str) -> dict[s
     try:
         found = msgspec.msgpack.decode(data, type=dict[str, Result])
         return {name: _unpacked(plan, found[name]) for name, plan in plans.items()}
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise IntegrityError(
             where,
             expected="the results of this job",
