@@ -88,7 +88,16 @@ def test_one_that_has_ended_is_not_cancelled(service: Batches | ClusterJobs, dat
     assert not dataproc_server.calls("CancelJob")
 
 
-@pytest.mark.parametrize(("said", "state"), [("Job failed with message [x]", "failed"), ("Node was preempted", "lost")])
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("Job failed with message [x]", "failed"),
+        ("ExecutorLostFailure: the executor was killed for its memory", "failed"),
+        ("Node was preempted", "lost"),
+        ("Job agent was lost", "lost"),
+        ("The cluster was deleted", "lost"),
+    ],
+)
 def test_an_end_is_told_in_the_words_of_the_service(
     service: Batches | ClusterJobs, dataproc: FakeDataproc, said: str, state: str
 ) -> None:

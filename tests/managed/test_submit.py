@@ -185,6 +185,24 @@ def test_a_job_is_shown_cancelled_and_waited_for(
     assert copied.command("jobs", "show", "none").code == 2
 
 
+def test_on_a_cluster_it_is_one_job_of_it(
+    copied: Project, managed: FakeDataproc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trips(30, first=5_000).drop("tip", "fare").write_parquet(tmp_path / "new.parquet")
+    words = ["submit", "predict", str(tmp_path / "new.parquet"), str(tmp_path / "out.parquet"), "--to", "dataproc"]
+    monkeypatch.setenv("NINETYFIVE_MANAGED_DATAPROC_CLUSTER", "gone")
+    refused = copied.command(*words)
+    assert (refused.code, "Cluster gone" in refused.err) == (1, True)
+    monkeypatch.setenv("NINETYFIVE_MANAGED_DATAPROC_CLUSTER", "flights")
+    monkeypatch.delenv("NINETYFIVE_MANAGED_IMAGE")
+    assert "not in it: the cluster 'flights'" in copied.command(*words, "--dry-run").out
+    assert copied.command(*words).code == 0
+    assert (len(managed.jobs), len(managed.batches)) == (1, 0)
+    (job,) = copied.load().jobs()
+    monkeypatch.delenv("NINETYFIVE_MANAGED_DATAPROC_CLUSTER")
+    assert copied.load().job(job["id"])["state"] == "done"
+
+
 def test_a_refusal_leaves_what_is_here_whole(
     project: Project, managed: FakeDataproc, dataproc_server: GrpcServer
 ) -> None:

@@ -40,7 +40,8 @@ _JOB: dict[str, JobState] = {
     "DONE": "done",
     "ERROR": "failed",
 }
-_TAKEN = re.compile(r"preempt|lost|cluster (was|is being) deleted", re.IGNORECASE)
+_TAKEN = re.compile(r"\bpreempt|\bagent .{0,20}\blost\b|\bcluster (was|is being) deleted", re.IGNORECASE)
+"""What is said of a job whose machines are gone; an executor that Spark lost, as for want of memory, is not that."""
 _OVERHEAD = 1.1
 """What Spark asks for beside the memory of a JVM: a tenth of it, for Python and the system."""
 

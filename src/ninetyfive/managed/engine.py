@@ -101,7 +101,8 @@ class ManagedEngine:
         self.jobs += 1
         if not self._orders.shared_disk:
             check_reachable(plans)
-        first = job_id(self._orders.system, content_of(plans, self._orders.partition_memory))
+        content = content_of(plans, self._orders.partition_memory)
+        first = job_id(self._orders.system, [content, self._service.name("")])  # elsewhere it is another job
         place = Place(folder_of(self._orders.temporary, first))
         self._folders.append(place)
         watched = 0
