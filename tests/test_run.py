@@ -469,6 +469,7 @@ def test_a_watched_champion_is_trained_again_when_its_quality_drops(
     again = on(4)
     assert (again["due"], again["promoted"], again["champion"]["release"]) == (True, True, few["champion"]["release"])
     assert (again["watch"]["held"], again["watch"]["trainings"]) == (False, 1)
+    assert f", at {few['champion']['release'][:12]} which was champion: it gains" in project.command("status").out
     assert again["window"]["from"] >= "2026-01-22", "what came before the last look that found the promise kept is left"
     assert again["gains"]["constant"]["auc"]["low"] > 0.2
 

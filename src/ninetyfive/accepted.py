@@ -94,8 +94,9 @@ def read_accepted(folder: Path) -> Accepted | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, DeclarationError) as error:
+        got = error.said if isinstance(error, DeclarationError) else str(error)
         do = "accept a record anew: ninetyfive design --accept, or remove the file"
-        raise SettingsError(str(path), expected="an accepted design", got=str(error), do=do) from None
+        raise SettingsError(str(path), expected="an accepted design", got=got, do=do) from None
     return found
 
 

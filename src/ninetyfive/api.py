@@ -228,7 +228,12 @@ class System(Upkeep):
             with needs_extra("design", "--picture"):
                 from ninetyfive.design.searches import picture as draw
 
-                Path(picture).write_text(draw(found), encoding="utf-8")
+                drawn = draw(found)
+            try:
+                Path(picture).write_text(drawn, encoding="utf-8")
+            except OSError as error:
+                do = "make its folder, or name another file"
+                raise UsageError("--picture", expected="a file that can be written", got=str(error), do=do) from None
         return found
 
     def build_table(

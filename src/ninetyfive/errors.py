@@ -51,7 +51,12 @@ class NinetyfiveError(Exception):
 
     def __str__(self) -> str:
         end = "" if self.do.endswith("?") else "."
-        return f"{self.where}: expected {self.expected}, got {self.got}. To do: {self.do}{end}"
+        return f"{self.said}. To do: {self.do}{end}"
+
+    @property
+    def said(self) -> str:
+        """The error without what to do, to be told within another one."""
+        return f"{self.where}: expected {self.expected}, got {self.got}"
 
     def as_dict(self) -> dict[str, str]:
         """The error as `--json` prints it: kind, where, expected, got, do."""

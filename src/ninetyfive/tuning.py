@@ -13,12 +13,11 @@ What does not belong here: what is tried next (`steps.search`), how a trial is s
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import msgspec
 
 from ninetyfive.arguments import check_duration, is_number, is_text, is_whole, wrong
 from ninetyfive.durations import duration
@@ -27,6 +26,8 @@ from ninetyfive.errors import DeclarationError
 TRIALS = 50
 """How many trials there are where neither their number nor a time is said."""
 FOLDS = 3
+_LARGEST = 1e15
+"""Beyond it not every whole number is one of floating point, and a range may be too wide for one."""
 EDGE = 0.02
 """The share of a range from either end that is called its edge."""
 
@@ -103,6 +104,8 @@ def int_range(low: int, high: int, *, step: int = 1, log: bool = False) -> Range
     if not is_whole(step, 1) or (log and step != 1):
         raise wrong(f"{where}, step=", "a whole number from 1, and no log= beside it", step)
     _check_ends(where, low, high, log)
+    if high - low < step:
+        raise wrong(f"{where}, step=", "a step that stays in the range", step)
     return Range("int", low, low + (high - low) // step * step, log, step)
 
 
@@ -192,9 +195,9 @@ def _checked(where: str, name: object, given: object) -> Range | Choices:
         return given
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise wrong(at, "nf.int_range(low, high), nf.float_range(low, high) or a list of choices", given)
-    try:  # as they will be read again: a trial is kept as JSON
-        values = tuple(msgspec.json.decode(msgspec.json.encode(list(given))))
-    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+    try:  # as they will be read again: a trial is kept as JSON, which has no NaN
+        values = tuple(json.loads(json.dumps(list(given), allow_nan=False)))
+    except (TypeError, ValueError) as error:
         raise wrong(at, "choices that JSON can hold", str(error)) from None
     if len(values) < 2 or any(_same(one, two) for place, one in enumerate(values) for two in values[:place]):
         raise wrong(at, "a list of at least two choices, each once", list(values))
@@ -204,6 +207,8 @@ def _checked(where: str, name: object, given: object) -> Range | Choices:
 def _check_ends(where: str, low: float, high: float, log: bool) -> None:
     if not low < high:
         raise wrong(where, "a lower end below the upper one", f"{low!r} and {high!r}")
+    if max(-low, high) > _LARGEST:
+        raise wrong(where, f"numbers from {-_LARGEST:.0e} to {_LARGEST:.0e}", f"{low!r} and {high!r}")
     if log and low <= 0:
         raise wrong(f"{where}, log=", "a range above 0", low)
 

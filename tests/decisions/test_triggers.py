@@ -51,7 +51,7 @@ def test_the_reason_says_how_old_and_when_next() -> None:
         (9, 3, True, "the last look was 3d ago"),
         (9, 2, False, "the last look was 2d ago, next look in 1d"),
         (1, 9, False, "the last training was 1d ago, next look in 2d"),
-        (-5, None, False, "next look in 3d"),
+        (-5, None, False, "was 5d ahead of the clock, which was set back, next look in 8d"),
     ],
 )
 def test_a_watched_champion_is_looked_at_by_the_clock(

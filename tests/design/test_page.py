@@ -85,6 +85,7 @@ def test_every_figure_is_drawn_from_whole_evidence() -> None:
     assert ">half-life 42d<" in said["decay"]
     assert ">every 7d on 90d (chosen)<" in said["policies"]
     assert ">oracle *<" in said["policies"]
+    assert ">drop 10 %, watch 7d<" in said["policies"]
     assert ">chosen: K = 1,000<" in said["costs"]
     assert ">LRU cache<" in said["coverage"]
 

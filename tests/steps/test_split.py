@@ -123,6 +123,18 @@ def test_a_window_keeps_the_newest_rows(project: Project) -> None:
     assert document["rows"]["accepted"] == 1_200
 
 
+@pytest.mark.parametrize("chosen", ["time", "id"])
+def test_after_a_drop_a_release_has_the_rows_that_it_is_judged_by(project: Project, chosen: str) -> None:
+    project.edit(
+        ('nf.Split("time", 0.5)', f'nf.Split("{chosen}", 0.5)'),
+        ("> 3.0,", '> 3.0,\n    label_delay="10h",'),
+    )
+    last = as_of_microseconds("2026-01-09T07:00:00")
+    window = parts(project, since=last)["apply"]["parts"]
+    assert window["test"] >= 500, "what the gate of size asks for"
+    assert window["outside"] > 0
+
+
 def test_a_split_by_id_has_no_id_in_both_parts(project: Project) -> None:
     project.edit(('nf.Split("time", 0.5)', 'nf.Split("id", 0.5)'), ('"hour": col("at").hour()', '"trip": col("trip")'))
     outputs = parts(project)

@@ -102,6 +102,9 @@ def test_a_tuned_run_says_what_was_tried_and_releases_what_was_found(project: Pr
     shown = project.command("tuning", "--picture", drawn)
     assert (shown.code, shown.out.count("the best"), shown.out.splitlines()[0].split()[:2]) == (0, 1, ["trial", "auc"])
     assert all(word in drawn.read_text(encoding="utf-8") for word in ("<svg", "max_depth", "min_samples_leaf"))
+    refused = project.command("tuning", "--picture", project.folder / "nowhere" / "search.svg")
+    assert refused.code == 2
+    assert refused.err.startswith("ninetyfive: --picture: expected a file that can be written")
 
     with project.load()._context(None) as context:
         prepared = _prepare(context)

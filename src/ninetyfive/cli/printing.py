@@ -208,6 +208,8 @@ def status(document: Document, as_json: bool) -> None:
         console.print(f"{kind:<9} {escape(document[kind]['text'])}")
     if (watch := document["watch"]) is not None:
         looked = f"last {when_of(watch['last'])}: {watch['reason']}" if watch["last"] else "nobody has looked yet"
+        if watch["last"] and champion and watch["champion"] != champion["release"]:
+            looked = f"last {when_of(watch['last'])}, at {watch['champion'][:12]} which was champion: {watch['reason']}"
         console.print(f"watch     every {watch['every']}, {escape(looked)}")
     schema = document["schema"]
     if schema is not None:

@@ -69,7 +69,7 @@ def decide_due(
 ) -> Due:
     """Whether to train now, or to look. Times have a zone: when the last training and look that finished were started.
 
-    One in the future (the clock was set back) counts as just done.
+    From one in the future (the clock was set back) it is as long as from any other until the next.
 
     >>> from datetime import UTC
     >>> decide_due(StaticTraining(), None, None, datetime(2026, 1, 1, tzinfo=UTC), has_champion=True)
@@ -84,12 +84,11 @@ def decide_due(
     every = duration(training.every, "DynamicTraining(every=)")
     if last_trained is None:
         return Due(True, "dynamic training: nothing was trained yet")
-    age = max(0.0, (now - last_trained).total_seconds())
+    age = (now - last_trained).total_seconds()
     if age >= every:
         return Due(True, f"dynamic training: the last one is {duration_text(age)} old, and every is {training.every}")
-    return Due(
-        False, f"dynamic training: the last one is {duration_text(age)} old, next in {duration_text(every - age)}"
-    )
+    old = f"is {duration_text(age)} old" if age >= 0.0 else _ahead(age)
+    return Due(False, f"dynamic training: the last one {old}, next in {duration_text(every - age)}")
 
 
 def decide_drop(drop: float, gain: Estimate, promised: Estimate | None, before: Watched, upto: int) -> Watched:
@@ -142,11 +141,15 @@ def _time_to_look(watch: str, trained: datetime | None, looked: datetime | None,
     if not done:
         return Due(False, "static training, watched: nobody has looked yet", look=True)
     word = "look" if looked is not None and looked == max(done) else "training"
-    age, every = max(0.0, (now - max(done)).total_seconds()), duration(watch, "StaticTraining(watch=)")
-    told = f"static training, watched: the last {word} was {duration_text(age)} ago"
+    age, every = (now - max(done)).total_seconds(), duration(watch, "StaticTraining(watch=)")
+    told = f"static training, watched: the last {word} {f'was {duration_text(age)} ago' if age >= 0.0 else _ahead(age)}"
     if age >= every:
         return Due(False, told, look=True)
     return Due(False, f"{told}, next look in {duration_text(every - age)}")
+
+
+def _ahead(age: float) -> str:
+    return f"was {duration_text(-age)} ahead of the clock, which was set back"
 
 
 def _cannot(gain: Estimate, measure: Estimate | None) -> str | None:

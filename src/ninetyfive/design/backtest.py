@@ -154,7 +154,8 @@ def _failures(failed: Mapping[Job, str], blocks: Blocks) -> tuple[str, ...]:
         jobs = [job for job, said in failed.items() if said == text]
         first = min(jobs, key=lambda job: job.origin)
         moment = values.plain(int(blocks.edges[first.origin]), "timestamp")
-        told.append(f"{len(jobs)} trainings failed, the first as of {moment}: {text}")
+        count = "1 training" if len(jobs) == 1 else f"{len(jobs)} trainings"
+        told.append(f"{count} failed, the first as of {moment}: {text}")
     return tuple(told)
 
 

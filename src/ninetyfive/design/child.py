@@ -10,6 +10,7 @@ belong here: which trainings are made (`backtest`), how many processes there are
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -84,7 +85,7 @@ def main() -> None:
         trainer = _trainer(declaration, orders.get())
         link.send(Said(seconds=time.process_time()))
     except NinetyfiveError as error:
-        link.send(Said(why_not=str(error)))
+        link.send(Said(why_not=error.said))
         return
     while True:
         link.send(_made(trainer, orders.get()))
@@ -95,7 +96,7 @@ def _listen(link: Connection, orders: SimpleQueue[Any]) -> None:
         try:
             orders.put(link.recv())
         except (EOFError, OSError):
-            os._exit(0)
+            os.killpg(0, signal.SIGKILL)  # this process, and what the model started: it leads a session of its own
 
 
 def _declaration(order: System) -> Declaration:
@@ -126,4 +127,4 @@ def _made(trainer: Trainer, job: Job) -> Said:
     try:
         return Said(trainer.train(job), peak=peak_memory())
     except NinetyfiveError as error:
-        return Said(why_not=str(error), peak=peak_memory())
+        return Said(why_not=error.said, peak=peak_memory())

@@ -35,7 +35,7 @@ from ninetyfive.system import Declaration
 _START_SECONDS = 60.0
 """How long a child may take until it has loaded what it was given."""
 _TURN = 1.0
-"""Seconds after which it is looked again whether the time is over."""
+"""Seconds after which it is looked again whether the time is over, and who is still there."""
 _LOADING = 3.0
 """Seconds that the first training of a child is taken to spend on loading libraries."""
 _THREADS = (
@@ -80,14 +80,22 @@ class Child:
         return found
 
     def end(self) -> None:
-        """Kill it, and wait until it is gone."""
+        """Kill it and what it started, and wait until it is gone."""
         self.link.close()
-        self.process.kill()
+        self._kill()
         self.process.wait()
+
+    def look(self) -> None:
+        """Where it ended by itself, end what it started too, which may hold the stream open: its end is heard then."""
+        if self.process.poll() is not None:
+            self._kill()
 
     def died(self) -> str:
         """How it ended by itself, and the last words that it said."""
         self.link.close()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_TURN)
+        self._kill()
         code = self.process.wait()
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
         if code == -signal.SIGKILL:
@@ -95,6 +103,11 @@ class Child:
         lines = self.told.read_text(encoding="utf-8", errors="replace").splitlines()
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"its process ended with {how}" + (f"; it said last: {last[-_WORDS:]}" if last else "")
+
+    def _kill(self) -> None:
+        """Kill all of its session, which it leads."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Children:
@@ -185,6 +198,8 @@ class Children:
             links = {child.link: child for child in owing}
             for link in wait(list(links), max(0.0, min(left(), _TURN))):
                 self._hear(links[link], done, failed)  # type: ignore[index]
+            for child in self._all:
+                child.look()
             if left() <= 0.0:
                 for child in [child for child in self._all if child.owes]:
                     self._end(child)
@@ -288,7 +303,7 @@ def _process(descriptor: int, threads: int, told: Path) -> subprocess.Popen[byte
             stderr=stream,
             pass_fds=(descriptor,),
             env={**os.environ, **_bounds(threads)},
-            start_new_session=True,  # Ctrl-C is this process's: it ends them
+            start_new_session=True,  # Ctrl-C is this process's: it ends them, with all that they start
         )
 
 

@@ -182,6 +182,11 @@ def _decay(design: Design) -> Figure:
     return Figure("decay", title, svg_of("decay", chart), caption)
 
 
+def _short_name(one: PolicyScore) -> str:
+    """The name of a policy where there is room for thirty letters."""
+    return policy_name(one) if one.watch is None else f"drop {100 * (one.drop or 0.0):.3g} %, watch {one.watch}"
+
+
 def _policies(design: Design) -> Figure:
     """What each policy costs: quality that is lost and trainings, stacked; the oracle as a line."""
     import altair as alt
@@ -191,7 +196,7 @@ def _policies(design: Design) -> Figure:
         return _missing("policies", title, _why(design, "no policy was replayed"))
     ranked = sorted(evidence.policies, key=lambda one: one.cost)
     names = [
-        f"{policy_name(one)}{' (chosen)' if _is_chosen(design, one) else '' if one.runs else ' *'}" for one in ranked
+        f"{_short_name(one)}{' (chosen)' if _is_chosen(design, one) else '' if one.runs else ' *'}" for one in ranked
     ]
     parts = {"quality lost": BLUE, "trainings": ORANGE}
     rows = [
@@ -208,7 +213,7 @@ def _policies(design: Design) -> Figure:
                 title=f"cost in {number(evidence.replayed_days)} days, {currency_of(design)}",
                 axis=alt.Axis(tickCount=4, labelOverlap=True),
             ),
-            y=alt.Y("policy:N", sort=names, title=None, axis=alt.Axis(labelLimit=190, minExtent=145)),
+            y=alt.Y("policy:N", sort=names, title=None, axis=alt.Axis(labelLimit=190, minExtent=175)),
             color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(parts.values()))),
             order=alt.Order("order:Q"),
         )

@@ -72,7 +72,7 @@ def boxes(design: Design) -> dict[str, Box]:
     window = f"newest {training.window}" if training.window else "all rows"
     trained = ("once" if training.paradigm == "static" else f"every {training.every}", window)
     if training.watch:
-        trained = ("once, and on a drop", f"looks every {training.watch}")
+        trained = ("once; on a drop", f"looks every {training.watch}")
     release = design.release[:12] if design.release else "not made yet"
     workers = f"{design.sizing.workers:,} × worker" if design.sizing.workers != 1 else "1 worker"
     says = {"static": "table answers", "dynamic": "model answers", "hybrid": "table, else model"}

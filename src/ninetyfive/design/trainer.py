@@ -142,7 +142,7 @@ class Trainer:
             try:
                 done[job] = self.train(job)
             except NinetyfiveError as error:
-                failed[job] = str(error)
+                failed[job] = error.said
             took.append(time.perf_counter() - began)
         return done, failed
 

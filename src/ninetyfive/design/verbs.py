@@ -69,7 +69,7 @@ def accept(system: Declaration, folder: Path, number: int | None, assume: str | 
     try:
         _, serving = accepted.training.made(), accepted.serving.made()
     except DeclarationError as error:
-        raise _altered(record, "a training and a serving that there are", str(error)) from None
+        raise _altered(record, "a training and a serving that there are", error.said) from None
     if not system.entity and accepted.serving.paradigm != "dynamic":
         raise UsageError(
             f"design {found.number}",

@@ -55,18 +55,22 @@ def _span_of(given: Ingested) -> tuple[int, int]:
 
 def _since(context: Context, given: Ingested, since: int, as_of: int) -> int:
     """The time from which on rows train after a drop: `since`, or where the newest rows are that a release needs."""
-    time, delay = context.declaration.source.time, known_delay(context.declaration)
-    least = ceil(TEST_ROWS / context.declaration.effective_split.test)
+    system = context.declaration
+    time, delay, chosen = system.source.time, known_delay(system), system.effective_split
     old = [entry for entry in given.spans if entry.time_min is not None and entry.time_min <= as_of]
     oldest, total = _span_of(given)[0], sum(sum(entry.rows) for entry in old)
     latest = max(oldest, as_of - (delay or 0))
-    rows = _rank(oldest, latest, 0.0, old) * total
+    rows = _rank(oldest, as_of, 0.0, old) * total
+    unknown = rows - _rank(oldest, latest, 0.0, old) * total  # the newest: by time all of them are held out
+    least = (
+        ceil((TEST_ROWS + unknown) / chosen.test) if chosen.by == "time" else ceil(TEST_ROWS / chosen.test + unknown)
+    )
     if rows <= least:
         return min(since, oldest)
     assert time is not None
     reducer = Quantiles(time)
     times = result_of(reducer, kept_states(context.store, reducer, times_key(given.ingest_key), old))
-    moment = times.quantile(_rank(oldest, latest, least / rows, old))
+    moment = times.quantile(_rank(oldest, as_of, least / rows, old))
     return min(since, int(moment or 0) * _unit(given, time))
 
 
