@@ -29,10 +29,10 @@ from ninetyfive.design.forecast import cpu_of
 from ninetyfive.design.losses import Rows
 from ninetyfive.design.losses import losses as block_losses
 from ninetyfive.design.policies import PERIODS, Board, never, oracle, periodic, replay
-from ninetyfive.design.prices import MONTH
 from ninetyfive.design.watching import DROPS, WATCHES, Model, Watch, watched
 from ninetyfive.durations import duration
 from ninetyfive.features.encoding import FOLDS
+from ninetyfive.prices import MONTH
 from ninetyfive.settings import PriceSettings
 
 MICROS = 1_000_000

@@ -40,7 +40,6 @@ from ninetyfive.design.history import history_of
 from ninetyfive.design.hits import Hits, table_hits
 from ninetyfive.design.inside import inside
 from ninetyfive.design.measuring_serving import constraints_of, contestants
-from ninetyfive.design.prices import MONTH
 from ninetyfive.design.proof import Reference, prove
 from ninetyfive.design.requests import requests_of_arrays
 from ninetyfive.design.serving import choose_serving
@@ -51,6 +50,7 @@ from ninetyfive.design.workload import workload
 from ninetyfive.durations import duration, duration_word
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.models.release import OpenRelease, open_release
+from ninetyfive.prices import MONTH
 from ninetyfive.settings import DesignSettings, PriceSettings
 from ninetyfive.store.opening import open_store
 

@@ -253,3 +253,23 @@ def test_a_price_or_a_bound_that_cannot_be_is_refused_by_name(tmp_path: Path, te
     (tmp_path / "ninetyfive.toml").write_text(text)
     with pytest.raises((SettingsError, DeclarationError), match=named.strip("'")):
         load_settings(tmp_path, {})
+
+
+def test_managed_services_have_tables_below_and_bounds(tmp_path: Path) -> None:
+    (tmp_path / "ninetyfive.toml").write_text(
+        '[managed]\nproject = "${PROJECT}"\nhours = 2\n'
+        '[managed.dataproc]\nexecutors = 5\nproperties = { "spark.speculation" = true }\n',
+        encoding="utf-8",
+    )
+    said = load_settings(
+        tmp_path, {"PROJECT": "p", "NINETYFIVE_MANAGED_POLL": "0.5", "NINETYFIVE_MANAGED_DATAPROC_CLUSTER": "c"}
+    ).managed
+    assert (said.project, said.hours, said.poll, said.region) == ("p", 2.0, 0.5, "")
+    assert (said.dataproc.cluster, said.dataproc.executors) == ("c", 5)
+    assert said.dataproc.properties == {"spark.speculation": True}
+    for name, value in {"HOURS": "0", "POLL": "x", "DATAPROC_EXECUTORS": "0", "DATAPROC_MEMORY_GIB": "8"}.items():
+        with pytest.raises(SettingsError, match=f"NINETYFIVE_MANAGED_{name}"):
+            load_settings(tmp_path, {"PROJECT": "p", f"NINETYFIVE_MANAGED_{name}": value})
+    (tmp_path / "ninetyfive.toml").write_text('[managed.dataprok]\ncluster = "c"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="did you mean 'dataproc'"):
+        load_settings(tmp_path, {})

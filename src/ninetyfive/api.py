@@ -376,6 +376,67 @@ class System(Upkeep):
 
         return deploy(self, self.settings, Path(to), image, insecure=insecure, log=log)
 
+    def submit(
+        self, what: str, *, to: str, dry_run: bool = False, reporter: Reporter | None = None, **words: Any
+    ) -> dict[str, Any]:
+        """`run`, `predict` or `table` with the jobs of the engine run by a managed service (docs/managed.md).
+
+        `words` are those of the verb (`run`, `predict_file`, `build_table`); its document comes back, with `service`
+        and the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline.
+        """
+        from ninetyfive.errors import near_names
+        from ninetyfive.managed.offers import JOBS, rendered
+
+        if what not in JOBS:
+            raise UsageError("submit", expected="run, predict or table", got=repr(what), do=near_names(what, JOBS))
+        settings, told = self.settings, reporter or Silent()
+        if dry_run:
+            return rendered(settings, self.name, what, to)
+        with needs_extra("managed", f"--to {to}"):
+            from ninetyfive.managed.engine import engine_on
+        with (
+            self._store(settings, create=what == "run", migrate=True) as store,
+            engine_on(settings, self.name, to, store, told) as made,
+        ):
+            twin, told = self.on(made), made.telling(told)
+            if what == "predict":
+                told.started(what)
+                document = twin.predict_file(**words)
+            else:
+                document = (twin.run if what == "run" else twin.build_table)(reporter=told, **words)
+            return {**document, "service": to, "service_jobs": list(made.submitted)}
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The jobs that were submitted to managed services, newest first, as they were last seen."""
+        from ninetyfive.managed.verbs import listed
+
+        settings = self.settings
+        if not self._exists(settings):
+            return []
+        with self._store(settings) as store:
+            return listed(store)
+
+    def job(self, id: str) -> dict[str, Any]:
+        """One job (an id or its beginning), as its service knows it now."""
+        from ninetyfive.managed.verbs import shown
+
+        with self._store(self.settings, migrate=True) as store:
+            return shown(store, self.settings.managed, id)
+
+    def cancel_job(self, id: str) -> dict[str, Any]:
+        """Stop a job (an id or its beginning); returns once nothing of it runs any more, and its folder is removed."""
+        from ninetyfive.managed.verbs import cancelled
+
+        with self._store(self.settings, migrate=True) as store:
+            return cancelled(store, self.settings.managed, id)
+
+    def attach_job(self, id: str, *, reporter: Reporter | None = None) -> dict[str, Any]:
+        """Wait until a job (an id or its beginning) has ended. The same `submit` again then reads its results."""
+        from ninetyfive.managed.verbs import attached
+
+        with self._store(self.settings, migrate=True) as store:
+            return attached(store, self.settings.managed, id, reporter or Silent())
+
     @contextmanager
     def _context(self, reporter: Reporter | None, as_of: int | None = None) -> Iterator[Context]:
         from ninetyfive.steps.context import Context

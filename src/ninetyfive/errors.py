@@ -11,6 +11,7 @@
     ├── ModelError                         the model function, its export or its parity failed
     ├── PlanError                          a plan breaks the rules of plans
     ├── EngineError                        an engine could not finish a job
+    ├── ServiceError                       a managed service refused a call, or failed or lost a job
     └── StoreError                         the store cannot be read or written
         ├── IntegrityError                 what is stored is not what was stored
         ├── BottomError                    nothing is below the champion, so that nothing can be returned to
@@ -117,6 +118,10 @@ class PlanError(NinetyfiveError):
 
 class EngineError(NinetyfiveError):
     """An engine could not finish a job."""
+
+
+class ServiceError(NinetyfiveError):
+    """A managed service refused a call, cannot be reached, or failed or lost a job."""
 
 
 class StoreError(NinetyfiveError):

@@ -22,6 +22,7 @@ import msgspec
 
 from ninetyfive.durations import duration
 from ninetyfive.errors import DeclarationError, SettingsError, near_names
+from ninetyfive.managed_settings import MAPPINGS, SERVICES, ManagedSettings
 from ninetyfive.plan import PARTITION_MEMORY
 from ninetyfive.serve.messages import Limits, Log
 
@@ -152,6 +153,7 @@ class Settings:
     serve: ServeSettings = field(default_factory=ServeSettings)
     prices: PriceSettings = field(default_factory=PriceSettings)
     design: DesignSettings = field(default_factory=DesignSettings)
+    managed: ManagedSettings = field(default_factory=ManagedSettings)
 
     @property
     def store_url(self) -> str:
@@ -173,9 +175,11 @@ _PLACES = (
     *(("keep", one.name) for one in fields(KeepSettings)),
     *(("serve", name) for name in ServeSettings.__struct_fields__ if name not in _BELOW),
     *(("serve", below, name) for below, kind in _BELOW.items() for name in kind.__struct_fields__),
+    *(("managed", name) for name in ManagedSettings.__struct_fields__ if name not in SERVICES),
+    *(("managed", service, name) for service, kind in SERVICES.items() for name in kind.__struct_fields__),
     *((table, name) for table, kind in _FLAT.items() for name in kind.__struct_fields__),
 )
-_NO_VARIABLE = ("options", "columns")
+_NO_VARIABLE = ("columns", *MAPPINGS)
 _SHARES = ("misses", "changed", "tolerance", "hysteresis")
 _BYTES = ("body", "header_bytes", "segment_bytes")
 
@@ -184,7 +188,7 @@ def load_settings(folder: Path, environment: Mapping[str, str] | None = None) ->
     """Read ninetyfive.toml in `folder`, overridden by the environment; `SettingsError` names the key that is wrong."""
     environment = os.environ if environment is None else environment
     document = _read(folder / FILE)
-    _known(f"{FILE}, ", document, {*_WORDS, "engines", "keep", "serve", *_FLAT})
+    _known(f"{FILE}, ", document, {*_WORDS, "engines", "keep", "serve", "managed", *_FLAT})
     engines = _table("engines", document.get("engines", {}))
     _known(f"{FILE}, [engines] ", engines, ENGINES)
     for name, kind in ENGINES.items():
@@ -197,17 +201,24 @@ def load_settings(folder: Path, environment: Mapping[str, str] | None = None) ->
     for name, below in _BELOW.items():
         serve[name] = _table(f"serve.{name}", serve.get(name, {}))
         _known(f"{FILE}, [serve.{name}] ", serve[name], below.__struct_fields__)
+    managed = _table("managed", document.get("managed", {}))
+    _known(f"{FILE}, [managed] ", managed, ManagedSettings.__struct_fields__)
+    for name, service in SERVICES.items():
+        managed[name] = _table(f"managed.{name}", managed.get(name, {}))
+        _known(f"{FILE}, [managed.{name}] ", managed[name], service.__struct_fields__)
     flat = {name: _table(name, document.get(name, {})) for name in _FLAT}
     for name, kind in _FLAT.items():
         _known(f"{FILE}, [{name}] ", flat[name], kind.__struct_fields__)
-    places = _override({**document, "engines": engines, "keep": keep, "serve": serve, **flat}, environment)
+    tables = {"engines": engines, "keep": keep, "serve": serve, "managed": managed, **flat}
+    places = _override({**document, **tables}, environment)
     values: dict[str, Any] = {key: _text(places[key], environment) for key in _WORDS if key in places}
     if values.get("engine", "local") not in ENGINES:
         where, name = places["engine"][0], values["engine"]
         raise SettingsError(where, expected="a known engine", got=repr(name), do=near_names(name, ENGINES))
     values |= {name: kind(**_engine(name, places, environment)) for name, kind in ENGINES.items()}
     values |= {name: kind(**_flat(name, kind, places)) for name, kind in _FLAT.items()}
-    return Settings(folder=folder, keep=KeepSettings(**_keep(places)), serve=_serve(places, environment), **values)
+    values |= {"serve": _serve(places, environment), "managed": _managed(places, environment)}
+    return Settings(folder=folder, keep=KeepSettings(**_keep(places)), **values)
 
 
 def _engine(engine: str, places: Mapping[str, tuple[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
@@ -250,6 +261,33 @@ def _serve(places: Mapping[str, tuple[str, Any]], environment: Mapping[str, str]
         }
     limits, log = Limits(**said["serve.limits"]), Log(**{"folder": "", **said["serve.log"]})
     return ServeSettings(limits=limits, log=log, **said["serve"])
+
+
+def _managed(places: Mapping[str, tuple[str, Any]], environment: Mapping[str, str]) -> ManagedSettings:
+    """What is said of managed services."""
+
+    def said(prefix: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for one in msgspec.structs.fields(kind):
+            place = places.get(f"{prefix}.{one.name}")
+            if place is not None:
+                mapping = one.name in MAPPINGS
+                found[one.name] = _options(*place, environment) if mapping else _typed(*place, one.type, environment)
+        return found
+
+    services: dict[str, Any] = {name: kind(**said(f"managed.{name}", kind)) for name, kind in SERVICES.items()}
+    return ManagedSettings(**{**said("managed", ManagedSettings), **services})
+
+
+def _typed(where: str, value: object, kind: Any, environment: Mapping[str, str]) -> Any:
+    """A setting as its own type, within its bounds."""
+    taken = _text((where, value), environment) if isinstance(value, str) and value else value
+    try:
+        return msgspec.convert(taken, kind, strict=not isinstance(value, str))
+    except msgspec.ValidationError as error:
+        raise SettingsError(
+            where, expected="a value that this setting takes", got=f"{value!r}", do=f"see the page of settings: {error}"
+        ) from None
 
 
 def _flat(table: str, kind: type[msgspec.Struct], places: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ declaring a system loads nothing heavy.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ninetyfive.accepted import FILE, FOLDER, Accepted, read_accepted
 from ninetyfive.errors import SettingsError, UsageError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 class Upkeep(Declaration):
     """A declaration with what looks after its store; the errors of `ninetyfive.errors` are raised."""
+
+    _lent: Engine | None = None
 
     @property
     def folder(self) -> Path:
@@ -48,6 +51,12 @@ class Upkeep(Declaration):
                 do="accept one of this system: ninetyfive design --accept, or remove the file",
             )
         return found
+
+    def on(self, engine: Engine) -> Self:
+        """The same system, whose jobs run on `engine` whatever the settings say."""
+        twin = copy.copy(self)
+        twin._lent = engine
+        return twin
 
     def new_token(self, scope: str, *, name: str | None = None) -> dict[str, Any]:
         """Make a token of a scope (predict, read, operate, admin); it stands in the answer, and nowhere else."""
@@ -179,7 +188,7 @@ class Upkeep(Declaration):
     def _store(self, settings: Settings, *, create: bool = False, migrate: bool = False) -> Store:
         from ninetyfive.store.opening import open_store
 
-        elsewhere = settings.engine != "local"
+        elsewhere = self._lent is not None or settings.engine != "local"
         return open_store(settings.store_url, settings.catalog, create=create, migrate=migrate, elsewhere=elsewhere)
 
     def _exists(self, settings: Settings) -> bool:
@@ -188,6 +197,8 @@ class Upkeep(Declaration):
         return store_exists(settings.store_url, settings.catalog)
 
     def _engine(self, settings: Settings, reporter: Reporter) -> Engine:
+        if self._lent is not None:
+            return self._lent
         if settings.engine == "local":
             from ninetyfive.engines.local import LocalEngine
 

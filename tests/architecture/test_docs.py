@@ -14,6 +14,7 @@ import typer
 
 import ninetyfive
 from ninetyfive.cli.commands import app
+from ninetyfive.managed_settings import MAPPINGS, SERVICES, ManagedSettings
 from ninetyfive.metrics import METRICS
 from ninetyfive.run import STEPS
 from ninetyfive.serve.exposition import METRICS as SERVED
@@ -71,13 +72,15 @@ def test_every_metric_of_the_service_and_route_of_the_admin_port_is_documented()
 def test_settings_metrics_and_steps_are_documented() -> None:
     engines = [f"engines.{name}.{one.name}" for name, kind in ENGINES.items() for one in fields(kind)]
     flat = {"prices": PriceSettings, "design": DesignSettings}
-    tables = ("folder", "keep", "serve", *ENGINES, *flat)
+    tables = ("folder", "keep", "serve", "managed", *ENGINES, *flat)
     settings = [*(one.name for one in fields(Settings) if one.name not in tables), *engines]
     settings += [f"keep.{one.name}" for one in fields(KeepSettings)]
     settings += [f"serve.{name}" for name in ServeSettings.__struct_fields__ if name not in ("limits", "log")]
     settings += [f"serve.{below}.{name}" for below, kind in (("limits", Limits), ("log", Log)) for name in names(kind)]
     settings += [f"{table}.{name}" for table, kind in flat.items() for name in names(kind)]
-    told = [name for name in settings if not name.endswith((".options", ".columns"))]
+    settings += [f"managed.{name}" for name in names(ManagedSettings) if name not in SERVICES]
+    settings += [f"managed.{service}.{name}" for service, kind in SERVICES.items() for name in names(kind)]
+    told = [name for name in settings if name.rpartition(".")[2] not in ("columns", *MAPPINGS)]
     variables = ["NINETYFIVE_" + name.replace(".", "_").upper() for name in told]
     words = [*settings, *variables, *METRICS, *(step.name for step in STEPS)]
     assert not [word for word in words if not stands(word)]

@@ -14,9 +14,9 @@ from ninetyfive.design.evidence import LEVELS, SOON, Candidate, Constraints, Mea
 from ninetyfive.design.expecting import expected
 from ninetyfive.design.forecast import at_best_periods, candidates, mixed_quantile
 from ninetyfive.design.hits import table_hits
-from ninetyfive.design.prices import MONTH
 from ninetyfive.design.requests import Requests, requests_of_arrays
 from ninetyfive.design.workload import workload
+from ninetyfive.prices import MONTH
 from ninetyfive.settings import PriceSettings
 
 DAY = 86_400.0

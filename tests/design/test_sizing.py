@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ninetyfive.design.prices import HOURS, Price, price_table
 from ninetyfive.design.sizing import FEATURES_RATE, MACHINE_MEMORY, STATISTICS_RATE, UTILISATION, Load, size
+from ninetyfive.prices import HOURS, Price, price_table
 from ninetyfive.settings import PriceSettings
 
 PRICES = PriceSettings()

@@ -21,7 +21,7 @@ from ninetyfive.store.sqlite import Sqlite
 
 VERSIONS = range(1, VERSION)
 OLD = {n: (Path(__file__).parent / "data" / f"catalog-v{n}.sql").read_text(encoding="utf-8") for n in VERSIONS}
-NEW = {1: {"pins", "leases", "tables"}, 2: {"tables"}}
+NEW = {1: {"pins", "leases", "tables", "jobs"}, 2: {"tables", "jobs"}, 3: {"jobs"}}
 """The tables that a version did not have."""
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -103,7 +103,7 @@ def old(request: pytest.FixtureRequest, backend: Any, tmp_path: Path) -> Old:
 
 
 def test_who_only_looks_at_an_older_catalog_is_told_what_migrates_it(old: Old, backend: Any) -> None:
-    with pytest.raises(StoreError, match=rf"version 3, got version {old.number}\. To do: run ninetyfive run"):
+    with pytest.raises(StoreError, match=rf"version 4, got version {old.number}\. To do: run ninetyfive run"):
         backend.open(create=False)
     assert read(backend, old) == old.rows
     assert tables(backend) == set(old.shape.tables)
@@ -114,13 +114,14 @@ def test_an_older_catalog_is_migrated_after_a_backup(old: Old, backend: Any, wor
     with backend.open(actor="ada", **words) as store:
         assert store.audit_verify() == []
         last = store.audit_records()[-1]
-        assert (last.actor, last.action, last.subject) == ("ada", "catalog.migrate", "version 3")
+        assert (last.actor, last.action, last.subject) == ("ada", "catalog.migrate", "version 4")
         assert last.details["from"] == old.number
         champion = store.champion()
         assert champion is not None
         assert (champion.release, champion.table) == ("e" * 64, None)
         assert set(store.pins()) == ({"e" * 64} if old.number > 1 else set())
         assert store.tables() == []
+        assert store.jobs() == []
         assert [run.status for run in store.runs()] == ["interrupted", "done"]
         assert store.states("statistics", ["b" * 64]) == {"b" * 64: b"\x00state'\xff"}
         with store.lease("run"):

@@ -10,6 +10,7 @@ import typer
 from ninetyfive import __version__
 from ninetyfive.cli import keeping, printing, reporting
 from ninetyfive.cli.designing import design
+from ninetyfive.cli.managing import jobs_app, submit_app
 from ninetyfive.cli.project import load_system
 from ninetyfive.cli.serving import deploy_app, print_services, print_waited, serve, token_app
 from ninetyfive.cli.tuning import tuning
@@ -30,6 +31,8 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(table_app, name="table")
 app.add_typer(token_app, name="token")
 app.add_typer(deploy_app, name="deploy")
+app.add_typer(submit_app, name="submit")
+app.add_typer(jobs_app, name="jobs")
 app.command()(serve)
 app.command()(design)
 app.command()(tuning)

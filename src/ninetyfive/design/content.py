@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from ninetyfive.design.accepting import accepts
 from ninetyfive.design.evidence import LEVELS, Design, Measured, Range, TrainingEvidence, Workload
-from ninetyfive.design.prices import price_table
 from ninetyfive.design.wording import (
     CONFIDENCE,
     NOTHING,
@@ -36,6 +35,7 @@ from ninetyfive.design.wording import (
     size,
     training_words,
 )
+from ninetyfive.prices import price_table
 
 _FEW = 12
 """The most rows of a table of candidates: those that a reader compares."""

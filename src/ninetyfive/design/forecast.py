@@ -21,8 +21,8 @@ import numpy as np
 from ninetyfive.design.evidence import LEVELS, SOON, Candidate, Constraints, Measured, Range, Workload
 from ninetyfive.design.expecting import Expected, forecast, told_of
 from ninetyfive.design.hits import HEAD_KEPT, Hits
-from ninetyfive.design.prices import MONTH
 from ninetyfive.durations import duration_text
+from ninetyfive.prices import MONTH
 from ninetyfive.settings import PriceSettings
 
 ANSWERS, BUILDING, STORAGE = "answers", "building", "storage"

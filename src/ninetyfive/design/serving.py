@@ -28,9 +28,9 @@ from ninetyfive.design.evidence import (
     Workload,
 )
 from ninetyfive.design.forecast import ANSWERS, InForce, candidate_of, cpu_of, judged
-from ninetyfive.design.prices import MONTH
 from ninetyfive.design.wording import money
 from ninetyfive.durations import duration_word
+from ninetyfive.prices import MONTH
 
 NOISE = 0.02
 """Costs that differ by less than this share are taken as equal."""

@@ -15,8 +15,8 @@ from typing import Literal
 import msgspec
 
 from ninetyfive.design.evidence import Managed, Sizing
-from ninetyfive.design.prices import HOURS, MONTH, PriceTable, price_table
 from ninetyfive.durations import duration_text
+from ninetyfive.prices import HOURS, MONTH, PriceTable, price_table
 from ninetyfive.settings import PriceSettings
 
 UTILISATION = 0.6

@@ -31,13 +31,13 @@ from ninetyfive.design.evidence import (
     TrainingEvidence,
 )
 from ninetyfive.design.history import TIME, History
-from ninetyfive.design.prices import MONTH
 from ninetyfive.design.replays import DAY, NEVER, ON_DROP, PERIODIC, Rates, score_policies, window_of
 from ninetyfive.design.trainer import Recipe, Trainer, Trains
 from ninetyfive.design.windows import best_gain, compare_windows
 from ninetyfive.design.wording import money, percent
 from ninetyfive.durations import duration, duration_text, duration_word
 from ninetyfive.paradigms import DynamicTraining, Training
+from ninetyfive.prices import MONTH
 from ninetyfive.settings import DesignSettings, PriceSettings
 
 LEAST_SECONDS = 60.0

@@ -41,7 +41,7 @@ def dumps(*values: object) -> list[bytes]:
 
     `EngineError` where a part of a value cannot be pickled.
     """
-    with _SHIPPING, _by_value(_own_modules()):
+    with _SHIPPING, _by_value(own_modules()):
         try:
             return [bytes(cloudpickle.dumps(value, protocol=5)) for value in values]
         except (TypeError, AttributeError, RecursionError, cloudpickle.pickle.PicklingError) as error:
@@ -110,7 +110,7 @@ def _shown(error: Exception, engine: str) -> EngineError:
     )
 
 
-def _own_modules() -> list[ModuleType]:
+def own_modules() -> list[ModuleType]:
     """The modules of the project: in files that are neither ours, nor in a folder of packages, nor of Python itself."""
     python = tuple({sysconfig.get_path(kind) + os.sep for kind in ("stdlib", "platstdlib")})
     return [

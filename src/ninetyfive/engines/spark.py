@@ -1,6 +1,6 @@
 """Runs plans on Apache Spark, classic or Connect: one query of DataFrames a job, our code in its Python workers.
 
-    tasks (DataFrame) ─ mapInArrow(run_task) ─ repartitionById ─ mapInArrow(run_round 1) ─ … ─▶ done messages
+    tasks (DataFrame) ─ mapInArrow(run_task) ─ spread ─ mapInArrow(run_round 1) ─ … ─▶ done messages
 
 Rows never become Spark's own columns: they travel as Arrow bytes, so that no dtype, NaN or −0.0 changes on the way.
 What a task makes is what Spark keeps of it, so a retried or speculative attempt adds nothing.
@@ -218,11 +218,20 @@ def _query(session: SparkSession, submission: Submission, bundles: int) -> DataF
         "bucket": pa.array((number % bundles for number in range(len(tasks))), pa.int32()),
         "message": pa.array(tasks, pa.binary()),
     }
-    frame = session.createDataFrame(pa.table(rows, schema=_ARROW)).repartitionById(bundles, "bucket")
+    frame = spread(session.createDataFrame(pa.table(rows, schema=_ARROW)), bundles)
     frame = frame.mapInArrow(_tasks_of(job, buckets[0]), SCHEMA)
     for (number, count), after in zip(rounds, buckets[1:], strict=True):
-        frame = frame.repartitionById(count, "bucket").mapInArrow(_round_of(job, number, after), SCHEMA)
+        frame = spread(frame, count).mapInArrow(_round_of(job, number, after), SCHEMA)
     return frame.select("message")
+
+
+def spread(frame: DataFrame, count: int) -> DataFrame:
+    """The rows in `count` partitions, those of a bucket in one; each bucket in its own from Spark 4.1 on.
+
+    Spark 4.0, which the newest runtime of Dataproc has, spreads them by a hash: some partitions have several.
+    """
+    by_id = getattr(frame, "repartitionById", None)
+    return frame.repartition(count, "bucket") if by_id is None else cast(DataFrame, by_id(count, "bucket"))
 
 
 def _bundles(submission: Submission) -> int:

@@ -54,7 +54,7 @@ def parse(data: bytes, where: str) -> Any:
     """The file as a message; `ModelError` where it is none, or too large."""
     if len(data) > MOST_BYTES:
         raise _refused(where, f"a file of at most {MOST_BYTES:,} bytes", f"{len(data):,}", "export a smaller model")
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from onnx import load_model_from_string
 
     try:

@@ -6,6 +6,7 @@
     opening.py  open_store, Store         leases.py, row_leases.py   one at a time, freed by kill -9
     catalog.py  tables, transactions      sqlite.py, postgres.py     the databases that keep them
     versions.py  made, migrated           audit.py                   the hash chain
+    jobs.py     of managed services
     artifacts.py, buckets.py  files       doctor.py                  what is wrong, and what to do
 
 The rule: every change is one transaction, which names only files that are there and holds its own audit record.

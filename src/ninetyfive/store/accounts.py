@@ -31,11 +31,12 @@ def row_hash(row: Mapping[str, Any], table: Table) -> str:
 
 
 def unaccounted(connection: Connection) -> Iterator[Finding]:
-    """Releases, tables, pointers and pins without the record of their making; records whose row is gone or another."""
+    """Releases, tables, jobs, pointers, pins that no record tells of; records whose row is gone or another."""
     releases: dict[str, str] = {}
     tables: dict[str, tuple[str, str | None]] = {}
     set_: dict[int, tuple[str, str, str, str, str | None]] = {}
     pinned: dict[str, tuple[str, str]] = {}
+    asked: dict[str, tuple[str, str, str]] = {}
     for row, details in _records(connection):
         match row["action"]:
             case "release.add" | "release.collect" | "release.restore":
@@ -47,6 +48,10 @@ def unaccounted(connection: Connection) -> Iterator[Finding]:
                 tables[row["subject"]] = details.get("release", ""), details.get("folder")
             case "table.collect" | "table.restore" if row["subject"] in tables:
                 tables[row["subject"]] = tables[row["subject"]][0], details.get("folder")
+            case "job.add":
+                asked[row["subject"]] = details.get("service", ""), details.get("name", ""), details.get("state", "")
+            case "job.move" if row["subject"] in asked:
+                asked[row["subject"]] = *asked[row["subject"]][:2], details.get("state", "")
             case "release.pin":
                 pinned[row["subject"]] = row["actor"], details.get("reason", "")
             case "release.unpin":
@@ -55,6 +60,8 @@ def unaccounted(connection: Connection) -> Iterator[Finding]:
     yield from _added("release", folders, releases, "its folder is")
     built = {row.id: (row.release, row.folder) for row in connection.execute(select(catalog.tables))}
     yield from _added("table", built, tables, "release and folder are")
+    jobs = {row.id: (row.service, row.name, row.state) for row in connection.execute(select(catalog.jobs))}
+    yield from _added("job", jobs, asked, "service, name and state are")
     yield from _pointers(connection, set_)
     table = catalog.pins
     there = {row.release: (row.actor, row.reason) for row in connection.execute(select(table))}

@@ -40,7 +40,7 @@ from sqlalchemy.exc import DBAPIError
 from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.store.crashing import crash_point
 
-VERSION = 3
+VERSION = 4
 BUSY_SECONDS = 20.0
 
 METADATA = MetaData()
@@ -179,6 +179,22 @@ leases = Table(
     Column("token", BigInteger, nullable=False),  # grows with each holder
     Column("holder", Text, nullable=False),  # JSON; of the last one, where it is free
     Column("expires", Double, nullable=False),  # seconds of the server's clock since 1970; past: free
+)
+jobs = Table(
+    "jobs",  # of managed services
+    METADATA,
+    Column("id", String(128), primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("service", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("link", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created", String(40), nullable=False),
+    Column("updated", String(40), nullable=False),
 )
 
 

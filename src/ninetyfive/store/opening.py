@@ -26,6 +26,7 @@ from ninetyfive.store.catalog import Catalog
 from ninetyfive.store.collecting import Collecting
 from ninetyfive.store.doctor import examine
 from ninetyfive.store.failures import disk_errors
+from ninetyfive.store.jobs import Jobs
 from ninetyfive.store.leases import FileLease
 from ninetyfive.store.postgres import Postgres
 from ninetyfive.store.records import AuditRecord, Finding
@@ -37,7 +38,7 @@ from ninetyfive.store.sqlite import Sqlite
 _CATALOG = "catalog.sqlite"
 
 
-class Store(Spans, Collecting):
+class Store(Spans, Jobs, Collecting):
     """An opened store: the verbs of its parts, and those that look at the whole. Close it, or use it in a `with`.
 
     >>> import tempfile

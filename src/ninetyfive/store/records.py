@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 RunStatus = Literal["running", "interrupted", "done", "failed", "refused"]
+JobState = Literal["pending", "running", "done", "failed", "cancelled", "lost"]
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -124,6 +125,32 @@ class TableRecord(msgspec.Struct, frozen=True, kw_only=True):
     def good(self) -> bool:
         """Whether it is there, and its gates passed."""
         return not self.collected and bool(self.document.get("passed"))
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One job of a managed service: our `id`, the `service`, and the full `name` that the job has there.
+
+    `state` is pending (also: written down, and not answered yet), running, done, failed, cancelled, or lost (the
+    service knows it no more, or took its machines away). `link` is its page of the console, `message` the service's own
+    words, `folder` the url of what it reads and writes, `purpose` what it is for. Times are ISO 8601 in UTC.
+    """
+
+    id: str
+    service: str
+    name: str
+    state: JobState = "pending"
+    link: str = ""
+    message: str = ""
+    folder: str = ""
+    purpose: str = ""
+    actor: str = ""
+    created: str = ""
+    updated: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the service does no more about it."""
+        return self.state not in ("pending", "running")
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True):

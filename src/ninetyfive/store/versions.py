@@ -1,7 +1,7 @@
 """Versions of the catalog: made, migrated after a backup, refused where it is newer than this code.
 
-    nothing ─ create ─▶ version 3 ◀─ backup, steps, audit record: one transaction ─ version 1, 2
-                        version 4 ─▶ refused
+    nothing ─ create ─▶ version 4 ◀─ backup, steps, audit record: one transaction ─ version 1, 2, 3
+                        version 5 ─▶ refused
 
 Who only looks migrates nothing, and is told what does. Of two that migrate at once one does it; the other waits for the
 write lock and finds it done. Killed anywhere, the old version is there whole.
@@ -15,7 +15,18 @@ from sqlalchemy import Connection, insert, inspect, select, update
 
 from ninetyfive.errors import StoreError
 from ninetyfive.store import audit
-from ninetyfive.store.catalog import METADATA, VERSION, Catalog, audit_head, leases, pins, pointers, tables, version
+from ninetyfive.store.catalog import (
+    METADATA,
+    VERSION,
+    Catalog,
+    audit_head,
+    jobs,
+    leases,
+    pins,
+    pointers,
+    tables,
+    version,
+)
 
 
 def prepare(catalog: Catalog, actor: str, *, create: bool, migrate: bool) -> None:
@@ -76,7 +87,11 @@ def _add_tables(connection: Connection) -> None:
     connection.exec_driver_sql(f"ALTER TABLE {pointers.name} ADD COLUMN {column}")
 
 
-_STEPS = (_add_pins_and_leases, _add_tables)  # the first one from version 1 to 2, and so on
+def _add_jobs(connection: Connection) -> None:
+    jobs.create(connection)
+
+
+_STEPS = (_add_pins_and_leases, _add_tables, _add_jobs)  # the first one from version 1 to 2, and so on
 
 
 def _refused(catalog: Catalog, number: int | None) -> StoreError:

@@ -1,6 +1,6 @@
 """The dated table of what managed services cost: `prices.toml` beside this file, with a source and a date for each.
 
-    prices.toml ─ price_table() ─▶ PriceTable ─▶ sizing
+    prices.toml ─ price_table() ─▶ PriceTable ─▶ design/sizing, managed/estimating
 
 What does not belong here: the prices by which designs are compared, which a user sets in `[prices]` (`settings`).
 """
@@ -62,5 +62,5 @@ def price_table() -> PriceTable:
     >>> price_table().currency, price_table().prices.spark_dcu_hour.value
     ('USD', 0.06)
     """
-    text = files("ninetyfive.design").joinpath("prices.toml").read_text(encoding="utf-8")
+    text = files("ninetyfive").joinpath("prices.toml").read_text(encoding="utf-8")
     return msgspec.toml.decode(text, type=PriceTable)

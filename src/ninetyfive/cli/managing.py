@@ -1,0 +1,196 @@
+"""The commands `submit` and `jobs`: what they ask of the system, and what they print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ninetyfive.cli import printing, reporting
+from ninetyfive.cli.project import load_system
+
+SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+To = Annotated[str, typer.Option("--to", metavar="SERVICE", help="The service that runs the jobs: dataproc.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent and may cost, and send nothing.")]
+JobId = Annotated[str, typer.Argument(help="The id of a job, or its beginning.")]
+ReleaseOption = Annotated[
+    str | None, typer.Option("--release", help="A release hash or its beginning; default: the champion.")
+]
+DEFAULT = Path("system.py")
+
+submit_app = typer.Typer(help="Let a managed service run the jobs of a command.", no_args_is_help=True)
+jobs_app = typer.Typer(help="List, show, cancel or wait for jobs of managed services.", no_args_is_help=True)
+
+
+@submit_app.command("run")
+def submit_run(  # noqa: PLR0913  its arguments are the flags of the command
+    to: To,
+    dry_run: DryRun = False,
+    if_due: Annotated[
+        bool, typer.Option("--if-due", help="Only when the training paradigm says that it is time.")
+    ] = False,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Train as if it were this ISO 8601 time.")] = None,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the release, leave the champion.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step again.")] = False,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="STEP", help="Do this step and all after it again.")
+    ] = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """As `ninetyfive run`, with the jobs that read rows run by a service; training is done here.
+
+    Submitted twice it is one job; after a crash the same command attaches to what runs. Ctrl-C cancels.
+    """
+    words = {"if_due": if_due, "as_of": as_of, "promote": not no_promote, "cache": not no_cache, "start": start}
+    document = _submitted(system, "run", to, dry_run, json, words)
+    if document is None:
+        return
+    printing.run(document, json)
+    _jobs_told(document, json)
+    if document["release"] is not None and not document["passed"]:
+        raise typer.Exit(3)
+
+
+@submit_app.command("predict")
+def submit_predict(  # noqa: PLR0913  its arguments are the flags of the command
+    input: Annotated[str, typer.Argument(help="A Parquet, CSV or JSONL file (URL) of rows to answer.")],
+    output: Annotated[Path, typer.Argument(help="Where the answers go: .parquet, .csv or .jsonl.")],
+    to: To,
+    dry_run: DryRun = False,
+    release: ReleaseOption = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """As `ninetyfive predict`, answered by the workers of a service."""
+    words = {"input": input, "output": output, "release": release}
+    document = _submitted(system, "predict", to, dry_run, json, words)
+    if document is None:
+        return
+    printing.predicted(document, json)
+    _jobs_told(document, json)
+    if document["rows"]["rejected"]:
+        raise typer.Exit(3)
+
+
+@submit_app.command("table")
+def submit_table(  # noqa: PLR0913  its arguments are the flags of the command
+    to: To,
+    dry_run: DryRun = False,
+    release: ReleaseOption = None,
+    population: Annotated[
+        str | None, typer.Option("--population", help="A file of rows (path, glob or URL) instead of the declared one.")
+    ] = None,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the table, leave what is live.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Of which ISO 8601 time its rows are; default: now.")
+    ] = None,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """As `ninetyfive table build`, answered by the workers of a service."""
+    words = {"release": release, "population": population, "as_of": as_of, "promote": not no_promote}
+    document = _submitted(system, "table", to, dry_run, json, words)
+    if document is None:
+        return
+    printing.table(document, json)
+    _jobs_told(document, json)
+    if not document["passed"]:
+        raise typer.Exit(3)
+
+
+@jobs_app.command("list")
+def jobs_list(system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Every job, newest first, as it was last seen."""
+    found = load_system(system).jobs()
+    if json:
+        printing.emit({"jobs": found})
+        return
+    console = printing.console_of()
+    if not found:
+        console.print("no jobs: ninetyfive submit makes them")
+        return
+    table = Table("job", "state", "for", "submitted", box=None, pad_edge=False)
+    for job in found:
+        table.add_row(job["id"], job["state"], escape(job["purpose"]), job["created"][:19])
+    console.print(table)
+
+
+@jobs_app.command("show")
+def jobs_show(job: JobId, system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """One job, as its service knows it now."""
+    _job(load_system(system).job(job), json)
+
+
+@jobs_app.command("cancel")
+def jobs_cancel(job: JobId, system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Stop a job, and wait until nothing of it costs any more."""
+    _job(load_system(system).cancel_job(job), json)
+
+
+@jobs_app.command("attach")
+def jobs_attach(job: JobId, system: SystemFile = DEFAULT, json: Json = False) -> None:
+    """Wait until a job has ended; exit code 1 where it did not end well.
+
+    The same `ninetyfive submit` again then reads its results.
+    """
+    with reporting.progress(json) as reporter:
+        document = load_system(system).attach_job(job, reporter=reporter)
+    _job(document, json)
+    if document["state"] != "done":
+        raise typer.Exit(1)
+
+
+def _submitted(
+    system: Path, what: str, to: str, dry_run: bool, json: bool, words: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The document of a command that was submitted; None where it was only shown."""
+    declared = load_system(system)
+    if dry_run:
+        _rendered(declared.submit(what, to=to, dry_run=True), json)
+        return None
+    with reporting.progress(json) as reporter:
+        return declared.submit(what, to=to, reporter=reporter, **words)
+
+
+def _rendered(document: dict[str, Any], json: bool) -> None:
+    """What would be sent, and may cost."""
+    if json:
+        printing.emit(document)
+        return
+    console = printing.console_of()
+    for request in document["requests"]:
+        console.print(f"[bold]{request['method']}[/]  {escape(request['purpose'])}")
+        console.print_json(data=request["body"])
+        for later in request["later"]:
+            console.print(f"  later: {later['place']}, by {escape(later['source'])}")
+        console.print()
+    cost = document["estimate"]
+    for line in cost["lines"]:
+        price = f"{line['price']:g} {cost['currency']} a {line['unit']}, {line['as_of']}"
+        console.print(f"{line['what']}: {line['amount']:g} an hour at {price}")
+    if cost["lines"]:
+        amounts = f"{cost['hour']:.4g} an hour, at least {cost['least']:.4g}, at most {cost['most']:.4g}"
+        console.print(f"[bold]a job[/]: {cost['currency']} {amounts}; list prices of {cost['region']}, {cost['dated']}")
+    for text in cost["not_known"]:
+        console.print(f"not in it: {escape(text)}")
+
+
+def _job(document: dict[str, Any], json: bool) -> None:
+    if json:
+        printing.emit(document)
+        return
+    console = printing.console_of()
+    for name, value in document.items():
+        if value:
+            console.print(f"[bold]{name:<8}[/] {escape(value)}", soft_wrap=True)
+
+
+def _jobs_told(document: dict[str, Any], json: bool) -> None:
+    if not json:
+        count = len(document["service_jobs"])
+        printing.console_of().print(f"jobs     {count} by {document['service']}: see ninetyfive jobs list")

@@ -1,0 +1,318 @@
+"""Dataproc: a job is a batch of its Serverless, or a job on a cluster that is there.
+
+    CreateBatch ─▶ operation; GetBatch ─▶ state; running: CancelOperation, ended: nothing      `Batches`
+    SubmitJob ─▶ job;         GetJob   ─▶ state; running: CancelJob                            `ClusterJobs`
+
+Both are told the id by us, and answer ALREADY_EXISTS to the second who submits it. What costs is what runs: a batch or
+job that has ended costs nothing, and a cluster is its owner's.
+What does not belong here: what the job does (`driver`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, ClassVar
+
+from ninetyfive.managed.calling import CALL_SECONDS, Caller, connect
+from ninetyfive.managed.jobs import DRIVER, Request, Work
+from ninetyfive.managed_settings import ManagedSettings
+from ninetyfive.store.records import Job, JobState
+
+_BATCH: dict[str, JobState] = {
+    "PENDING": "pending",
+    "RUNNING": "running",
+    "CANCELLING": "running",
+    "CANCELLED": "cancelled",
+    "SUCCEEDED": "done",
+    "FAILED": "failed",
+}
+_JOB: dict[str, JobState] = {
+    "PENDING": "pending",
+    "SETUP_DONE": "pending",
+    "RUNNING": "running",
+    "ATTEMPT_FAILURE": "running",
+    "CANCEL_PENDING": "running",
+    "CANCEL_STARTED": "running",
+    "CANCELLED": "cancelled",
+    "DONE": "done",
+    "ERROR": "failed",
+}
+_TAKEN = re.compile(r"\bpreempt|\bagent .{0,20}\blost\b|\bcluster (was|is being) deleted", re.IGNORECASE)
+"""What is said of a job whose machines are gone; an executor that Spark lost, as for want of memory, is not that."""
+_OVERHEAD = 1.1
+"""What Spark asks for beside the memory of a JVM: a tenth of it, for Python and the system."""
+
+
+class Batches:
+    """Dataproc Serverless, as a `Service`."""
+
+    NAME: ClassVar[str] = "dataproc"
+
+    def __init__(self, settings: ManagedSettings, caller: Caller | None = None) -> None:
+        self._settings = settings
+        self._call = caller or Caller(self.NAME, settings.patience)
+
+    def name(self, id: str) -> str:
+        """As in `Service`."""
+        return f"{self._parent}/batches/{id}"
+
+    def render(self, work: Work) -> tuple[Request, ...]:
+        """As in `Service`: one CreateBatch."""
+        said = self._settings
+        account = {"userWorkloadAuthenticationType": "SERVICE_ACCOUNT"} if said.service_account else {}
+        execution = {
+            "authenticationConfig": account,  # else runtimes from 3.0 on work as whoever submits
+            "serviceAccount": said.service_account,
+            "subnetworkUri": said.subnetwork,
+            "ttl": f"{round(said.hours * 3600)}s",
+        }
+        runtime = {"version": said.dataproc.version, "containerImage": said.image, "properties": self._properties()}
+        body = {
+            "parent": self._parent,
+            "batchId": work.id,
+            "requestId": request_id(work.id),
+            "batch": {
+                "labels": labels(work),
+                "pysparkBatch": {"mainPythonFileUri": f"{work.folder}/{DRIVER}", "args": [work.folder, work.id]},
+                "runtimeConfig": filled(runtime),
+                "environmentConfig": {"executionConfig": filled(execution)},
+            },
+        }
+        method = "google.cloud.dataproc.v1.BatchController/CreateBatch"
+        return (Request(method=method, body=body, later=work.later, purpose=work.purpose),)
+
+    def submit(self, request: Request) -> Job:
+        """As in `Service`."""
+        from google.api_core.exceptions import AlreadyExists
+        from google.cloud.dataproc_v1 import CreateBatchRequest
+
+        id = request.body["batchId"]
+        sent = CreateBatchRequest.from_json(json.dumps(request.body))
+
+        def create() -> None:
+            with suppress(AlreadyExists):
+                self._client.create_batch(sent, retry=None, timeout=CALL_SECONDS)
+
+        self._call(create, f"batch {id}")
+        return self.look(self.name(id)) or self._job(id, "pending", "")
+
+    def look(self, name: str) -> Job | None:
+        """As in `Service`."""
+        found = self._batch(name)
+        return None if found is None else self._seen(name, found)
+
+    def cancel(self, name: str) -> Job | None:
+        """As in `Service`; a batch that is cancelled keeps its page, and runs nothing."""
+        from google.api_core.exceptions import FailedPrecondition
+
+        found = self._batch(name)
+        if found is None or self._seen(name, found).ended:
+            return None if found is None else self._seen(name, found)
+
+        operations = self._client.transport.operations_client
+
+        def stop() -> None:
+            with suppress(FailedPrecondition):  # it has ended meanwhile
+                operations.cancel_operation(found.operation, retry=None, timeout=CALL_SECONDS)
+
+        self._call(stop, f"cancelling batch {_last(name)}", self._link(_last(name)))
+        return self.look(name)
+
+    @property
+    def _parent(self) -> str:
+        return f"projects/{self._settings.project}/locations/{self._settings.region}"
+
+    @cached_property
+    def _client(self) -> Any:
+        from google.cloud.dataproc_v1 import BatchControllerClient
+        from google.cloud.dataproc_v1.services.batch_controller.transports import BatchControllerGrpcTransport
+
+        return connect(BatchControllerClient, BatchControllerGrpcTransport, *_endpoint(self._settings))
+
+    def _batch(self, name: str) -> Any:
+        from google.api_core.exceptions import NotFound
+
+        def get() -> Any:
+            try:
+                return self._client.get_batch(name=name, retry=None, timeout=CALL_SECONDS)
+            except NotFound:
+                return None
+
+        return self._call(get, f"batch {_last(name)}", self._link(_last(name)))
+
+    def _seen(self, name: str, batch: Any) -> Job:
+        return self._job(_last(name), _BATCH.get(batch.state.name, "pending"), batch.state_message)
+
+    def _job(self, id: str, state: JobState, message: str) -> Job:
+        lost: JobState = "lost" if state == "failed" and _TAKEN.search(message) else state
+        return Job(
+            id=id,
+            service=self.NAME,
+            name=self.name(id),
+            state=lost,
+            link=self._link(id),
+            message=" ".join(message.split()),
+        )
+
+    def _link(self, id: str) -> str:
+        place = f"{self._settings.region}/{id}/summary?project={self._settings.project}"
+        return f"https://console.cloud.google.com/dataproc/batches/{place}"
+
+    def _properties(self) -> dict[str, str]:
+        """The size of driver and executors as Spark's properties, and those of the settings over them."""
+        said = self._settings.dataproc
+        memory = f"{int(said.cores * said.memory_gib * 1024 / _OVERHEAD)}m"
+        sized: dict[str, Any] = {
+            "spark.driver.cores": said.cores,
+            "spark.driver.memory": memory,
+            "spark.executor.cores": said.cores,
+            "spark.executor.memory": memory,
+            "spark.executor.instances": min(2, said.executors),
+            "spark.dynamicAllocation.maxExecutors": said.executors,
+        }
+        return {name: _property(value) for name, value in {**sized, **said.properties}.items()}
+
+
+class ClusterJobs:
+    """Jobs on a Dataproc cluster that is there, as a `Service`."""
+
+    NAME: ClassVar[str] = "dataproc"
+
+    def __init__(self, settings: ManagedSettings, caller: Caller | None = None) -> None:
+        self._settings = settings
+        self._call = caller or Caller(self.NAME, settings.patience)
+
+    def name(self, id: str) -> str:
+        """As in `Service`."""
+        return f"projects/{self._settings.project}/regions/{self._settings.region}/jobs/{id}"
+
+    def render(self, work: Work) -> tuple[Request, ...]:
+        """As in `Service`: one SubmitJob."""
+        said = self._settings
+        properties = {name: _property(value) for name, value in said.dataproc.properties.items()}
+        main = {
+            "mainPythonFileUri": f"{work.folder}/{DRIVER}",
+            "args": [work.folder, work.id],
+            "properties": properties,
+        }
+        body = {
+            "projectId": said.project,
+            "region": said.region,
+            "requestId": request_id(work.id),
+            "job": {
+                "reference": {"projectId": said.project, "jobId": work.id},
+                "placement": {"clusterName": said.dataproc.cluster},
+                "labels": labels(work),
+                "pysparkJob": filled(main),
+            },
+        }
+        method = "google.cloud.dataproc.v1.JobController/SubmitJob"
+        return (Request(method=method, body=body, later=work.later, purpose=work.purpose),)
+
+    def submit(self, request: Request) -> Job:
+        """As in `Service`."""
+        from google.api_core.exceptions import AlreadyExists
+        from google.cloud.dataproc_v1 import SubmitJobRequest
+
+        id = request.body["job"]["reference"]["jobId"]
+        sent = SubmitJobRequest.from_json(json.dumps(request.body))
+
+        def create() -> Any:
+            with suppress(AlreadyExists):
+                return self._client.submit_job(sent, retry=None, timeout=CALL_SECONDS)
+            return None
+
+        found = self._call(create, f"job {id} on cluster {self._settings.dataproc.cluster}")
+        return (self.look(self.name(id)) or self._job(id, "pending", "")) if found is None else self._seen(id, found)
+
+    def look(self, name: str) -> Job | None:
+        """As in `Service`."""
+        from google.api_core.exceptions import NotFound
+        from google.cloud.dataproc_v1 import GetJobRequest
+
+        sent = GetJobRequest(project_id=self._settings.project, region=self._settings.region, job_id=_last(name))
+
+        def get() -> Any:
+            try:
+                return self._client.get_job(sent, retry=None, timeout=CALL_SECONDS)
+            except NotFound:
+                return None
+
+        found = self._call(get, f"job {_last(name)}", self._link(_last(name)))
+        return None if found is None else self._seen(_last(name), found)
+
+    def cancel(self, name: str) -> Job | None:
+        """As in `Service`; the cluster stays, as it is its owner's."""
+        from google.api_core.exceptions import FailedPrecondition, NotFound
+        from google.cloud.dataproc_v1 import CancelJobRequest
+
+        found = self.look(name)
+        if found is None or found.ended:
+            return found
+        sent = CancelJobRequest(project_id=self._settings.project, region=self._settings.region, job_id=_last(name))
+
+        def stop() -> None:
+            with suppress(FailedPrecondition, NotFound):  # it has ended meanwhile
+                self._client.cancel_job(sent, retry=None, timeout=CALL_SECONDS)
+
+        self._call(stop, f"cancelling job {_last(name)}", self._link(_last(name)))
+        return self.look(name)
+
+    @cached_property
+    def _client(self) -> Any:
+        from google.cloud.dataproc_v1 import JobControllerClient
+        from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcTransport
+
+        return connect(JobControllerClient, JobControllerGrpcTransport, *_endpoint(self._settings))
+
+    def _seen(self, id: str, job: Any) -> Job:
+        return self._job(id, _JOB.get(job.status.state.name, "pending"), job.status.details)
+
+    def _job(self, id: str, state: JobState, message: str) -> Job:
+        lost: JobState = "lost" if state == "failed" and _TAKEN.search(message) else state
+        said = " ".join(message.split())
+        return Job(id=id, service=self.NAME, name=self.name(id), state=lost, link=self._link(id), message=said)
+
+    def _link(self, id: str) -> str:
+        place = f"{id}?region={self._settings.region}&project={self._settings.project}"
+        return f"https://console.cloud.google.com/dataproc/jobs/{place}"
+
+
+def service_of(settings: ManagedSettings) -> Batches | ClusterJobs:
+    """The service that the settings mean: a cluster where one is named, else Serverless."""
+    return ClusterJobs(settings) if settings.dataproc.cluster else Batches(settings)
+
+
+def labels(work: Work) -> dict[str, str]:
+    """What a job is labelled with, so that its cost can be told from that of others: RFC 1035 words."""
+    word = re.sub(r"[^a-z0-9-]", "-", work.system.lower()).strip("-")[:63].rstrip("-")
+    return {"ninetyfive-system": word if word[:1].isalpha() else f"s-{word}"[:63].rstrip("-")}
+
+
+def request_id(id: str) -> str:
+    """What makes a call that is sent twice one call: the end of the id, in the 40 letters that are allowed.
+
+    >>> request_id("n95-late-flights-e95ff7c4c34dfbb0e42deb4a-1")
+    'late-flights-e95ff7c4c34dfbb0e42deb4a-1'
+    """
+    return id[-40:].lstrip("-")
+
+
+def filled(values: dict[str, Any]) -> dict[str, Any]:
+    """Without what is empty: a service fills that in itself."""
+    return {name: value for name, value in values.items() if value not in ("", {}, [])}
+
+
+def _property(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _endpoint(settings: ManagedSettings) -> tuple[str, str]:
+    return settings.dataproc.endpoint, f"{settings.region}-dataproc.googleapis.com:443"

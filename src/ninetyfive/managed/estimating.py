@@ -1,0 +1,86 @@
+"""What a job costs an hour, from the dated price table: what is asked for times its list price.
+
+How long it takes, nobody knows before.
+
+    settings ─▶ cores, GiB ─ prices ─▶ Estimate: lines, an hour, the least, the most (`hours` of the settings)
+
+What does not belong here: what a service really bills: `docs/managed.md` says what comes on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ninetyfive.managed_settings import ManagedSettings
+from ninetyfive.prices import Price, price_table
+
+MINUTE = 1 / 60
+_CORE_DCU, _GIB_DCU = 0.6, 0.1
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One thing that is paid for: how much of it an hour, its price, and what the price rests on."""
+
+    what: str
+    amount: float
+    unit: str
+    price: float
+    source: str
+    as_of: str
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job costs: an hour, at the least (what the service bills at the least), at the most (where we end it).
+
+    `not_known` says what is not in it; all at list prices in one `currency`, of a table `dated` so.
+    """
+
+    lines: tuple[Line, ...]
+    hour: float
+    least: float
+    most: float
+    currency: str
+    region: str
+    dated: str
+    not_known: tuple[str, ...] = ()
+
+
+def line(what: str, amount: float, price: Price) -> Line:
+    """An amount an hour of what a price is for."""
+    return Line(what, amount, price.unit, price.value, price.source, price.as_of)
+
+
+def estimate(lines: Sequence[Line], hours: float, least: float = MINUTE, not_known: Sequence[str] = ()) -> Estimate:
+    """The sum of lines, for a job that runs `hours` at most and of which `least` hours are billed in any case."""
+    table = price_table()
+    hour = sum(one.amount * one.price for one in lines)
+    return Estimate(
+        lines=tuple(lines),
+        hour=hour,
+        least=hour * least,
+        most=hour * hours,
+        currency=table.currency,
+        region=table.region,
+        dated=table.dated,
+        not_known=tuple(not_known),
+    )
+
+
+def dataproc(settings: ManagedSettings) -> Estimate:
+    """What a batch costs with all its executors: DCU of driver and executors; of a cluster's job nothing is known.
+
+    >>> round(dataproc(ManagedSettings()).hour, 3)
+    0.72
+    """
+    said = settings.dataproc
+    if said.cluster:
+        owned = f"the cluster {said.cluster!r}, which costs as long as it stands, whether a job runs or not"
+        return estimate([], settings.hours, 0.0, [owned])
+    nodes = 1 + max(said.executors, 2)
+    dcu = nodes * said.cores * (_CORE_DCU + _GIB_DCU * said.memory_gib)
+    told = ["shuffle storage, network between regions, what the bucket holds"]
+    return estimate(
+        [line("driver and executors", dcu, price_table().prices.spark_dcu_hour)], settings.hours, not_known=told
+    )

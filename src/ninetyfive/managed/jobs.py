@@ -1,0 +1,169 @@
+"""What a job of a managed service is, what it is called, and what to do next about it: pure.
+
+    work ─ render ─▶ Request: method and body, exactly as they are sent
+    attempts known, results there? ─ decide ─▶ submit | attach | read | stop, and why
+
+A job is named by its content, so that the same work is the same job, whoever submits it, how often, on which machine.
+One that failed, was cancelled or lost has used its name up: the next attempt has the next number.
+What does not belong here: a call (`calling`, and a file a service), and what the catalog keeps (`store.jobs`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, Protocol
+
+import msgspec
+
+from ninetyfive.hashing import content_hash
+from ninetyfive.store.records import Job
+
+ID_LETTERS = 63
+"""The longest id that every service takes: Dataproc's batches have the lowest limit."""
+_SYSTEM_LETTERS, _HASH_LETTERS = 24, 24
+DRIVER = "driver.py"
+"""The main file of a job, in its folder."""
+ENDED = ("done", "failed", "cancelled", "lost")
+TRIES = 3
+"""How many attempts one command watches of a job that the service loses."""
+
+
+class Later(msgspec.Struct, frozen=True):
+    """A value that is not known before an earlier job has ended: where in the body, and what supplies it.
+
+    `place` is a path of names, like "batch.pyspark_batch.args.1".
+    """
+
+    place: str
+    source: str
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One call: `method` is its full name (gRPC) or verb and path (REST), `body` its message as JSON, as it is sent.
+
+    `later` says which values stand in for those of an earlier job; a request that is sent has none. `purpose` is what
+    the job does, in the words of steps.
+    """
+
+    method: str
+    body: dict[str, Any]
+    later: tuple[Later, ...] = ()
+    purpose: str = ""
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service is asked to run: the job's `id`, its `folder` (a url) with all that it reads, and for what.
+
+    `system` and `purpose` are for people: labels, lists. `later` as in `Request`, of the fields of this struct.
+    """
+
+    id: str
+    folder: str
+    system: str
+    purpose: str
+    later: tuple[Later, ...] = ()
+
+
+class Service(Protocol):
+    """A managed service. `render` and `name` are pure and need no network; the others raise `ServiceError`."""
+
+    NAME: ClassVar[str]
+
+    def name(self, id: str) -> str:
+        """The service's full name of the job with this id, as `look` and `cancel` take it."""
+        ...
+
+    def render(self, work: Work) -> tuple[Request, ...]:
+        """The calls that submit this work, in order: exactly what `submit` sends."""
+        ...
+
+    def submit(self, request: Request) -> Job:
+        """Send a rendered call; a job that is there already under its name is the answer, not an error."""
+        ...
+
+    def look(self, name: str) -> Job | None:
+        """The job as the service knows it now; None where it knows none."""
+        ...
+
+    def cancel(self, name: str) -> Job | None:
+        """Stop a job, and whatever costs; one that has ended stays as it is. Returns as soon as that is asked for."""
+        ...
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What to do next about a piece of work: `attempt` is the number of the job to submit or to attach to."""
+
+    act: Literal["submit", "attach", "read", "stop"]
+    attempt: int
+    why: str
+
+
+def decide(attempts: Sequence[Job], results: bool, watched: int = 0) -> Decision:
+    """What to do about work whose `attempts` are known, oldest first; `results`: whether they are there to be read.
+
+    `watched`: how many attempts this command has seen end. One that ended badly before it is history, and is tried
+    again; one that failed under its eyes ends it; one that was lost is tried again, up to `TRIES`.
+
+    >>> decide([], results=False)
+    Decision(act='submit', attempt=1, why='no such job yet')
+    """
+    number = len(attempts)
+    if results:
+        return Decision("read", max(number, 1), "its results are there")
+    if not attempts:
+        return Decision("submit", 1, "no such job yet")
+    last = attempts[-1]
+    if last.state in ("pending", "running"):
+        return Decision("attach", number, f"it is {last.state}")
+    told = {"done": "it is done, but its results are not there", "failed": "it failed"}
+    ended = told.get(last.state, f"it was {last.state}")
+    if not watched:
+        return Decision("submit", number + 1, f"attempt {number} is history: {ended}")
+    if last.state == "lost" and watched < TRIES:
+        return Decision("submit", number + 1, ended)
+    return Decision("stop", number, ended)
+
+
+def job_id(system: str, content: Any, attempt: int = 1, letters: int = ID_LETTERS) -> str:
+    """The id of a job: ninetyfive, the system's name, the hash of the content, the attempt; a-z, 0-9 and hyphens.
+
+    >>> job_id("Späte Flüge!", {"rows": 1})
+    'n95-spte-flge-74e2d27c7e03e296805655dd-1'
+    """
+    word = re.sub(r"-+", "-", re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_.]+", "-", system.lower()))).strip("-")
+    end = f"-{content_hash(content)[:_HASH_LETTERS]}-{attempt}"
+    room = min(_SYSTEM_LETTERS, letters - len("n95-") - len(end))
+    return f"n95-{word[:room].strip('-') or 'system'}{end}"
+
+
+def attempt_of(id: str, attempt: int) -> str:
+    """The id of another attempt at the same work.
+
+    >>> attempt_of("n95-late-0123456789abcdef01234567-1", 2)
+    'n95-late-0123456789abcdef01234567-2'
+    """
+    return f"{id.rpartition('-')[0]}-{attempt}"
+
+
+def folder_of(temporary: str, id: str) -> str:
+    """The folder of a job and its attempts.
+
+    >>> folder_of("gs://bucket/", "n95-late-0a-2")
+    'gs://bucket/jobs/n95-late-0a'
+    """
+    return f"{temporary.rstrip('/')}/jobs/{id.rpartition('-')[0]}"
+
+
+def waits(limit: float, first: float = 1.0, most: float = 60.0) -> Iterator[float]:
+    """Seconds to wait before each next try of a call: twice as long each time, in sum never more than `limit`.
+
+    >>> list(waits(10.0)), list(waits(0.0))
+    ([1.0, 2.0, 4.0, 3.0], [])
+    """
+    waited, wait = 0.0, first
+    while waited < limit:
+        wait = min(wait, most, limit - waited)
+        yield wait
+        waited += wait
+        wait *= 2

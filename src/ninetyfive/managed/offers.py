@@ -1,0 +1,159 @@
+"""Which services there are, what they need said, and what `ninetyfive submit --dry-run` shows: offline.
+
+    settings ─ checked ─▶ service ─ rendered ─▶ requests and an estimate; nothing is sent or looked up
+
+What does not belong here: the steps of a run (`run`), what a service is told (a file a service), jobs (`engine`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ninetyfive.errors import SettingsError, UsageError, near_names
+from ninetyfive.managed import dataproc, estimating
+from ninetyfive.managed.jobs import Later, Request, Service, Work, folder_of, job_id
+from ninetyfive.managed_settings import ManagedSettings
+from ninetyfive.settings import FILE, Settings
+from ninetyfive.store.records import Job
+
+What = Literal["run", "predict", "table"]
+
+
+class Offer(NamedTuple):
+    """A service as commands know it: how it is made of the settings, what a job of it costs, its client's module."""
+
+    service: Callable[[ManagedSettings], Service]
+    estimate: Callable[[ManagedSettings], estimating.Estimate]
+    client: str
+
+
+OFFERS: dict[str, Offer] = {
+    "dataproc": Offer(dataproc.service_of, estimating.dataproc, "google.cloud.dataproc_v1"),
+}
+
+JOBS: dict[What, tuple[tuple[str, str], ...]] = {
+    "run": (
+        ("ingest", "the list of the source's files; without schema.toml a job before it looks at their types"),
+        ("fit", "what ingest and split put out; as many jobs as features learn from each other, one after the other"),
+        ("apply", "what fit put out"),
+        ("evaluate", "what train put out"),
+    ),
+    "predict": (("predict", "the list of the input's files, and the release"),),
+    "table": (
+        ("latest", "the list of the population's files, and the release"),
+        ("answers", "the latest rows, which the job before it wrote"),
+    ),
+}
+"""The steps that run jobs, in order, and what decides the content of each: the rest is done where the command runs."""
+_STANDS_FOR = "<content>"
+
+
+def offer(to: str) -> Offer:
+    """The service of this name; `UsageError` names those that there are."""
+    if to not in OFFERS:
+        raise UsageError("--to", expected="a service", got=repr(to), do=near_names(to, OFFERS))
+    return OFFERS[to]
+
+
+def connected(to: str, said: ManagedSettings) -> Service:
+    """A service that is about to be called; `UsageError` where its client is not installed."""
+    found = offer(to)
+    try:
+        importlib.import_module(found.client)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--to {to}",
+            expected="the packages of the extra 'managed'",
+            got=f"no package {error.name}",
+            do="pip install 'ninetyfive[managed]'",
+        ) from error
+    return found.service(said)
+
+
+def checked(settings: Settings, to: str) -> ManagedSettings:
+    """The settings of managed services, with all that a job of `to` needs said; `SettingsError` for what is missing."""
+    said = settings.managed
+    offer(to)
+    needs = {
+        "project": ("the project that pays", 'project = "my-project"'),
+        "region": ("where jobs run", 'region = "europe-west1"'),
+        "temporary": ("a folder in a bucket", 'temporary = "gs://bucket/ninetyfive"'),
+    }
+    if not (to == "dataproc" and said.dataproc.cluster):
+        needs["image"] = (
+            "the container image of the workers",
+            'image = "REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG"',
+        )
+    for name, (what, like) in needs.items():
+        if not getattr(said, name):
+            raise SettingsError(f"{FILE}, [managed] {name!r}", expected=what, got="nothing", do=f"write {like}")
+    if not on_this_machine(said, to):
+        for name, url in (("[managed] 'temporary'", said.temporary), ("'store'", settings.store_url)):
+            if not url.startswith("gs://"):
+                raise SettingsError(
+                    f"{FILE}, {name}",
+                    expected="a folder in a bucket, as workers of a service reach no path of this machine",
+                    got=url,
+                    do="write gs://bucket/folder; see docs/store.md for a store in a bucket",
+                )
+    return said
+
+
+def on_this_machine(said: ManagedSettings, to: str) -> bool:
+    """Whether a service is one on this machine, whose workers share its disk."""
+    return urlsplit(str(getattr(said, to).endpoint)).scheme == "http"
+
+
+def rendered(settings: Settings, system: str, what: What, to: str) -> dict[str, Any]:
+    """What `submit` would send, and what a job may cost; offline, and nothing is looked up."""
+    said = checked(settings, to)
+    service = offer(to).service(said)
+    requests: list[Request] = []
+    for step, source in JOBS[what]:
+        id = _example_id(system)
+        folder = folder_of(said.temporary, id)
+        work = Work(id=id, folder=folder, system=system, purpose=step)
+        for request in service.render(work):
+            later = tuple(Later(place, source) for place in _places(request.body))
+            requests.append(msgspec.structs.replace(request, later=later))
+    return {
+        "service": to,
+        "what": what,
+        "requests": msgspec.to_builtins(requests),
+        "estimate": msgspec.to_builtins(offer(to).estimate(said)),
+    }
+
+
+def _example_id(system: str) -> str:
+    """An id with a mark where the hash of the content will stand."""
+    head, _, attempt = job_id(system, "").rpartition("-")
+    return f"{head.rpartition('-')[0]}-{_STANDS_FOR}-{attempt}"
+
+
+def _places(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of all values of a body that an earlier job, or a look at the source, supplies."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from _places(one, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _places(one, f"{path}.{number}")
+    elif isinstance(value, str) and _STANDS_FOR in value:
+        yield path
+
+
+def service_for(job: Job, said: ManagedSettings) -> Service:
+    """The service that knows a job, in the project and region where it was submitted."""
+    words = job.name.split("/")
+    place = dict(zip(words[::2], words[1::2], strict=False))
+    region = place.get("locations") or place.get("regions") or said.region
+    there = msgspec.structs.replace(said, project=place.get("projects", said.project), region=region)
+    if job.service == "dataproc":
+        cluster = "" if "batches" in place else said.dataproc.cluster or "any"
+        there = msgspec.structs.replace(there, dataproc=msgspec.structs.replace(said.dataproc, cluster=cluster))
+    return connected(job.service, there)

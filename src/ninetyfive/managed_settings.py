@@ -1,0 +1,80 @@
+"""The settings `[managed]`: whose project pays, where jobs run, and as what; a table below it for each service.
+
+They are data. What does not belong here: how they are read and told wrong (`settings`), what they become (`managed`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=3600)]
+Hours = Annotated[float, msgspec.Meta(ge=0.17, le=336)]
+Machines = Annotated[int, msgspec.Meta(ge=1, le=2000)]
+Cores = Annotated[int, msgspec.Meta(ge=1, le=224)]
+
+
+class DataprocSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[managed.dataproc]`: `cluster` ("": Serverless), the `version` of its runtime, Spark's `properties`.
+
+    `cores` of the driver and of each of the `executors`, `memory_gib` for each core: said to the service, and what the
+    estimate reckons with. `executors` is the most of them.
+    """
+
+    cluster: str = ""
+    version: str = "3.0"
+    cores: Cores = 4
+    memory_gib: Annotated[float, msgspec.Meta(ge=1, le=7.25)] = 4.0
+    executors: Machines = 2
+    properties: Mapping[str, Any] = {}
+    endpoint: str = ""
+
+
+class DataflowSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[managed.dataflow]`: the workers' `machine_type` and how many at most; `options` are Beam's pipeline options."""
+
+    machine_type: str = "n1-standard-2"
+    workers: Machines = 4
+    options: Mapping[str, Any] = {}
+    endpoint: str = ""
+
+
+class VertexSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[managed.vertex]`: the `machine_type` that a run is worked on."""
+
+    machine_type: str = "n1-standard-4"
+    endpoint: str = ""
+
+
+class ManagedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[managed]`: the `project` that pays, the `region`, a `temporary` folder in a bucket, the `image` of the workers.
+
+    `service_account`, `subnetwork`: as what and where workers run ("": the service's default). `hours` after which a
+    job is ended, whatever it does; `poll` seconds between two looks at it; `patience`: for so many seconds a service
+    that does not answer, or says that it is too much, is asked again. `endpoint`, of each service: where it is reached
+    ("": the region's; http:// for one on this machine that asks for no credentials).
+    """
+
+    project: str = ""
+    region: str = ""
+    temporary: str = ""
+    image: str = ""
+    service_account: str = ""
+    subnetwork: str = ""
+    hours: Hours = 4.0
+    poll: Seconds = 10.0
+    patience: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 300.0
+    dataproc: DataprocSettings = DataprocSettings()
+    dataflow: DataflowSettings = DataflowSettings()
+    vertex: VertexSettings = VertexSettings()
+
+
+SERVICES: dict[str, type[DataprocSettings] | type[DataflowSettings] | type[VertexSettings]] = {
+    "dataproc": DataprocSettings,
+    "dataflow": DataflowSettings,
+    "vertex": VertexSettings,
+}
+MAPPINGS = ("properties", "options")
+"""Settings that are tables of a service's own names."""

@@ -1,0 +1,25 @@
+"""Servers of managed services for a test; each is real, on a free port, and empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.managed.fake_dataproc import FakeDataproc
+from tests.managed.services import GrpcServer
+from tests.store.conftest import bucket
+
+__all__ = ["bucket"]
+
+
+@pytest.fixture
+def dataproc() -> FakeDataproc:
+    """What the Dataproc server of this test answers by."""
+    return FakeDataproc()
+
+
+@pytest.fixture
+def dataproc_server(dataproc: FakeDataproc) -> Iterator[GrpcServer]:
+    """A server that speaks Dataproc's definition."""
+    with dataproc.server().running() as server:
+        yield server
