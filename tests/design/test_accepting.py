@@ -161,9 +161,8 @@ def test_a_watch_is_put_in_force_and_another_one_is_a_change() -> None:
     assert accepted.training.made() == StaticTraining("90d", "3d", 0.25)
     assert not decide_changed(found, accepted)
     other = msgspec.structs.replace(accepted, training=AcceptedTraining(paradigm="static", window="90d"))
-    assert decide_changed(found, other) == (
-        "training: static on 90d watched every 3d, for a drop of 25%, not static on 90d",
-    )
+    said = decide_changed(found, other)["training"]
+    assert said.words == "training: static on 90d watched every 3d, for a drop of 25%, not static on 90d"
 
 
 def test_a_training_in_force_that_costs_no_more_stays_and_says_so() -> None:
