@@ -88,8 +88,6 @@ def test_a_drop_is_due_beyond_the_share_and_beyond_chance(seen: Estimate, drop: 
         (gain(-1.0, rows=99), PROMISED, "99 rows were labelled since, and a look needs 100"),
         (Estimate(None, None, None, 0), PROMISED, "0 rows"),
         (Estimate(None, None, None, 500), PROMISED, "one class"),
-        (gain(-1.0), gain(-0.1), "promised no gain"),
-        (gain(-1.0), Estimate(0.3, None, None, 50), "promised no gain"),
     ],
 )
 def test_what_cannot_be_told_is_not_due_and_changes_nothing(seen: Estimate, promised: Estimate, said: str) -> None:
@@ -112,6 +110,20 @@ def test_where_nothing_was_promised_the_first_look_says_what_is_expected() -> No
     told = decide_drop(0.1, gain(0.3), None, START, 1)
     assert (told.due, told.promised) == (False, gain(0.3))
     assert decide_drop(0.1, gain(0.1), None, told, 2).due
+
+
+@pytest.mark.parametrize("promised", [None, gain(-0.1), Estimate(0.3, None, None, 50)])
+def test_a_champion_that_promised_no_gain_is_held_against_the_constant(promised: Estimate | None) -> None:
+    worse = decide_drop(0.1, gain(-0.5), promised, START, 1)
+    assert (worse.due, worse.held, worse.trainings) == (True, False, 1)
+    assert "it is worse than that" in worse.reason
+    assert not decide_drop(0.1, gain(-0.5), promised, worse, 2).held
+    assert decide_drop(0.1, gain(0.2), gain(0.2), worse, 2).held
+    chance = decide_drop(0.1, gain(-0.01, 0.02), promised, START, 1)
+    assert (chance.due, chance.judged) == (False, False)
+    told = decide_drop(0.1, gain(0.3), promised, START, 1)
+    assert (told.due, told.promised) == (False, gain(0.3)), "the first look with a gain says what is expected"
+    assert decide_drop(0.1, gain(0.1), promised, told, 2).due
 
 
 def test_a_quality_that_does_not_come_back_is_trained_for_less_and_less_often() -> None:

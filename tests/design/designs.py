@@ -62,7 +62,8 @@ def training_evidence() -> TrainingEvidence:
             name=name, every=every, window="90d" if every else None, runs=runs or name == "never", trainings=count,
             watch="7d" if name == "on quality drop" else None, drop=0.1 if name == "on quality drop" else None,
             excess=excess, quality_cost=excess * 300 * 2.0, training_cost=count * 0.2, cost=excess * 300 * 2.0 + count *
-            0.2, recovered=(never - excess * 300 * 2.0 - count * 0.2) / (never - oracle),
+            0.2, typical=excess * 300 * 2.0 + count * 0.2,
+            recovered=(never - excess * 300 * 2.0 - count * 0.2) / (never - oracle),
         )
         for name, every, count, excess, runs in told
     )  # fmt: skip

@@ -49,8 +49,7 @@ def test_drift_is_found_and_most_of_its_cost_recovered(drift: Drift) -> None:
     evidence = known(drift)
     assert evidence.decay[0].decays
     choice = choose_training(evidence, None)
-    way = ("static", "on quality drop") if drift == "sudden" else ("dynamic", "periodic")
-    assert (choice.paradigm, choice.policy, choice.confidence) == (*way, "measured")
+    assert (choice.paradigm, choice.policy, choice.confidence) == ("dynamic", "periodic", "measured")
     told = choice.policy, choice.every, choice.watch, choice.drop
     chosen = next(one for one in evidence.policies if (one.name, one.every, one.watch, one.drop) == told)
     assert chosen.recovered is not None
@@ -105,7 +104,7 @@ def test_a_champion_is_not_watched_where_that_would_have_cost_more_or_old_models
 def test_where_models_decay_watching_competes_by_its_cost() -> None:
     evidence = known("sudden")
     cheap = tuple(
-        msgspec.structs.replace(one, cost=-1.0, saves=Interval(1.0, 0.5, 1.5)) if one.watch else one
+        msgspec.structs.replace(one, typical=-1.0, saves=Interval(1.0, 0.5, 1.5)) if one.watch else one
         for one in evidence.policies
     )
     choice = choose_training(msgspec.structs.replace(evidence, policies=cheap), None)
@@ -115,6 +114,32 @@ def test_where_models_decay_watching_competes_by_its_cost() -> None:
     real = [one for one in evidence.policies if one.watch]
     assert all(0 < one.trainings < 5 for one in real), "one jump"
     assert all(one.recovered is not None and one.recovered > 0.5 for one in real)
+
+
+def test_what_costs_least_wherever_a_system_begins_is_chosen() -> None:
+    """A model made just after the jump is as good as a fresh one; one made just before it is not."""
+    evidence = known("sudden")
+    policies = {(one.name, one.every, one.watch, one.drop): one for one in evidence.policies}
+    never, often = policies["never", None, None, None], policies["periodic", duration_word(evidence.block), None, None]
+    assert often.typical < never.typical < never.cost
+    watch = min((one for one in evidence.policies if one.watch), key=lambda one: one.cost)
+    assert watch.cost < often.cost
+    assert often.typical < watch.typical
+    assert choose_training(evidence, None).every == often.every
+
+
+def test_decay_beyond_doubt_needs_no_sure_saving() -> None:
+    evidence = known("gradual")
+    unsure = tuple(
+        one if one.saves is None else msgspec.structs.replace(one, saves=Interval(one.saves.value, -1.0, 1.0))
+        for one in evidence.policies
+    )
+
+    def chosen(p_value: float) -> str:
+        decay = msgspec.structs.replace(evidence.decay[0], p_value=p_value)
+        return choose_training(msgspec.structs.replace(evidence, policies=unsure, decay=(decay,)), None).paradigm
+
+    assert (chosen(0.001), chosen(0.03)) == ("dynamic", "static")
 
 
 def test_a_training_that_is_dear_is_not_advised() -> None:
@@ -252,7 +277,7 @@ def test_a_window_that_was_compared_with_no_other_is_not_advised() -> None:
 def test_costs_are_said_in_the_currency_of_the_prices() -> None:
     evidence = msgspec.structs.replace(known("gradual"), currency="EUR")
     choice = choose_training(evidence, None)
-    assert "EUR over the" in choice.reasons[-1]
+    assert "EUR over 80 days" in choice.reasons[-1]
     assert any("EUR is less" in one.why_not for one in choice.alternatives)
 
 

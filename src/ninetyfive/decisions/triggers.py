@@ -10,6 +10,10 @@ difference is beyond 1.71 times what two 95 % intervals reach together, which is
 at 0.001, on one side. Rows that show a drop which chance may explain wait, and are judged again with those of the next
 look: a drop that is there becomes sure.
 
+**A promise that is none.** A champion that was released right after a jump promises no gain, and nothing could drop of
+that. The first look that finds a gain says what it is held against; where one finds that it is worse than the constant,
+more than chance explains, a training is due.
+
 **Coming back.** A model that was made right after a jump promises little, and measured by that it would be left as it
 is. So until a look finds the old promise kept again, the old one counts. A training is due at the look after the
 first one, two looks later, then four, eight: where the world has become harder for good, that costs few trainings.
@@ -94,8 +98,8 @@ def decide_due(
 def decide_drop(drop: float, gain: Estimate, promised: Estimate | None, before: Watched, upto: int) -> Watched:
     """Whether the champion's `gain` on the rows labelled up to `upto` has dropped below what was promised.
 
-    `promised` is the gain that the champion in force was released with (None: not known, then the first look says
-    it); `before` is what the look before said, at first `Watched(promised=None, since=…)`.
+    `promised` is the gain that the champion in force was released with (None, or not above 0: the first look with a
+    gain says it); `before` is what the look before said, at first `Watched(promised=None, since=…)`.
 
     >>> told = decide_drop(0.1, Estimate(0.1, 0.09, 0.11, 900), Estimate(0.3, 0.29, 0.31, 900), START, 7)
     >>> told.due, told.since
@@ -103,16 +107,17 @@ def decide_drop(drop: float, gain: Estimate, promised: Estimate | None, before: 
     >>> told.reason
     'it gains 0.1 (0.09 to 0.11) over the constant on 900 rows, and 0.3 (0.29 to 0.31) was promised: 67 % is gone'
     """
-    measure = (promised or before.promised) if before.held else before.promised
-    if (why := _cannot(gain, measure)) is not None:
+    if (why := _cannot(gain)) is not None:
         return msgspec.structs.replace(before, due=False, judged=False, reason=why)
-    if measure is None:
+    measure = _measure(promised, before)
+    if measure is None and (gain.value or 0.0) > 0.0:
         return Watched(promised=gain, since=upto, judged=True, reason=f"{_says(gain)}: by that it will be judged")
+    measure = measure or NOTHING
     lost = (measure.value or 0.0) - (gain.value or 0.0)
-    told = f"{_says(gain)}, and {_number(measure)} was promised: "
+    told = f"{_says(gain)}, and {_number(measure)} was promised: " if measure.value else f"{_says(gain)}: "
     if lost <= drop * (measure.value or 0.0):
         return Watched(promised=measure, since=upto, judged=True, reason=f"{told}it holds")
-    told += f"{lost / (measure.value or 1.0):.0%} is gone".replace("%", " %")
+    told += f"{lost / measure.value:.0%} is gone".replace("%", " %") if measure.value else "it is worse than that"
     if lost <= _STRICT * math.hypot(_reach(gain), _reach(measure)):
         why = f"{told}, which chance may explain: these rows are judged again with those of the next look"
         return msgspec.structs.replace(before, due=False, judged=False, reason=why)
@@ -134,6 +139,16 @@ def decide_drop(drop: float, gain: Estimate, promised: Estimate | None, before: 
 
 START = Watched(promised=None, since=0)
 """What is known before the first look of a replay."""
+NOTHING = Estimate(0.0, 0.0, 0.0, 0)
+"""What a champion is held against that promised no gain: the constant itself."""
+
+
+def _measure(promised: Estimate | None, before: Watched) -> Estimate | None:
+    """What a champion is held against; None: nothing yet."""
+    if not before.held:
+        return before.promised
+    known = (one for one in (promised, before.promised) if one is not None and one.judged)
+    return next((one for one in known if (one.value or 0.0) > 0.0), None)
 
 
 def _time_to_look(watch: str, trained: datetime | None, looked: datetime | None, now: datetime) -> Due:
@@ -152,14 +167,12 @@ def _ahead(age: float) -> str:
     return f"was {duration_text(-age)} ahead of the clock, which was set back"
 
 
-def _cannot(gain: Estimate, measure: Estimate | None) -> str | None:
+def _cannot(gain: Estimate) -> str | None:
     """Why nothing can be told, where nothing can."""
     if gain.rows < LOOK_ROWS:
         return f"{gain.rows:,} rows were labelled since, and a look needs {LOOK_ROWS}: they wait for the next"
     if gain.value is None or not gain.judged:
         return f"the gain over the constant is not defined on the {gain.rows:,} rows labelled since: one class only"
-    if measure is not None and (not measure.judged or (measure.value or 0.0) <= 0.0):
-        return "the champion promised no gain over the constant that could drop"
     return None
 
 

@@ -154,19 +154,32 @@ def _policies(evidence: TrainingEvidence, currency: str) -> Iterator[Block]:
             money(one.quality_cost, currency),
             money(one.training_cost, currency),
             money(one.cost, currency),
+            money(one.typical, currency),
             NOTHING if one.saves is None else interval(one.saves),
             percent(one.recovered),
             "yes" if one.runs else "no",
         )
         for one in sorted(evidence.policies, key=lambda one: one.cost)
     )
-    head = ("policy", "trainings", "excess", "quality", "training", "cost", "saves", "recovered", "`run` does it")
+    head = (
+        "policy",
+        "trainings",
+        "excess",
+        "quality",
+        "training",
+        "cost",
+        "typical",
+        "saves",
+        "recovered",
+        "`run` does it",
+    )
     yield Rows(f"Policies replayed over {number(float(evidence.replayed_days))} days", head, rows)
     yield Text(
         f"A unit of {evidence.metric} is worth {money(evidence.worth, currency)} a day ({evidence.worth_from}), a "
         f"training costs {money(evidence.training_price, currency)}. "
         "Cost is quality and training together. Quality is what is lost beyond a model made anew each block: below 0 "
-        "where an older one happened to lose less. Saves: what it costs less than never retraining, with its 90 % "
+        "where an older one happened to lose less. Typical: the cost as the mean over all blocks at which it could "
+        "have begun, by which is chosen. Saves: what it costs less than never retraining, with its 90 % "
         "interval. Recovered: the share of what the oracle saves over never retraining, below 0 where it costs more."
     )
 

@@ -74,8 +74,9 @@ class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
 class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
     """A retraining policy replayed over the backtest. `excess`: mean loss beyond that of a model made anew each block.
 
-    `cost` = `quality_cost` + `training_cost`, over the days that were replayed. `recovered`: the share of what the
-    oracle saves over never retraining (None where it saves nothing). `runs`: `ninetyfive run --if-due` can do it today.
+    `cost` = `quality_cost` + `training_cost`, over the days that were replayed; `typical`: the same as the mean over
+    all blocks at which it could have begun, of as many days. `recovered`: the share of what the oracle saves over never
+    retraining (None where it saves nothing). `runs`: `ninetyfive run --if-due` can do it today.
     `trainings` are those beyond the first, which every policy starts with. `saves`: what it costs less than never
     retraining, with its 90 % interval: that it is above 0 by its lower bound is wrong in 5 of 100. `watch` and `drop`
     are those of `StaticTraining`, of a policy that watches quality.
@@ -92,6 +93,7 @@ class PolicyScore(msgspec.Struct, frozen=True, kw_only=True):
     quality_cost: float
     training_cost: float
     cost: float
+    typical: float
     recovered: float | None = None
     saves: Interval | None = None
 

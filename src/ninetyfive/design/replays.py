@@ -3,13 +3,16 @@
     grids ─ the cheapest period of each window ─▶ window ─ all policies on its grid ─▶ PolicyScore, cheapest first
 
 All policies start with the model that was trained on everything up to the first origin, as a system does that trains
-once. What does not belong here: what a policy decides (`policies`), which one is chosen (`training`).
+once. Where that stands is luck: a model made just before a jump loses much, one made just after it little, and of both
+no watch can tell that another would be better. So all are also begun at each later block, with the model that the
+window gives there: the mean over all beginnings, of as many days, is what a policy costs *typically*.
+What does not belong here: what a policy decides (`policies`), which one is chosen (`training`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -94,13 +97,15 @@ def score_policies(
     covariance = luck.covariance(test.blocks.count, window, board.first)
     days = test.blocks.length / DAY
     unit = rates.worth * days
+    given = _given(test, metric, board)
+    typical = _typical(board, given, tuple(test.grids).index(window), test.blocks.length)
     did = {}
     for what, outcome in outcomes.items():
         weights = np.where(np.isfinite(board.losses), plain.weights - outcome.weights, 0.0)
         apart = contrast(losses, weights, covariance) if weights.any() else Contrast(0.0, 0.0, 0.0)
         did[what] = _Did(outcome.trainings, outcome.excess, apart)
     scores = []
-    for what, one in (did | _watched(test, metric, board, luck)).items():
+    for what, one in (did | _watched(test, given, board, luck)).items():
         cost = one.excess + board.price * one.trainings
         saved = plain.cost(board.price) - cost
         wide = reach(one.apart, luck, 0.95)
@@ -117,6 +122,7 @@ def score_policies(
                 quality_cost=one.excess * unit,
                 training_cost=one.trainings * rates.price,
                 cost=cost * unit,
+                typical=typical[what] * unit,
                 recovered=saved / most if most > 1e-12 else None,
                 saves=Interval(saved * unit, (saved - wide) * unit, (saved + wide) * unit),
             )
@@ -132,37 +138,74 @@ def _replayed(board: Board, length: int) -> Mapping[_What, Outcome]:
     return outcomes | {_What("cost-aware"): replay(board, cost_aware), _What("oracle"): oracle(board)}
 
 
-def _watched(test: Backtest, metric: str, board: Board, luck: Luck) -> dict[_What, _Did]:
-    """What policies do that watch quality: after a drop they train on one of all windows."""
-    windows = tuple(test.grids)
+def _given(test: Backtest, metric: str, board: Board) -> Watch:
+    """What watching is replayed on: trainings on all windows, and the model that all policies begin with."""
     losses, constant = (
         np.stack([getattr(grid, kind)[metric] for grid in test.grids.values()]) for kind in ("losses", "constant")
     )
+    windows = tuple(test.grids)
     first = Model(windows.index(test.main), board.first)
-    given = Watch(windows, losses, constant, test.blocks.rows, test.blocks.known, first)
+    return Watch(windows, losses, constant, test.blocks.rows, test.blocks.known, first)
+
+
+def _typical(board: Board, given: Watch, place: int, length: int) -> Mapping[_What, float]:
+    """The cost of each policy, in losses times blocks, as the mean over all beginnings; `place`: that of the window.
+
+    A period that does not come round before the history ends is no training.
+    """
+    count = len(board.losses)
+    starts = [block for block in range(board.first, max(board.first + 1, count - 2)) if board.made[block]]
+    found: dict[_What, float] = {}
+    for start in starts:
+        begun = replace(board, first=start)
+        model = given.first if start == board.first else Model(place, start)
+        costs = {what: outcome.cost(board.price) for what, outcome in _replayed(begun, length).items()}
+        for what, models in _looks(replace(given, first=model), begun, length).items():
+            costs[what] = _lost(given, begun, models) + board.price * _changes(models)
+        for what in found or costs:
+            found[what] = found.get(what, 0.0) + costs.get(what, costs[_What(NEVER, None, True)])
+    share = len(board.blocks) / sum(count - start for start in starts)
+    return {what: cost * share for what, cost in found.items()}
+
+
+def _looks(given: Watch, board: Board, length: int) -> Mapping[_What, tuple[Model, ...]]:
+    """What policies do that watch quality: the model of each block."""
+    return {
+        _What(ON_DROP, None, True, duration_word(every * length), drop): watched(given, every, drop)
+        for every in WATCHES
+        if every < len(board.blocks)
+        for drop in DROPS
+    }
+
+
+def _lost(given: Watch, board: Board, models: tuple[Model, ...]) -> float:
+    """What models lose beyond fresh ones, in sum over the blocks of a board that are scored."""
+    paired = zip(board.blocks, models, strict=True)
+    return float(np.nansum([given.losses[(*model, block, 0)] - board.fresh[block] for block, model in paired]))
+
+
+def _changes(models: tuple[Model, ...]) -> int:
+    return sum(one != other for one, other in pairwise(models))
+
+
+def _watched(test: Backtest, given: Watch, board: Board, luck: Luck) -> dict[_What, _Did]:
+    """What policies did that watch quality: after a drop they train on one of all windows."""
+    windows, losses, first = given.windows, given.losses, given.first
     place = np.tile(np.arange(test.blocks.count), len(windows))
     lengths = np.repeat([test.blocks.count if one is None else one for one in windows], test.blocks.count)
     began = np.maximum(0, place - lengths)
     began[first.window * test.blocks.count + first.origin] = 0
     covariance, stacked = luck.shared(began, place), losses.reshape(-1, *losses.shape[2:])
     found = {}
-    for every in (one for one in WATCHES if one < len(board.blocks)):
-        for drop in DROPS:
-            models = watched(given, every, drop)
-            weights = np.zeros(losses.shape[:3])
-            for block, model in zip(board.blocks, models, strict=True):
-                weights[(*first, block)] += 1.0
-                weights[(*model, block)] -= 1.0
-            weights[~np.isfinite(losses[..., 0])] = 0.0
-            apart_of = weights.reshape(len(place), -1)
-            apart = contrast(stacked, apart_of, covariance) if weights.any() else Contrast(0.0, 0.0, 0.0)
-            lost = [
-                losses[(*model, block, 0)] - board.fresh[block]
-                for block, model in zip(board.blocks, models, strict=True)
-            ]
-            trainings = sum(one != other for one, other in pairwise(models))
-            word = duration_word(every * test.blocks.length)
-            found[_What(ON_DROP, None, True, word, drop)] = _Did(trainings, float(np.nansum(lost)), apart)
+    for what, models in _looks(given, board, test.blocks.length).items():
+        weights = np.zeros(losses.shape[:3])
+        for block, model in zip(board.blocks, models, strict=True):
+            weights[(*first, block)] += 1.0
+            weights[(*model, block)] -= 1.0
+        weights[~np.isfinite(losses[..., 0])] = 0.0
+        apart_of = weights.reshape(len(place), -1)
+        apart = contrast(stacked, apart_of, covariance) if weights.any() else Contrast(0.0, 0.0, 0.0)
+        found[what] = _Did(_changes(models), _lost(given, board, models), apart)
     return found
 
 

@@ -2,8 +2,10 @@
 
     history, recipe ─ blocks ─▶ backtest ─▶ decay · windows · policies ─▶ TrainingEvidence ─ choose_training ─▶ choice
 
-Retraining is advised only where a test says that models decay, where what it saves is above 0 by its interval, and
-where it is cheaper than never training again. Of the policies only those are chosen that `run --if-due` can do. Where
+Retraining is advised only where a test says that models decay, beyond doubt or with a saving that is above 0 by its
+interval, and where it is cheaper than never training again, as the mean over all moments at which a system could have
+begun: what happened to the first model of the history is luck. Of the policies only those are chosen that `run
+--if-due` can do. Where
 none is chosen, the champion is watched if that would have cost no more: an insurance against a jump, which no history
 without one can tell of. Not so where older models were better than fresh ones, beyond chance: with a season, say, what
 came since a drop is not what comes next.
@@ -46,6 +48,8 @@ PAIRS = 3
 """The fewest pairs of an old and a fresh model on one block from which anything follows."""
 UNSEEN = 0.5
 """The share of the gain that may be lost unseen, by the test, before its "no decay" counts for nothing."""
+BEYOND_DOUBT = 0.01
+"""The p-value of decay below which the cheapest policy is taken, however wide the interval of what it saves."""
 _WEEK = 7.0
 
 
@@ -180,21 +184,17 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
     decay = evidence.decay[0]
     scores = [score for score in evidence.policies if score.runs]
     plain = next(score for score in scores if score.name == NEVER)
-    sure = [
-        score
-        for score in scores
-        if score is not plain and decay.decays and score.saves is not None and (score.saves.low or 0.0) > 0.0
-    ]
-    best = min([plain, *sure], key=lambda score: score.cost)
+    sure = [score for score in scores if score is not plain and _may(decay, score)]
+    best = min([plain, *sure], key=lambda score: score.typical)
     reasons = [_decay_text(evidence, decay)]
     held = _nearest(scores, in_force)
-    if held is not None and held is not best and best.cost >= held.cost:
+    if held is not None and held is not best and best.typical >= held.typical:
         reasons.append(f"{_name(held)}, the nearest to what is in force, costs no more than {_name(best)}: it stays")
         best = held
-    elif held is not None and held is not best and held.cost - best.cost < hysteresis * abs(held.cost):
+    elif held is not None and held is not best and held.typical - best.typical < hysteresis * abs(held.typical):
         reasons.append(
-            f"{_name(best)} would cost {_share(held.cost - best.cost, held.cost)} less than {_name(held)}, which is in "
-            f"force: less than the {hysteresis:.0%} for which a design changes"
+            f"{_name(best)} would cost {_share(held.typical - best.typical, held.typical)} less than {_name(held)}, "
+            f"which is in force: less than the {hysteresis:.0%} for which a design changes"
         )
         best = held
     reasons.append(_cost_text(evidence, best, plain))
@@ -219,7 +219,7 @@ def choose_training(evidence: TrainingEvidence, in_force: Training | None, hyste
         watch=watch,
         drop=drop,
         half_life=decay.half_life,
-        saves=(plain.cost - best.cost) / days * MONTH / DAY,
+        saves=(plain.typical - best.typical) / days * MONTH / DAY,
         confidence="measured",
         reasons=tuple(reasons),
         alternatives=tuple(_alternatives(evidence, best, sure)),
@@ -243,6 +243,14 @@ def _undecided(evidence: TrainingEvidence, in_force: Training | None) -> Trainin
         reasons=(*(evidence.cannot or ("no policy could be replayed",)), stays),
         would_change=("a longer history with labels, in which models of several ages can be compared",),
     )
+
+
+def _may(decay: Decay, score: PolicyScore) -> bool:
+    """Whether a policy may be chosen by its cost: models decay beyond doubt, or they decay and it is sure to save."""
+    if not decay.decays:
+        return False
+    beyond = decay.p_value is not None and decay.p_value < BEYOND_DOUBT
+    return beyond or (score.saves is not None and (score.saves.low or 0.0) > 0.0)
 
 
 def _insurance(scores: list[PolicyScore], plain: PolicyScore) -> PolicyScore | None:
@@ -317,17 +325,11 @@ def _decay_text(evidence: TrainingEvidence, decay: Decay) -> str:
 
 
 def _cost_text(evidence: TrainingEvidence, best: PolicyScore, plain: PolicyScore) -> str:
-    never = money(plain.cost, evidence.currency)
+    days = f"{evidence.replayed_days:.3g} days, as the mean over all blocks at which it could have begun"
+    never = money(plain.typical, evidence.currency)
     if best is plain:
-        return (
-            f"never training again costs {never} over the {evidence.replayed_days:.3g} days replayed, "
-            "and nothing that is sure to save something costs less"
-        )
-    costs = money(best.cost, evidence.currency)
-    return (
-        f"{_name(best)} costs {costs} over the {evidence.replayed_days:.3g} days replayed, "
-        f"{best.trainings} trainings included; never training again costs {never}"
-    )
+        return f"never training again costs {never} over {days}, and nothing that may be chosen costs less"
+    return f"{_name(best)} costs {money(best.typical, evidence.currency)} over {days}; never training again {never}"
 
 
 def _insurance_text(best: PolicyScore) -> str:
@@ -345,13 +347,13 @@ def _alternatives(evidence: TrainingEvidence, best: PolicyScore, sure: list[Poli
             continue
         what = _name(score) if score.runs else score.name
         if score.name == "oracle":
-            why = f"it knows the future: on this window no policy costs less than its {money(score.cost, currency)}"
+            why = f"it knows the future: on this window no policy costs less than its {money(score.typical, currency)}"
         elif not score.runs:
-            saved = money(best.cost - score.cost, currency)
-            cheaper = f"would save {saved}" if score.cost < best.cost else "costs as much or more"
+            saved = money(best.typical - score.typical, currency)
+            cheaper = f"would save {saved}" if score.typical < best.typical else "costs as much or more"
             why = f"`run --if-due` cannot do it yet; it {cheaper} over the days replayed"
-        elif score.cost > best.cost:
-            why = f"it costs {money(score.cost, currency)}, {money(best.cost, currency)} is less"
+        elif score.typical > best.typical:
+            why = f"it costs {money(score.typical, currency)}, {money(best.typical, currency)} is less"
         elif score.name != NEVER and score not in sure:
             why = "what it saves over never training again cannot be told from chance"
         else:
