@@ -111,7 +111,7 @@ def test_a_model_function_that_changes_what_it_is_given(unmoved: Victim) -> None
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("def model(x, y, params)", "def model(x, y)", "or of (x, y, params, champion), got (x, y)"),
+        ("def model(x, y, params)", "def model(x, y)", "of (x, y, params, champion), or of (params) alone, got (x, y)"),
         (
             "def model(",
             "def other(x, y, params): ...\n\n\n@trips.model\ndef model(",
