@@ -298,8 +298,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `hit`: share of requests that the table answers; `miss`: that nothing answers; `stale`: that are answered from other
     features than the request's. `cost` a month is the sum of `parts`; `cpu_month`: seconds of CPU a month, of answers
-    and of building tables. `broken`: the constraints that it breaks. `hit_range` holds nine of ten futures
-    that the log allows; `cpu_range` and `p50_range` what follows from it, and from the noise of this machine.
+    and of building tables. `broken`: the constraints that it breaks. `hit_range` holds nine of ten futures that the log
+    allows; `cpu_range` and `p50_range` what follows from it, and from the noise of this machine. `miss_most` and
+    `stale_most`: the most in nine of ten futures, by which a forecast has to keep the constraints; None: replayed.
     """
 
     paradigm: Literal["static", "dynamic", "hybrid"]
@@ -319,6 +320,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     hit_range: Range | None = None
     cpu_range: Range | None = None
     p50_range: Range | None = None
+    miss_most: float | None = None
+    stale_most: float | None = None
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):

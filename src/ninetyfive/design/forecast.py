@@ -117,6 +117,7 @@ class Costs(NamedTuple):
         within = min(within[0], hit), max(within[1], hit)
         miss = 1.0 - hit if paradigm == "static" else 0.0
         stale = max(0.0, shares.covered - shares.equal) if paradigm == "static" else 0.0
+        most = (1.0 - within[0], max(stale, shares.covered - shares.equal_range[0]))
         cpu, p50, p99 = cpu_of(paradigm, hit, m), p50_of(paradigm, hit, m), m.p99_model
         if paradigm != "dynamic":
             p99 = mixed_quantile(0.99, hit, m, paradigm)
@@ -146,6 +147,8 @@ class Costs(NamedTuple):
             hit_range=within,
             cpu_range=_range([cpu_of(paradigm, one, m) for one in within], m.noise),
             p50_range=_range([p50_of(paradigm, *one) for one in zip(within, (m, m), _MIDDLE, strict=True)], m.noise),
+            miss_most=most[0] if paradigm == "static" else None,
+            stale_most=most[1] if paradigm == "static" else None,
         )
         return judged(made, self.constraints, self.workload)
 
@@ -245,11 +248,26 @@ def _deviation(at: float, logs: Sequence[float]) -> float:
     return first + (last - first) * (at - low) / (high - low)
 
 
+def doubted(candidate: Candidate, constraints: Constraints) -> Candidate:
+    """The candidate of a forecast with the constraints that it breaks in one of ten futures, and is not said to."""
+    doubts = tuple(
+        f"{name}: up to {share:.1%} {what} in nine of ten futures, {most:.1%} may"
+        for name, share, most, what in _shares(candidate.miss_most or 0.0, candidate.stale_most or 0.0, constraints)
+        if share > most and not any(words.startswith(f"{name}:") for words in candidate.broken)
+    )
+    return msgspec.structs.replace(candidate, broken=candidate.broken + doubts) if doubts else candidate
+
+
+def _shares(miss: float, stale: float, constraints: Constraints) -> tuple[tuple[str, float, float, str], ...]:
+    changed = "of requests are answered from features that have changed"
+    return (
+        ("misses", miss, constraints.misses, "of requests get no answer"),
+        ("changed", stale, constraints.changed, changed),
+    )
+
+
 def _broken(candidate: Candidate, constraints: Constraints) -> Iterator[str]:
-    for name, share, most, what in (
-        ("misses", candidate.miss, constraints.misses, "of requests get no answer"),
-        ("changed", candidate.stale, constraints.changed, "of requests are answered from features that have changed"),
-    ):
+    for name, share, most, what in _shares(candidate.miss, candidate.stale, constraints):
         if share > most:
             yield f"{name}: {share:.1%} {what}, {most:.1%} may"
     if constraints.latency is not None and candidate.p99 > constraints.latency:

@@ -27,7 +27,7 @@ from ninetyfive.design.evidence import (
     ServingEvidence,
     Workload,
 )
-from ninetyfive.design.forecast import ANSWERS, InForce, candidate_of, cpu_of, judged
+from ninetyfive.design.forecast import ANSWERS, InForce, candidate_of, cpu_of, doubted, judged
 from ninetyfive.design.wording import money
 from ninetyfive.durations import duration_word
 from ninetyfive.prices import MONTH
@@ -54,6 +54,8 @@ def choose_serving(evidence: ServingEvidence, in_force: InForce | None, hysteres
         return _unknown(evidence, in_force, cannot or "no way to serve was measured")
     workload = evidence.workload
     assert workload is not None
+    doubtful = tuple(doubted(one, evidence.constraints) for one in evidence.candidates)
+    evidence = msgspec.structs.replace(evidence, candidates=doubtful)
     scale = _Scale.of(evidence.candidates, evidence.currency)
     best, kept = _best(evidence.candidates, evidence.replayed, scale)
     chosen, reasons = best, [_why(best, evidence.candidates, scale, kept)]
@@ -397,6 +399,8 @@ def _moved(
         parts=parts,
         cost=sum(parts.values()),
         cpu_month=candidate.cpu_month + (cpu - candidate.cpu) * workload.rate * MONTH,
+        miss_most=None,
+        stale_most=None,
     )
     return judged(moved, evidence.constraints, workload)
 
