@@ -42,7 +42,6 @@ from ninetyfive.models.seeding import import_keras, import_tensorflow, seeded
 from ninetyfive.models.training import fit_streamed, with_columns
 from ninetyfive.plan import Part, Read, Write
 from ninetyfive.sources.spans import part_of
-from ninetyfive.steps.apply import read_block
 from ninetyfive.steps.streaming import open_stream
 from ninetyfive.timing import call_seconds
 
@@ -106,7 +105,7 @@ def feeding(rows: int, rounds: int) -> dict[str, Any]:
     """Rows a second from files and from tensors, in turn."""
     tensorflow = import_tensorflow()
     with tempfile.TemporaryDirectory() as place, seeded(95):
-        stream, _, _ = open_stream(files(rows, Path(place)), "binary", read_block, "bench")
+        stream, _, _ = open_stream(files(rows, Path(place)), "binary", "bench")
         epochs = Epochs(stream, Fit(batch_size=BATCH, validation_split=0.0), 95, None)
         read = [stream.read(block) for block in range(len(stream.blocks))]
         x, y = np.concatenate([one for one, _ in read]), np.concatenate([one for _, one in read]).astype(np.float32)
@@ -142,7 +141,7 @@ def only_fit(rows: int) -> None:
     """Fit once, and print the most memory that it took."""
     with tempfile.TemporaryDirectory() as place:
         parts = files(GROUP, Path(place)) * (rows // GROUP)  # the same file again: writing is not what is measured
-        stream, x, y = open_stream(parts, "binary", read_block, "bench")
+        stream, x, y = open_stream(parts, "binary", "bench")
         fit_streamed(model, stream, (x, y), with_columns({"epochs": 1, "batch_size": BATCH}, x.columns, None), 95)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 

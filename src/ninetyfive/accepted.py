@@ -18,6 +18,7 @@ import msgspec
 
 from ninetyfive.errors import DeclarationError, SettingsError, StoreError
 from ninetyfive.paradigms import (
+    DROP,
     DynamicServing,
     DynamicTraining,
     HybridServing,
@@ -45,7 +46,7 @@ class AcceptedTraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     def made(self) -> Training:
         """The paradigm; `DeclarationError` where its words cannot be."""
         if self.paradigm == "static":
-            return StaticTraining(self.window, self.watch, *(() if self.drop is None else (self.drop,)))
+            return StaticTraining(self.window, self.watch, DROP if self.drop is None else self.drop)
         return DynamicTraining(self.every or "", self.window)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ninetyfive.design import BUDGET
-from ninetyfive.errors import UsageError
+from ninetyfive.errors import UsageError, near_names, needs_extra
 from ninetyfive.progress import Reporter, Silent
-from ninetyfive.upkeep import Upkeep, needs_extra
+from ninetyfive.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,7 +80,6 @@ class System(Upkeep):
         `output` names the output that answers, where several could; `classes` are those of its columns, in their order,
         where the file does not say them. `ModelError` for a file that a release cannot hold, `UsageError` for no file.
         """
-        from ninetyfive.errors import UsageError
         from ninetyfive.hashing import bytes_hash
         from ninetyfive.models.imported import OnnxFile
         from ninetyfive.run import Asked, as_of_microseconds, run
@@ -384,7 +383,6 @@ class System(Upkeep):
         `words` are those of the verb (`run`, `predict_file`, `build_table`); its document comes back, with `service`
         and the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline.
         """
-        from ninetyfive.errors import near_names
         from ninetyfive.managed.offers import JOBS, rendered
 
         if what not in JOBS:

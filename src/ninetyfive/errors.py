@@ -23,7 +23,8 @@ What does not belong here: how an error is printed. `cli` prints them, the API r
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class NinetyfiveError(Exception):
@@ -154,3 +155,24 @@ def near_names(name: str, known: Iterable[str]) -> str:
         return "did you mean " + " or ".join(repr(word) for word in close) + "?"
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f"there are: {shown}" if names else "there are none"
+
+
+@contextmanager
+def needs_extra(extra: str, where: str) -> Iterator[None]:
+    """Turn the want of a library into the command that adds it.
+
+    >>> with needs_extra("tune", "tune="):
+    ...     import optuna_of_nobody
+    Traceback (most recent call last):
+    ...
+    ninetyfive.errors.UsageError: tune=: expected the packages of the extra 'tune', got no package optuna_of_nobody...
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            where,
+            expected=f"the packages of the extra {extra!r}",
+            got=f"no package {error.name}",
+            do=f"pip install 'ninetyfive[{extra}]'",
+        ) from error

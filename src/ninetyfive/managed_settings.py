@@ -32,22 +32,6 @@ class DataprocSettings(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str = ""
 
 
-class DataflowSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`[managed.dataflow]`: the workers' `machine_type` and how many at most; `options` are Beam's pipeline options."""
-
-    machine_type: str = "n1-standard-2"
-    workers: Machines = 4
-    options: Mapping[str, Any] = {}
-    endpoint: str = ""
-
-
-class VertexSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`[managed.vertex]`: the `machine_type` that a run is worked on."""
-
-    machine_type: str = "n1-standard-4"
-    endpoint: str = ""
-
-
 class ManagedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[managed]`: the `project` that pays, the `region`, a `temporary` folder in a bucket, the `image` of the workers.
 
@@ -67,14 +51,9 @@ class ManagedSettings(msgspec.Struct, frozen=True, kw_only=True):
     poll: Seconds = 10.0
     patience: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 300.0
     dataproc: DataprocSettings = DataprocSettings()
-    dataflow: DataflowSettings = DataflowSettings()
-    vertex: VertexSettings = VertexSettings()
 
 
-SERVICES: dict[str, type[DataprocSettings] | type[DataflowSettings] | type[VertexSettings]] = {
-    "dataproc": DataprocSettings,
-    "dataflow": DataflowSettings,
-    "vertex": VertexSettings,
-}
-MAPPINGS = ("properties", "options")
+SERVICES: dict[str, type[DataprocSettings]] = {"dataproc": DataprocSettings}
+"""The tables below `[managed]`, one a service."""
+MAPPINGS = ("properties",)
 """Settings that are tables of a service's own names."""

@@ -17,6 +17,8 @@ from ninetyfive.metrics import Task
 
 OUTSIDE, MISSING = 422, 404
 """What a row outside of the schema and an entity that no table holds get where no answer is declared: HTTP statuses."""
+DROP = 0.1
+"""The share of what was promised that has to be gone until a watched champion is trained again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class StaticTraining:
 
     window: str | None = None
     watch: str | None = None
-    drop: float = 0.1
+    drop: float = DROP
 
     def __post_init__(self) -> None:
         check_duration("StaticTraining(window=)", self.window)

@@ -179,7 +179,7 @@ _PLACES = (
     *(("managed", service, name) for service, kind in SERVICES.items() for name in kind.__struct_fields__),
     *((table, name) for table, kind in _FLAT.items() for name in kind.__struct_fields__),
 )
-_NO_VARIABLE = ("columns", *MAPPINGS)
+_NO_VARIABLE = ("columns", "options", *MAPPINGS)
 _SHARES = ("misses", "changed", "tolerance", "hysteresis")
 _BYTES = ("body", "header_bytes", "segment_bytes")
 

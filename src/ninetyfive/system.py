@@ -27,7 +27,7 @@ from ninetyfive.features.recording import Expr
 from ninetyfive.features.tree import Call, distinct
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS, TASKS, Task
-from ninetyfive.models.signatures import params_alone
+from ninetyfive.models.signatures import params_alone, takes_rows
 from ninetyfive.paradigms import (
     MEASURED,
     DynamicServing,
@@ -364,16 +364,13 @@ def _check_model(where: str, function: Any, params: Any, seed: object) -> None:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         raise wrong(where, "a function of (x, y, params)", function) from None
-    try:
-        if not params_alone(function):
-            signature.bind(None, None, None, **({"champion": None} if "champion" in signature.parameters else {}))
-    except TypeError:
+    if not params_alone(function) and not takes_rows(function):
         raise DeclarationError(
             where,
             expected="a function of (x, y, params), of (x, y, params, champion), or of (params) alone",
             got=str(signature),
             do="write def model(x, y, params): and return the fitted model",
-        ) from None
+        )
     if params is not None and not isinstance(params, Mapping):
         raise wrong(f"{where}, params=", "a mapping from name to value", params)
     try:

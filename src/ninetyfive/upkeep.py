@@ -7,13 +7,11 @@ declaring a system loads nothing heavy.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ninetyfive.accepted import FILE, FOLDER, Accepted, read_accepted
-from ninetyfive.errors import SettingsError, UsageError
+from ninetyfive.errors import SettingsError, UsageError, needs_extra
 from ninetyfive.progress import Reporter, Silent
 from ninetyfive.settings import Settings, load_settings
 from ninetyfive.system import Declaration
@@ -250,17 +248,3 @@ class Upkeep(Declaration):
 
     def _champion_schema(self, store: Store) -> Any:
         return None if store.champion() is None else self._open(store, None).schema
-
-
-@contextmanager
-def needs_extra(extra: str, where: str) -> Iterator[None]:
-    """Turn the want of a library into the command that adds it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            where,
-            expected=f"the packages of the extra {extra!r}",
-            got=f"no package {error.name}",
-            do=f"pip install 'ninetyfive[{extra}]'",
-        ) from error

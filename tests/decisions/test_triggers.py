@@ -102,7 +102,7 @@ def test_a_drop_that_chance_may_explain_waits_for_more_rows() -> None:
     before = decide_drop(0.1, gain(0.3), PROMISED, START, 5)
     told = decide_drop(0.1, gain(0.22, 0.06), PROMISED, before, 7)
     assert (told.due, told.judged, told.held, told.since) == (False, False, True, 5)
-    assert "27 % is gone, which chance may explain" in told.reason
+    assert "27% is gone, which chance may explain" in told.reason
     assert decide_drop(0.1, gain(0.22, 0.03), PROMISED, told, 9).due
 
 

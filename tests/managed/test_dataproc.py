@@ -45,7 +45,7 @@ def seen(service: Batches | ClusterJobs, looks: int = 3) -> list[str]:
 
 
 def test_what_is_sent_is_what_was_rendered(service: Batches | ClusterJobs, dataproc_server: GrpcServer) -> None:
-    (request,) = service.render(WORK)
+    request = service.render(WORK)
     message = dataproc_server.definition.check(request.method, request.body)
     job = service.submit(request)
     (sent,) = dataproc_server.calls(CREATE[type(service)])
@@ -57,13 +57,13 @@ def test_what_is_sent_is_what_was_rendered(service: Batches | ClusterJobs, datap
 
 
 def test_a_field_that_does_not_exist_fails(service: Batches | ClusterJobs, dataproc_server: GrpcServer) -> None:
-    (request,) = service.render(WORK)
+    request = service.render(WORK)
     with pytest.raises(Exception, match="sparkLanes"):
         dataproc_server.definition.check(request.method, {**request.body, "sparkLanes": 3})
 
 
 def test_submitted_twice_it_is_one_job(service: Batches | ClusterJobs, dataproc: FakeDataproc) -> None:
-    (request,) = service.render(WORK)
+    request = service.render(WORK)
     assert service.submit(request).name == service.submit(request).name
     assert len(dataproc.batches) + len(dataproc.jobs) == 1
     assert seen(service)[-1] == "done"
@@ -71,7 +71,7 @@ def test_submitted_twice_it_is_one_job(service: Batches | ClusterJobs, dataproc:
 
 def test_a_job_is_cancelled_and_stays_so(service: Batches | ClusterJobs, dataproc: FakeDataproc) -> None:
     dataproc.work = lambda *_: lambda: None
-    service.submit(*service.render(WORK))
+    service.submit(service.render(WORK))
     name = service.name(WORK.id)
     assert service.look(service.name("n95-other-1")) is None
     stopped = [service.cancel(name), service.cancel(name), service.look(name)]
@@ -79,7 +79,7 @@ def test_a_job_is_cancelled_and_stays_so(service: Batches | ClusterJobs, datapro
 
 
 def test_one_that_has_ended_is_not_cancelled(service: Batches | ClusterJobs, dataproc_server: GrpcServer) -> None:
-    service.submit(*service.render(WORK))
+    service.submit(service.render(WORK))
     assert seen(service)[-1] == "done"
     stopped = service.cancel(service.name(WORK.id))
     assert stopped is not None
@@ -102,7 +102,7 @@ def test_an_end_is_told_in_the_words_of_the_service(
     service: Batches | ClusterJobs, dataproc: FakeDataproc, said: str, state: str
 ) -> None:
     dataproc.work = lambda *_: lambda: said
-    service.submit(*service.render(WORK))
+    service.submit(service.render(WORK))
     assert seen(service)[-1] == state
     job = service.look(service.name(WORK.id))
     assert job is not None
@@ -127,7 +127,7 @@ def test_a_refusal_says_what_to_do(
 ) -> None:
     dataproc_server.fail(CREATE[type(service)], Refusal(status, "the service's own words"))
     with pytest.raises(ServiceError, match=do) as caught:
-        service.submit(*service.render(WORK))
+        service.submit(service.render(WORK))
     assert f"{code}, " in caught.value.got
     assert "the service's own words" in caught.value.got
     assert WORK.id in caught.value.where
@@ -140,7 +140,7 @@ def test_too_much_and_away_are_asked_again_with_bound(
     waited: list[float] = []
     service = Batches(settings(dataproc_server), Caller("dataproc", 10.0, waited.append))
     dataproc_server.fail("CreateBatch", Refusal(status, "not now"), Refusal(status, "not now"))
-    service.submit(*service.render(WORK))
+    service.submit(service.render(WORK))
     assert waited == [1.0, 2.0]
     assert len(dataproc.batches) == 1
     dataproc_server.fail("GetBatch", *[Refusal(status, "not now")] * 9)
@@ -160,7 +160,7 @@ def test_an_answer_that_was_lost_on_its_way_makes_no_second_job(
         raise Refusal(Status.UNAVAILABLE, "connection reset")
 
     dataproc_server.answers = {**dataproc_server.answers, dataproc_server.full("CreateBatch"): made_but_unheard}
-    assert service.submit(*service.render(WORK)).state == "running"
+    assert service.submit(service.render(WORK)).state == "running"
     assert [len(dataproc_server.calls("CreateBatch")), len(dataproc.batches)] == [2, 1]
 
 

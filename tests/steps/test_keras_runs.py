@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from ninetyfive.models.release import open_release
-from ninetyfive.steps.apply import read_block, training_parts, training_rows
+from ninetyfive.steps.apply import training_parts, training_rows
 from ninetyfive.steps.streaming import open_stream
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_a_stream_gives_the_rows_and_the_sample_of_the_whole(finished: Project) 
         key = next(step["key"] for step in store.runs()[0].document["steps"] if step["name"] == "apply")
         applied: Any = store.recorded(key)
         x, y = training_rows(store, applied)
-        stream, sample, known = open_stream(training_parts(store, applied), "binary", read_block, "label")
+        stream, sample, known = open_stream(training_parts(store, applied), "binary", "label")
         blocks = [stream.read(block) for block in range(len(stream.blocks))]
     assert np.array_equal(np.concatenate([block for block, _ in blocks]), x.to_numpy())
     assert np.array_equal(np.concatenate([labels for _, labels in blocks]), y.to_numpy())

@@ -10,6 +10,21 @@ import typer
 from ninetyfive import __version__
 from ninetyfive.cli import keeping, printing, reporting
 from ninetyfive.cli.designing import design
+from ninetyfive.cli.flags import (
+    DEFAULT,
+    AnswersOut,
+    AsOf,
+    IfDue,
+    Json,
+    LeaveLive,
+    NoCache,
+    NoPromote,
+    Population,
+    ReleaseOption,
+    RowsOf,
+    Start,
+    SystemFile,
+)
 from ninetyfive.cli.managing import jobs_app, submit_app
 from ninetyfive.cli.project import load_system
 from ninetyfive.cli.serving import deploy_app, print_services, print_waited, serve, token_app
@@ -37,15 +52,9 @@ app.command()(serve)
 app.command()(design)
 app.command()(tuning)
 
-SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit trail.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the services on this machine answer by it.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.0, help="With --wait: at most so many seconds.")]
-ReleaseOption = Annotated[
-    str | None, typer.Option("--release", help="A release hash or its beginning; default: the champion.")
-]
-DEFAULT = Path("system.py")
 
 
 @app.callback(invoke_without_command=True)
@@ -86,15 +95,11 @@ def init(
 @app.command()
 def run(  # noqa: PLR0913  its arguments are the flags of the command
     system: SystemFile = DEFAULT,
-    if_due: Annotated[
-        bool, typer.Option("--if-due", help="Only when the training paradigm says that it is time.")
-    ] = False,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Train as if it were this ISO 8601 time.")] = None,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the release, leave the champion.")] = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step again.")] = False,
-    start: Annotated[
-        str | None, typer.Option("--from", metavar="STEP", help="Do this step and all after it again.")
-    ] = None,
+    if_due: IfDue = False,
+    as_of: AsOf = None,
+    no_promote: NoPromote = False,
+    no_cache: NoCache = False,
+    start: Start = None,
     json: Json = False,
 ) -> None:
     """New data in, a gated release out.
@@ -120,7 +125,7 @@ def import_model(
     classes: Annotated[
         str | None, typer.Option("--classes", help="The classes in the order of the file, separated by commas.")
     ] = None,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the release, leave the champion.")] = False,
+    no_promote: NoPromote = False,
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
@@ -220,7 +225,7 @@ def unpin(
 @app.command()
 def predict(
     input: Annotated[str, typer.Argument(help="A Parquet, CSV or JSONL file (path, glob or URL) of rows to answer.")],
-    output: Annotated[Path, typer.Argument(help="Where the answers go: .parquet, .csv or .jsonl.")],
+    output: AnswersOut,
     release: ReleaseOption = None,
     system: SystemFile = DEFAULT,
     json: Json = False,
@@ -368,19 +373,15 @@ def gc(
 @table_app.command("build")
 def table_build(  # noqa: PLR0913  its arguments are the flags of the command
     release: ReleaseOption = None,
-    population: Annotated[
-        str | None, typer.Option("--population", help="A file of rows (path, glob or URL) instead of the declared one.")
-    ] = None,
+    population: Population = None,
     log: Annotated[
         str | None,
         typer.Option(
             "--log", help="The request log that the entities of top= are taken from; default: the one that serve keeps."
         ),
     ] = None,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the table, leave what is live.")] = False,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Of which ISO 8601 time its rows are; default: now.")
-    ] = None,
+    no_promote: LeaveLive = False,
+    as_of: RowsOf = None,
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:

@@ -13,12 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from ninetyfive.cli import printing, reporting
+from ninetyfive.cli.flags import DEFAULT, Json, SystemFile
 from ninetyfive.cli.project import load_system
 from ninetyfive.design import BUDGET
 
-SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
-DEFAULT = Path("system.py")
 _INDENT, _LEAST = 10, 30
 _FEW = 3
 """How many reasons and assumptions are printed: the record has all of them."""

@@ -10,17 +10,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from ninetyfive.cli import printing, reporting
+from ninetyfive.cli.flags import (
+    DEFAULT,
+    AnswersOut,
+    AsOf,
+    IfDue,
+    Json,
+    LeaveLive,
+    NoCache,
+    NoPromote,
+    Population,
+    ReleaseOption,
+    RowsOf,
+    Start,
+    SystemFile,
+)
 from ninetyfive.cli.project import load_system
 
-SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 To = Annotated[str, typer.Option("--to", metavar="SERVICE", help="The service that runs the jobs: dataproc.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent and may cost, and send nothing.")]
 JobId = Annotated[str, typer.Argument(help="The id of a job, or its beginning.")]
-ReleaseOption = Annotated[
-    str | None, typer.Option("--release", help="A release hash or its beginning; default: the champion.")
-]
-DEFAULT = Path("system.py")
 
 submit_app = typer.Typer(help="Let a managed service run the jobs of a command.", no_args_is_help=True)
 jobs_app = typer.Typer(help="List, show, cancel or wait for jobs of managed services.", no_args_is_help=True)
@@ -30,15 +39,11 @@ jobs_app = typer.Typer(help="List, show, cancel or wait for jobs of managed serv
 def submit_run(  # noqa: PLR0913  its arguments are the flags of the command
     to: To,
     dry_run: DryRun = False,
-    if_due: Annotated[
-        bool, typer.Option("--if-due", help="Only when the training paradigm says that it is time.")
-    ] = False,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Train as if it were this ISO 8601 time.")] = None,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the release, leave the champion.")] = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step again.")] = False,
-    start: Annotated[
-        str | None, typer.Option("--from", metavar="STEP", help="Do this step and all after it again.")
-    ] = None,
+    if_due: IfDue = False,
+    as_of: AsOf = None,
+    no_promote: NoPromote = False,
+    no_cache: NoCache = False,
+    start: Start = None,
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
@@ -59,7 +64,7 @@ def submit_run(  # noqa: PLR0913  its arguments are the flags of the command
 @submit_app.command("predict")
 def submit_predict(  # noqa: PLR0913  its arguments are the flags of the command
     input: Annotated[str, typer.Argument(help="A Parquet, CSV or JSONL file (URL) of rows to answer.")],
-    output: Annotated[Path, typer.Argument(help="Where the answers go: .parquet, .csv or .jsonl.")],
+    output: AnswersOut,
     to: To,
     dry_run: DryRun = False,
     release: ReleaseOption = None,
@@ -82,13 +87,9 @@ def submit_table(  # noqa: PLR0913  its arguments are the flags of the command
     to: To,
     dry_run: DryRun = False,
     release: ReleaseOption = None,
-    population: Annotated[
-        str | None, typer.Option("--population", help="A file of rows (path, glob or URL) instead of the declared one.")
-    ] = None,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Make the table, leave what is live.")] = False,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Of which ISO 8601 time its rows are; default: now.")
-    ] = None,
+    population: Population = None,
+    no_promote: LeaveLive = False,
+    as_of: RowsOf = None,
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:

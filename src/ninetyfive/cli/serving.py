@@ -10,14 +10,11 @@ from typing import Annotated
 import typer
 
 from ninetyfive.cli import printing
+from ninetyfive.cli.flags import DEFAULT, Json, SystemFile
 from ninetyfive.cli.project import load_system
 
 token_app = typer.Typer(help="Make, list or revoke the tokens of the service.", no_args_is_help=True)
 deploy_app = typer.Typer(help="Write what a platform needs to serve the champion.", no_args_is_help=True)
-
-SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
-DEFAULT = Path("system.py")
 
 
 def serve(  # noqa: PLR0913  its arguments are the flags of the command

@@ -9,10 +9,8 @@ import typer
 from rich.markup import escape
 
 from ninetyfive.cli import printing
+from ninetyfive.cli.flags import DEFAULT, Json, SystemFile
 from ninetyfive.cli.project import load_system
-
-SystemFile = Annotated[Path, typer.Option("--system", "-s", help="The file that declares the system.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 
 
 def tuning(
@@ -20,7 +18,7 @@ def tuning(
         str | None, typer.Argument(help="A release hash or its beginning; default: the champion.")
     ] = None,
     picture: Annotated[Path | None, typer.Option("--picture", help="Draw the search into this file, as SVG.")] = None,
-    system: SystemFile = Path("system.py"),
+    system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
     """What was tried before a release was trained, trial by trial."""

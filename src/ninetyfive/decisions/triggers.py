@@ -105,7 +105,7 @@ def decide_drop(drop: float, gain: Estimate, promised: Estimate | None, before: 
     >>> told.due, told.since
     (True, 0)
     >>> told.reason
-    'it gains 0.1 (0.09 to 0.11) over the constant on 900 rows, and 0.3 (0.29 to 0.31) was promised: 67 % is gone'
+    'it gains 0.1 (0.09 to 0.11) over the constant on 900 rows, and 0.3 (0.29 to 0.31) was promised: 67% is gone'
     """
     if (why := _cannot(gain)) is not None:
         return msgspec.structs.replace(before, due=False, judged=False, reason=why)
@@ -117,7 +117,7 @@ def decide_drop(drop: float, gain: Estimate, promised: Estimate | None, before: 
     told = f"{_says(gain)}, and {_number(measure)} was promised: " if measure.value else f"{_says(gain)}: "
     if lost <= drop * (measure.value or 0.0):
         return Watched(promised=measure, since=upto, judged=True, reason=f"{told}it holds")
-    told += f"{lost / measure.value:.0%} is gone".replace("%", " %") if measure.value else "it is worse than that"
+    told += f"{lost / measure.value:.0%} is gone" if measure.value else "it is worse than that"
     if lost <= _STRICT * math.hypot(_reach(gain), _reach(measure)):
         why = f"{told}, which chance may explain: these rows are judged again with those of the next look"
         return msgspec.structs.replace(before, due=False, judged=False, reason=why)

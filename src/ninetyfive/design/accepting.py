@@ -16,6 +16,7 @@ from ninetyfive.accepted import Accepted, AcceptedServing, AcceptedTraining
 from ninetyfive.design.evidence import Design, TrainingChoice
 from ninetyfive.durations import duration
 from ninetyfive.errors import UsageError
+from ninetyfive.paradigms import DROP
 
 Part = Literal["training", "serving"]
 """What a design decides."""
@@ -145,7 +146,13 @@ def _seconds(every: str | None) -> float | None:
 
 
 def _of(training: AcceptedTraining | TrainingChoice) -> tuple[object, ...]:
-    return training.paradigm, training.every, training.window, training.watch, training.watch and training.drop
+    return training.paradigm, training.every, training.window, training.watch, _drop(training)
+
+
+def _drop(training: AcceptedTraining | TrainingChoice) -> float | None:
+    if training.watch is None:
+        return None
+    return DROP if training.drop is None else training.drop
 
 
 def _table(top: int | None) -> str:
@@ -155,5 +162,5 @@ def _table(top: int | None) -> str:
 def _words(training: AcceptedTraining | TrainingChoice) -> str:
     more = [f"every {training.every}"] * bool(training.every) + [f"on {training.window}"] * bool(training.window)
     if training.watch:
-        more.append(f"watched every {training.watch}, for a drop of {training.drop or 0.1:.0%}")
+        more.append(f"watched every {training.watch}, for a drop of {_drop(training):.0%}")
     return " ".join([training.paradigm, *more])

@@ -4,11 +4,10 @@
 
 Retraining is advised only where a test says that models decay, beyond doubt or with a saving that is above 0 by its
 interval, and where it is cheaper than never training again, as the mean over all moments at which a system could have
-begun: what happened to the first model of the history is luck. Of the policies only those are chosen that `run
---if-due` can do. Where
-none is chosen, the champion is watched if that would have cost no more: an insurance against a jump, which no history
-without one can tell of. Not so where older models were better than fresh ones, beyond chance: with a season, say, what
-came since a drop is not what comes next.
+begun: what happened to the first model of the history is luck. Of the policies only those are chosen that
+`run --if-due` can do. Where none is chosen, the champion is watched if that would have cost no more: an insurance
+against a jump, which no history without one can tell of. Not so where older models were better than fresh ones, beyond
+chance: with a season, say, what came since a drop is not what comes next.
 What does not belong here: how anything is measured (the modules above), what a training is made of (`backtest`).
 """
 

@@ -1,4 +1,4 @@
-"""Jobs on services that somebody else runs: Dataproc, Dataflow, Vertex AI.
+"""Jobs on services that somebody else runs: Dataproc, and whoever offers as much.
 
     submit ─▶ run ─▶ Engine.run(plans) ─▶ engine.py ─ packs ─▶ gs://…/jobs/<id>/ ─▶ the service runs driver.py
                                               └─ decides (jobs.py): submit, attach, read results, stop

@@ -59,7 +59,7 @@ class Batches:
         """As in `Service`."""
         return f"{self._parent}/batches/{id}"
 
-    def render(self, work: Work) -> tuple[Request, ...]:
+    def render(self, work: Work) -> Request:
         """As in `Service`: one CreateBatch."""
         said = self._settings
         account = {"userWorkloadAuthenticationType": "SERVICE_ACCOUNT"} if said.service_account else {}
@@ -82,7 +82,7 @@ class Batches:
             },
         }
         method = "google.cloud.dataproc.v1.BatchController/CreateBatch"
-        return (Request(method=method, body=body, later=work.later, purpose=work.purpose),)
+        return Request(method=method, body=body, purpose=work.purpose)
 
     def submit(self, request: Request) -> Job:
         """As in `Service`."""
@@ -189,7 +189,7 @@ class ClusterJobs:
         """As in `Service`."""
         return f"projects/{self._settings.project}/regions/{self._settings.region}/jobs/{id}"
 
-    def render(self, work: Work) -> tuple[Request, ...]:
+    def render(self, work: Work) -> Request:
         """As in `Service`: one SubmitJob."""
         said = self._settings
         properties = {name: _property(value) for name, value in said.dataproc.properties.items()}
@@ -210,7 +210,7 @@ class ClusterJobs:
             },
         }
         method = "google.cloud.dataproc.v1.JobController/SubmitJob"
-        return (Request(method=method, body=body, later=work.later, purpose=work.purpose),)
+        return Request(method=method, body=body, purpose=work.purpose)
 
     def submit(self, request: Request) -> Job:
         """As in `Service`."""

@@ -55,14 +55,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """What a service is asked to run: the job's `id`, its `folder` (a url) with all that it reads, and for what.
 
-    `system` and `purpose` are for people: labels, lists. `later` as in `Request`, of the fields of this struct.
+    `system` and `purpose` are for people: labels, lists.
     """
 
     id: str
     folder: str
     system: str
     purpose: str
-    later: tuple[Later, ...] = ()
 
 
 class Service(Protocol):
@@ -74,8 +73,8 @@ class Service(Protocol):
         """The service's full name of the job with this id, as `look` and `cancel` take it."""
         ...
 
-    def render(self, work: Work) -> tuple[Request, ...]:
-        """The calls that submit this work, in order: exactly what `submit` sends."""
+    def render(self, work: Work) -> Request:
+        """The call that submits this work: exactly what `submit` sends."""
         ...
 
     def submit(self, request: Request) -> Job:
@@ -125,7 +124,7 @@ def decide(attempts: Sequence[Job], results: bool, watched: int = 0) -> Decision
     return Decision("stop", number, ended)
 
 
-def job_id(system: str, content: Any, attempt: int = 1, letters: int = ID_LETTERS) -> str:
+def job_id(system: str, content: Any, attempt: int = 1) -> str:
     """The id of a job: ninetyfive, the system's name, the hash of the content, the attempt; a-z, 0-9 and hyphens.
 
     >>> job_id("Späte Flüge!", {"rows": 1})
@@ -133,7 +132,7 @@ def job_id(system: str, content: Any, attempt: int = 1, letters: int = ID_LETTER
     """
     word = re.sub(r"-+", "-", re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_.]+", "-", system.lower()))).strip("-")
     end = f"-{content_hash(content)[:_HASH_LETTERS]}-{attempt}"
-    room = min(_SYSTEM_LETTERS, letters - len("n95-") - len(end))
+    room = min(_SYSTEM_LETTERS, ID_LETTERS - len("n95-") - len(end))
     return f"n95-{word[:room].strip('-') or 'system'}{end}"
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ninetyfive.errors import SettingsError, UsageError, near_names
+from ninetyfive.errors import SettingsError, UsageError, near_names, needs_extra
 from ninetyfive.managed import dataproc, estimating
 from ninetyfive.managed.jobs import Later, Request, Service, Work, folder_of, job_id
 from ninetyfive.managed_settings import ManagedSettings
@@ -63,15 +63,8 @@ def offer(to: str) -> Offer:
 def connected(to: str, said: ManagedSettings) -> Service:
     """A service that is about to be called; `UsageError` where its client is not installed."""
     found = offer(to)
-    try:
+    with needs_extra("managed", f"--to {to}"):
         importlib.import_module(found.client)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"--to {to}",
-            expected="the packages of the extra 'managed'",
-            got=f"no package {error.name}",
-            do="pip install 'ninetyfive[managed]'",
-        ) from error
     return found.service(said)
 
 
@@ -113,14 +106,13 @@ def rendered(settings: Settings, system: str, what: What, to: str) -> dict[str, 
     """What `submit` would send, and what a job may cost; offline, and nothing is looked up."""
     said = checked(settings, to)
     service = offer(to).service(said)
+    id = _example_id(system)
     requests: list[Request] = []
     for step, source in JOBS[what]:
-        id = _example_id(system)
-        folder = folder_of(said.temporary, id)
-        work = Work(id=id, folder=folder, system=system, purpose=step)
-        for request in service.render(work):
-            later = tuple(Later(place, source) for place in _places(request.body))
-            requests.append(msgspec.structs.replace(request, later=later))
+        work = Work(id=id, folder=folder_of(said.temporary, id), system=system, purpose=step)
+        request = service.render(work)
+        later = tuple(Later(place, source) for place in _places(request.body))
+        requests.append(msgspec.structs.replace(request, later=later))
     return {
         "service": to,
         "what": what,

@@ -7,7 +7,6 @@ What does not belong here: how a fitted model is kept or served (the adapters), 
 
 from __future__ import annotations
 
-import inspect
 import traceback
 import types
 import warnings
@@ -28,7 +27,7 @@ from ninetyfive.models.keras_inputs import matrix_model
 from ninetyfive.models.keras_training import MemoryStream, Places, Stream, fit_stream
 from ninetyfive.models.predictor import Answers, Inputs, check_answers
 from ninetyfive.models.seeding import seeded
-from ninetyfive.models.signatures import params_alone
+from ninetyfive.models.signatures import params_alone, takes_champion
 
 ModelFunction = Callable[..., Any]
 Kinds = Mapping[str, Kind]
@@ -105,15 +104,6 @@ def labels(y: pl.Series, task: Task | None = None, where: str = "label") -> Labe
         got=f"{y.dtype} such as {y.head(3).to_list()}",
         do="write the label as a comparison for binary, as text for multiclass, or correct task=",
     )
-
-
-def takes_champion(function: ModelFunction) -> bool:
-    """Whether a model function has an argument `champion`, the model to continue from.
-
-    >>> takes_champion(lambda x, y, params, champion: champion), takes_champion(lambda x, y, params: x)
-    (True, False)
-    """
-    return "champion" in inspect.signature(function).parameters
 
 
 def fit_model(

@@ -17,7 +17,8 @@ from ninetyfive.features.transform import Transform
 from ninetyfive.models import imported
 from ninetyfive.models.adapters import adapter_named
 from ninetyfive.models.release import open_release
-from ninetyfive.models.training import Labels, takes_champion
+from ninetyfive.models.signatures import takes_champion
+from ninetyfive.models.training import Labels
 from ninetyfive.steps.context import Prepared
 
 

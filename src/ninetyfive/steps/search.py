@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ninetyfive.errors import UsageError
+from ninetyfive.errors import needs_extra
 from ninetyfive.hashing import content_hash
 from ninetyfive.tuning import Choices, Range, Space
 
@@ -50,15 +50,8 @@ class Trial(msgspec.Struct, frozen=True):
 
 def check_optuna() -> None:
     """`UsageError` where Optuna is not installed."""
-    try:
+    with needs_extra("tune", "tune="):
         import optuna  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            "tune=",
-            expected="the packages of the extra 'tune'",
-            got=f"no package {error.name}",
-            do="pip install 'ninetyfive[tune]', or take tune= out of @model",
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)

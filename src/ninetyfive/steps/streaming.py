@@ -10,7 +10,6 @@ What does not belong here: how a model is fitted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -24,8 +23,7 @@ from ninetyfive.models.baselines import Constant, fitted_rows
 from ninetyfive.models.predictor import Inputs
 from ninetyfive.models.training import Labels, labels
 from ninetyfive.plan import Part
-
-Read = Callable[[Part, int], pl.DataFrame]
+from ninetyfive.steps.apply import read_block
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -54,7 +52,6 @@ class RowStream:
     places: tuple[tuple[Part, int], ...]
     blocks: tuple[int, ...]
     summary: Summary
-    read_block: Read
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -66,7 +63,7 @@ class RowStream:
 
     def read(self, block: int) -> tuple[Inputs, np.ndarray]:
         """A block: float32 (rows, columns), and the labels as numbers."""
-        frame = self.read_block(*self.places[block])
+        frame = read_block(*self.places[block])
         return _matrix(frame, self.columns), self._numbers(frame[LABEL])
 
     def _numbers(self, y: pl.Series) -> np.ndarray:
@@ -76,7 +73,7 @@ class RowStream:
         return numbers
 
 
-def open_stream(parts: list[Part], task: Task, read_block: Read, where: str) -> tuple[RowStream, pl.DataFrame, Labels]:
+def open_stream(parts: list[Part], task: Task, where: str) -> tuple[RowStream, pl.DataFrame, Labels]:
     """The stream of `parts`, and a sample of its rows, with their labels: one pass over all of them, a block at a time.
 
     `DataError` where labels are missing, or are of one class only.
@@ -112,7 +109,7 @@ def open_stream(parts: list[Part], task: Task, read_block: Read, where: str) -> 
         )
     classes = tuple(counts) if task == "multiclass" else ()
     known = Labels(task, classes, np.array(sample[LABEL].to_list()))
-    stream = RowStream(task, columns, places, blocks, Summary(task, sum(blocks), counts, total), read_block)
+    stream = RowStream(task, columns, places, blocks, Summary(task, sum(blocks), counts, total))
     return stream, sample.select(columns), known
 
 

@@ -19,7 +19,7 @@ from ninetyfive.models.forms import FORM_FILES, Form, Tried, choose_form, predic
 from ninetyfive.models.keras_training import Places
 from ninetyfive.models.predictor import Inputs
 from ninetyfive.models.proof import Proof, prove
-from ninetyfive.models.signatures import params_alone
+from ninetyfive.models.signatures import params_alone, takes_champion
 from ninetyfive.models.training import (
     Fitted,
     Labels,
@@ -27,10 +27,9 @@ from ninetyfive.models.training import (
     fit_model,
     fit_streamed,
     labels,
-    takes_champion,
     with_columns,
 )
-from ninetyfive.steps.apply import read_block, read_transform, training_parts, training_rows
+from ninetyfive.steps.apply import read_transform, training_parts, training_rows
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.continuing import Continued, champion_to_continue
 from ninetyfive.steps.lineage import code_hashes
@@ -67,10 +66,11 @@ def train(
     given, model = ingested(spans), context.model
     params = dict(tuned["params"] if tuned else model.params)
     transform = read_transform(context.store, fitted)
-    where, places = f"label {context.declaration.label}", _places(context, applied)
-    before, began = Continued(), time.perf_counter()
+    where, places = f"label {context.declaration.label}", _places(context, applied, params)
+    before = Continued()
     if params_alone(model.function):
-        stream, x, known = open_stream(training_parts(context.store, applied), given.task, read_block, where)
+        stream, x, known = open_stream(training_parts(context.store, applied), given.task, where)
+        began = time.perf_counter()
         seen = with_columns(params, x.columns, transform.kinds)
         made = fit_streamed(model.function, stream, (x, known), seen, model.seed, places)
         constant = stream.summary.constant()
@@ -112,9 +112,9 @@ def train(
     }
 
 
-def _places(context: Prepared, applied: dict[str, Any]) -> Places:
+def _places(context: Prepared, applied: dict[str, Any], params: dict[str, Any]) -> Places:
     """Where a streamed fit of these rows leaves its checkpoint and its log; checkpoints of other fits are removed."""
-    key = content_hash([applied["files"], train_depends(context)])
+    key = content_hash([applied["files"], train_depends(context), params])
     training = work_folder(context.settings.store_url, context.settings.catalog) / "training"
     for other in training.iterdir() if training.is_dir() else ():
         if other.name != f"{key}.npz":
