@@ -1,7 +1,7 @@
 """Jobs on services that somebody else runs: Dataproc, and whoever offers as much.
 
     submit ─▶ run ─▶ Engine.run(plans) ─▶ engine.py ─ packs ─▶ gs://…/jobs/<id>/ ─▶ the service runs driver.py
-                                              └─ decides (jobs.py): submit, attach, read results, stop
+                                              └─ attending.py: decides (jobs.py), submits or attaches, waits
 
     jobs.py      what a job and a request are, what to do next: pure    calling.py     a call: retried, told
     identity.py  what names a job                                       estimating.py  what it may cost

@@ -286,6 +286,11 @@ def service_of(settings: ManagedSettings) -> Batches | ClusterJobs:
     return ClusterJobs(settings) if settings.dataproc.cluster else Batches(settings)
 
 
+def knows(settings: ManagedSettings, job: Job) -> Batches | ClusterJobs:
+    """The service that knows a job: by what its name says, whatever the settings say by now."""
+    return Batches(settings) if "/batches/" in job.name else ClusterJobs(settings)
+
+
 def labels(work: Work) -> dict[str, str]:
     """What a job is labelled with, so that its cost can be told from that of others: RFC 1035 words."""
     word = re.sub(r"[^a-z0-9-]", "-", work.system.lower()).strip("-")[:63].rstrip("-")

@@ -68,7 +68,7 @@ def estimate(lines: Sequence[Line], hours: float, least: float = MINUTE, not_kno
     )
 
 
-def dataproc(settings: ManagedSettings) -> Estimate:
+def dataproc(settings: ManagedSettings, _: str = "run") -> Estimate:
     """What a batch costs with all its executors: DCU of driver and executors; of a cluster's job nothing is known.
 
     >>> round(dataproc(ManagedSettings()).hour, 3)

@@ -25,16 +25,18 @@ What = Literal["run", "predict", "table"]
 
 
 class Offer(NamedTuple):
-    """A service as commands know it: how it is made of the settings, what a job of it costs, its client's module."""
+    """A service as commands know it.
+
+    `service`: the one that runs the jobs of an engine. `knows`: the one that knows a job. `requests`: what a command
+    sends, as it is known before. `estimate`: what a job of a command costs. `client`: the module of its client.
+    """
 
     service: Callable[[ManagedSettings], Service]
-    estimate: Callable[[ManagedSettings], estimating.Estimate]
+    knows: Callable[[ManagedSettings, Job], Service]
+    requests: Callable[[ManagedSettings, str, What], list[Request]]
+    estimate: Callable[[ManagedSettings, What], estimating.Estimate]
     client: str
 
-
-OFFERS: dict[str, Offer] = {
-    "dataproc": Offer(dataproc.service_of, estimating.dataproc, "google.cloud.dataproc_v1"),
-}
 
 JOBS: dict[What, tuple[tuple[str, str], ...]] = {
     "run": (
@@ -53,6 +55,33 @@ JOBS: dict[What, tuple[tuple[str, str], ...]] = {
 _STANDS_FOR = "<content>"
 
 
+def stepwise(service: Callable[[ManagedSettings], Service]) -> Callable[[ManagedSettings, str, What], list[Request]]:
+    """The requests of a service that runs the jobs of an engine: one a step, named by content that is not known yet."""
+
+    def requests(said: ManagedSettings, system: str, what: What) -> list[Request]:
+        id, made = _example_id(system), service(said)
+        found = []
+        for step, source in JOBS[what]:
+            work = Work(id=id, folder=folder_of(said.temporary, id), system=system, purpose=step)
+            request = made.render(work)
+            later = tuple(Later(place, source) for place in _places(request.body))
+            found.append(msgspec.structs.replace(request, later=later))
+        return found
+
+    return requests
+
+
+OFFERS: dict[str, Offer] = {
+    "dataproc": Offer(
+        dataproc.service_of,
+        dataproc.knows,
+        stepwise(dataproc.service_of),
+        estimating.dataproc,
+        "google.cloud.dataproc_v1",
+    ),
+}
+
+
 def offer(to: str) -> Offer:
     """The service of this name; `UsageError` names those that there are."""
     if to not in OFFERS:
@@ -62,10 +91,7 @@ def offer(to: str) -> Offer:
 
 def connected(to: str, said: ManagedSettings) -> Service:
     """A service that is about to be called; `UsageError` where its client is not installed."""
-    found = offer(to)
-    with needs_extra("managed", f"--to {to}"):
-        importlib.import_module(found.client)
-    return found.service(said)
+    return _reachable(to).service(said)
 
 
 def checked(settings: Settings, to: str) -> ManagedSettings:
@@ -104,20 +130,12 @@ def on_this_machine(said: ManagedSettings, to: str) -> bool:
 
 def rendered(settings: Settings, system: str, what: What, to: str) -> dict[str, Any]:
     """What `submit` would send, and what a job may cost; offline, and nothing is looked up."""
-    said = checked(settings, to)
-    service = offer(to).service(said)
-    id = _example_id(system)
-    requests: list[Request] = []
-    for step, source in JOBS[what]:
-        work = Work(id=id, folder=folder_of(said.temporary, id), system=system, purpose=step)
-        request = service.render(work)
-        later = tuple(Later(place, source) for place in _places(request.body))
-        requests.append(msgspec.structs.replace(request, later=later))
+    said, found = checked(settings, to), offer(to)
     return {
         "service": to,
         "what": what,
-        "requests": msgspec.to_builtins(requests),
-        "estimate": msgspec.to_builtins(offer(to).estimate(said)),
+        "requests": msgspec.to_builtins(found.requests(said, system, what)),
+        "estimate": msgspec.to_builtins(found.estimate(said, what)),
     }
 
 
@@ -141,11 +159,15 @@ def _places(value: Any, path: str = "") -> Iterator[str]:
 
 def service_for(job: Job, said: ManagedSettings) -> Service:
     """The service that knows a job, in the project and region where it was submitted."""
-    words = job.name.split("/")
-    place = dict(zip(words[::2], words[1::2], strict=False))
+    place = dict(zip(job.name.split("/")[::2], job.name.split("/")[1::2], strict=False))
     region = place.get("locations") or place.get("regions") or said.region
     there = msgspec.structs.replace(said, project=place.get("projects", said.project), region=region)
-    if job.service == "dataproc":
-        cluster = "" if "batches" in place else said.dataproc.cluster or "any"
-        there = msgspec.structs.replace(there, dataproc=msgspec.structs.replace(said.dataproc, cluster=cluster))
-    return connected(job.service, there)
+    return _reachable(job.service).knows(there, job)
+
+
+def _reachable(to: str) -> Offer:
+    """An offer whose client is installed; else `UsageError`."""
+    found = offer(to)
+    with needs_extra("managed", f"--to {to}"):
+        importlib.import_module(found.client)
+    return found
