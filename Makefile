@@ -13,12 +13,14 @@ ENGINE ?= local
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME
 
-# A venv that was moved here, or whose Python is gone or of another version, is made anew. `.ready` says which it was.
+# A venv that was moved here, or whose Python is gone or of another version, is made anew. `.ready` says which it was;
+# `.demo` does so where only what the demo needs is installed, a fifth of it all.
 READY := $(VENV)/.ready
+DEMO := $(if $(and $(filter local,$(ENGINE)),$(if $(wildcard $(READY)),,yes)),$(VENV)/.demo,$(READY))
 SAY := import importlib.util, sys; \
 	(3, 11) <= sys.version_info < (3, 14) and importlib.util.find_spec("pip") and print(sys.version.split()[0], sys.prefix)
 STATE := $(shell $(PY) -c '$(SAY)' 2>/dev/null)
-KNOWN := $(shell cat $(READY) 2>/dev/null)
+KNOWN := $(shell cat $(READY) $(VENV)/.demo 2>/dev/null | tail -n 1)
 ifeq ($(STATE),)
 REMAKE := yes
 else ifneq ($(KNOWN),)
@@ -27,7 +29,7 @@ REMAKE := yes
 endif
 endif
 ifeq ($(REMAKE),yes)
-$(READY): FORCE
+$(READY) $(VENV)/.demo: FORCE
 endif
 
 .PHONY: help setup demo test check lint docs bench soak wheel lock clean FORCE
@@ -40,16 +42,18 @@ help: ## print this list
 setup: $(READY) ## make .venv with the locked dependencies (done by every other target when needed)
 
 $(READY): requirements.lock requirements-examples.lock pyproject.toml
+$(VENV)/.demo: requirements-demo.lock requirements-examples.lock pyproject.toml
+$(READY) $(VENV)/.demo:
 ifeq ($(REMAKE),yes)
 	@test -n "$(PYTHON)" || { echo "no Python of 3.11 to 3.13 was found: install one, or say make PYTHON=/path/to/python"; exit 1; }
 	"$(PYTHON)" -m venv --clear $(VENV)
 endif
-	$(PY) -m pip install --quiet --require-hashes -r requirements.lock
+	$(PY) -m pip install --quiet --require-hashes -r $(firstword $(filter %.lock,$^))
 	$(PY) -m pip install --quiet --require-hashes --no-deps --no-build-isolation --use-pep517 -r requirements-examples.lock
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@$(PY) -c '$(SAY)' > $@
 
-demo: setup ## prepare the flights of 2013, run the whole pipeline on them, predict, explain and serve; ENGINE=spark or beam
+demo: $(DEMO) ## prepare the flights of 2013, run the whole pipeline on them, predict, explain and serve; ENGINE=spark or beam
 	NINETYFIVE_ENGINE=$(ENGINE) $(PY) examples/flights/demo.py
 
 # A test process a core: threads of BLAS in each would only wait for one another.
@@ -83,6 +87,7 @@ wheel: setup ## the wheel, into build/dist
 
 lock: setup ## write the lock files from pyproject.toml; UPGRADE=--upgrade takes the newest of everything
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) --all-extras pyproject.toml -o requirements.lock
+	$(PY) -m uv pip compile $(LOCK_OPTIONS) -c requirements.lock --extra sklearn --extra design --group demo pyproject.toml -o requirements-demo.lock
 	$(PY) -m uv pip compile $(LOCK_OPTIONS) --no-deps --group pyproject.toml:examples -o requirements-examples.lock
 	for peer in fastapi litserve; do \
 		$(PY) -m uv pip compile $(LOCK_OPTIONS) bench/peers/$$peer.in -o bench/peers/$$peer.lock || exit 1; done
