@@ -9,8 +9,8 @@
     engine.py    an engine on a service; driver.py runs there           verbs.py       list, show, cancel, attach
 
 The rule: what is sent is rendered first, offline, and sent as it was rendered. What is true stays here, in the catalog;
-the service only works. The clients of Google are imported here, inside the functions that call them; how a call is
-retried and told is `ninetyfive.calling`.
+the service only works. The clients of Google are imported here, and in `sources` for what lands from a service, inside
+the functions that call them; how a call is retried and told is `ninetyfive.calling`.
 
 What does not belong here: what a step does (`steps`), how plans run (`engines`).
 """
