@@ -81,6 +81,7 @@ class FakeBigQuery:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     failing: dict[str, dict[str, str]] = field(default_factory=dict)
     file_rows: int = 1000
+    counts: list[str] | None = field(default_factory=list)  # what an extract says it wrote; []: the truth
     inserted: Callable[[], None] = lambda: None
     server: RestServer = field(init=False)
 
@@ -170,7 +171,8 @@ class FakeBigQuery:
             rows.slice(number * self.file_rows, self.file_rows).write_parquet(stream, compression="zstd")
             system.pipe_file(pattern.replace("*", f"{number:012}"), stream.getvalue())
         job["status"] = {"state": "DONE"}
-        job["statistics"] = {"extract": {"destinationUriFileCounts": [str(count)]}}
+        counts = [str(count)] if self.counts == [] else self.counts
+        job["statistics"] = {"extract": {} if counts is None else {"destinationUriFileCounts": counts}}
 
     def _table(self, asked: RestRequest, name: str, source: dict[str, str] | None = None) -> FakeTable:
         place = source or {"projectId": asked.named["project"], "datasetId": asked.named["dataset"]}

@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -51,7 +52,10 @@ def keys(landed: Landed) -> list[int]:
 
 
 def test_each_partition_lands_once_and_again_when_it_has_changed(fake: FakeBigQuery, landing: Landing) -> None:
+    told: list[str] = []
+    landing = replace(landing, tell=told.append)
     first = land_bigquery(SOURCE, landing)
+    assert told == [f"extracting 3 of 3 partitions of {NAME}: what has changed since it landed"]
     assert keys(first) == [10, 11, 12, 20, 21, 22, 30, 31, 32]
     assert sorted(body["configuration"]["extract"]["sourceTable"]["tableId"] for body in fake.bodies) == [
         f"flights$2026010{day}" for day in (1, 2, 3)
@@ -151,6 +155,17 @@ def test_a_job_that_failed_is_told_with_its_page_and_the_next_run_takes_the_next
     fake.failing.clear()
     assert len(keys(land_bigquery(SOURCE, landing))) == 9
     assert sorted(id[-2:] for id in fake.jobs) == ["-1", "-1", "-1", "-2"]
+
+
+@pytest.mark.parametrize("counts", [None, ["2"]])
+def test_files_that_a_job_does_not_account_for_never_count(
+    fake: FakeBigQuery, landing: Landing, counts: list[str] | None
+) -> None:
+    fake.tables[NAME] = FakeTable({"": (5, rows(0))})
+    fake.counts = counts
+    with pytest.raises(ServiceError, match="all files that the job wrote into gs://"):
+        land_bigquery(SOURCE, landing)
+    assert not [path for path in fsspec.filesystem("gs").find(landing.root(SOURCE)) if path.endswith(".json")]
 
 
 @pytest.mark.parametrize(

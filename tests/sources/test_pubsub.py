@@ -118,8 +118,12 @@ def test_nothing_is_acknowledged_where_nothing_can_be_written(
         land_pubsub(SOURCE, landing)
     assert not server.calls("Acknowledge")
     store.unlink()
+    draft = Path(landing.root(SOURCE), ".draft-of-a-process-that-was-killed")
+    draft.parent.mkdir(parents=True)
+    draft.write_text('{"key')
     fake.now += module.LEASE_SECONDS
     assert lines(land_pubsub(SOURCE, landing)) == [1]
+    assert not draft.exists()
 
 
 def test_a_run_ends_pulling_and_says_so(
@@ -223,3 +227,7 @@ def test_a_process_that_is_killed_before_it_acknowledges_leaves_each_row_once(
     again = project.run()
     assert (again["rows"]["read"], again["release"]) == (0, first["release"])
     assert not project.load().doctor()["findings"]
+    said = project.command("run", "--dry-run").out
+    assert [line for line in said.splitlines() if line.startswith("google")] == [
+        f"{SERVICE}/{method}" for method in ("Pull", "ModifyAckDeadline", "Acknowledge")
+    ]

@@ -64,6 +64,8 @@ def land_bigquery(source: Source, landing: Landing) -> Landed:
     notes = _notes(root, slices, there)
     missing = [part for part in slices if part not in notes]
     if missing:
+        what = f"{len(missing):,} of {len(slices):,} partitions" if slices[0].partition else "the whole"
+        landing.tell(f"extracting {what} of {warehouse.table}: what has changed since it landed")
         begun = [(part, warehouse.begin(part, root)) for part in missing]
         for part, job in begun:
             notes[part] = warehouse.finish(part, root, job)
@@ -145,7 +147,7 @@ class _Extract(NamedTuple):
     reference: dict[str, str]
     ended: bool
     error: dict[str, str]
-    files: int
+    files: int | None
 
 
 class _Warehouse:
@@ -230,11 +232,11 @@ class _Warehouse:
         if lost:
             raise ServiceError(
                 f"bigquery, {what}",
-                expected=f"{job.files} files in {folder}, as the job says",
+                expected=f"all files that the job wrote into {folder}",
                 got=f"no {lost}",
                 do=f"see what removes files there, and run again; the job's page: {link}",
             )
-        places = {name: there[name] for name in written(job.reference["jobId"], job.files)}
+        places = {name: there[name] for name in _names(job)}
         spans = {url: span for span in spans_of(places.values(), {}) for url in (span.url, *span.same)}
         files = {
             name: (place.size, spans[place.url].sha256, place.mark)
@@ -313,9 +315,16 @@ class _Warehouse:
 
 def _lost(job: _Extract, there: Mapping[str, Place]) -> str:
     """A file that an ended job says it wrote, and that is not there; "" where all are."""
-    return next((name for name in written(job.reference["jobId"], job.files) if name not in there), "")
+    if job.files is None:
+        return "word of how many they are"
+    return next((name for name in _names(job) if name not in there), "")
+
+
+def _names(job: _Extract) -> list[str]:
+    return written(job.reference["jobId"], job.files or 0)
 
 
 def _told(reference: dict[str, str], job: Any) -> _Extract:
-    counts = job.destination_uri_file_counts or [0]
-    return _Extract(reference, job.state == "DONE", dict(job.error_result or {}), sum(counts))
+    counts = job.destination_uri_file_counts
+    files = None if counts is None else sum(counts)
+    return _Extract(reference, job.state == "DONE", dict(job.error_result or {}), files)

@@ -23,12 +23,14 @@ from typing import Any, NamedTuple, cast
 from ninetyfive.clients import client_errors
 from ninetyfive.errors import SourceError
 from ninetyfive.hashing import content_hash
+from ninetyfive.progress import Silent
 from ninetyfive.sources.discovery import FileFound, Place
 from ninetyfive.sources.files import Source
 from ninetyfive.sources.opening import failures, file_system, mark_of
 
 FOLDER = "landed"
 """The folder of all that landed, beneath the store or `[managed] temporary`."""
+_DRAFT = ".draft-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Landing:
 
     `folder`: the url beneath which they land, for the system of this name. `project` pays for jobs ("": the table's
     own). `poll`: seconds between two looks at a job; `patience`: for so many a service that is away is asked again.
+    `tell` is told what takes long.
     """
 
     folder: str
@@ -45,13 +48,14 @@ class Landing:
     poll: float = 10.0
     patience: float = 300.0
     sleep: Callable[[float], None] = time.sleep
+    tell: Callable[[str], None] = Silent().notice
 
     def root(self, source: Source) -> str:
         """The folder of a source.
 
         >>> from ninetyfive.sources.files import bigquery
         >>> Landing("gs://bucket/store/", "late").root(bigquery("p.d.flights"))
-        'gs://bucket/store/landed/late/p.d.flights-3a36f5d9'
+        'gs://bucket/store/landed/late/p.d.flights-5885b0d3'
         """
         (name,) = source.urls
         word = re.sub(r"[^A-Za-z0-9_.-]+", "-", name.removeprefix("projects/"))
@@ -112,9 +116,17 @@ def remove(places: list[Place]) -> str:
     return ""
 
 
+def sweep(root: str) -> None:
+    """Remove what a process that was killed had begun to write; of a bucket there is nothing."""
+    system, path = file_system(root)
+    if _is_local(system):
+        for draft in Path(path).rglob(f"{_DRAFT}*"):
+            draft.unlink(missing_ok=True)
+
+
 def _put_local(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".")
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=_DRAFT)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)

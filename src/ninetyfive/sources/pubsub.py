@@ -24,7 +24,7 @@ from ninetyfive.hashing import bytes_hash
 from ninetyfive.schema import reserved
 from ninetyfive.sources.discovery import spans_of
 from ninetyfive.sources.files import MESSAGE_COLUMNS, PUBSUB, Source
-from ninetyfive.sources.landing import Landed, Landing, listed, put
+from ninetyfive.sources.landing import Landed, Landing, listed, put, sweep
 
 PULL_MESSAGES = 1000
 """The most messages of one pull: the service gives no more."""
@@ -82,6 +82,7 @@ def land_pubsub(source: Source, landing: Landing) -> Landed:
     root = landing.root(source)
     with needs_extra("managed", "nf.pubsub"):
         subscription = _Subscription(source.urls[0], landing)
+    sweep(root)
     notices = drain(subscription, root)
     files = {name: place for name, place in listed(root).items() if _SPAN.fullmatch(name)}
     if not files:

@@ -10,13 +10,14 @@ What does not belong here: what a service is asked (`sources.bigquery`, `sources
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ninetyfive.errors import SettingsError
 from ninetyfive.settings import FILE, Settings
 from ninetyfive.sources import bigquery, pubsub
 from ninetyfive.sources.discovery import discover
-from ninetyfive.sources.files import Source
+from ninetyfive.sources.files import LANDS, Source
 from ninetyfive.sources.landing import Landed, Landing
 from ninetyfive.steps.context import Context
 from ninetyfive.system import Declaration
@@ -27,11 +28,10 @@ _SCHEME = "gs://"
 def land(context: Context) -> Landed:
     """The files of the system's source now; what a service has of it lands first. Errors of `sources`."""
     source, settings = context.declaration.source, context.settings
-    if source.kind == "bigquery":
-        return bigquery.land_bigquery(source, landing_of(settings, context.declaration.name, source))
-    if source.kind == "pubsub":
-        return pubsub.land_pubsub(source, landing_of(settings, context.declaration.name, source))
-    return Landed(discover(source, str(settings.folder)))
+    if source.kind not in LANDS:
+        return Landed(discover(source, str(settings.folder)))
+    landing = replace(landing_of(settings, context.declaration.name, source), tell=context.reporter.notice)
+    return (bigquery.land_bigquery if source.kind == "bigquery" else pubsub.land_pubsub)(source, landing)
 
 
 def landing_of(settings: Settings, system: str, source: Source) -> Landing:
