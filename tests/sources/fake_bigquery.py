@@ -159,6 +159,8 @@ class FakeBigQuery:
         name, _, partition = source["tableId"].partition("$")
         error = self.failing.get(source["tableId"])
         if error is not None:
+            half = said["destinationUris"][0].replace("*", f"{0:012}")
+            fsspec.filesystem("gs", use_listings_cache=False).pipe_file(half, b"PAR1 and no more")
             job["status"] = {"state": "DONE", "errorResult": error, "errors": [error]}
             return
         _, rows = self.tables[f"{source['projectId']}.{source['datasetId']}.{name}"].parts[partition]

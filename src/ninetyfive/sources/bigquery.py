@@ -4,7 +4,7 @@
                                                              └─ with one: its files are there, and nothing is extracted
 
 The rule: a slice counts by its note (landed.json), which is written when its job has ended well, and names the files
-that the job says it wrote. A slice that the table no longer has is removed once all those that it has are there.
+that the job says it wrote. What the table no longer means is removed once all that it means now is there.
 What does not belong here: what is asked (`extracts`), where files land (`landing`).
 """
 
@@ -77,10 +77,10 @@ def land_bigquery(source: Source, landing: Landing) -> Landed:
         known |= {mark: sha256 for _, sha256, mark in note.files.values() if mark}
     if not files:
         raise _empty(source, "a table without rows")
-    folders = tuple(f"{part.folder}/" for part in slices)
-    refusal = remove([place for name, place in there.items() if not name.startswith(folders)])
+    meant = {f"{part.folder}/{name}" for part, note in notes.items() for name in (NOTE, *note.files)}
+    refusal = remove([place for name, place in there.items() if name not in meant])
     if refusal:
-        notices.append(f"what {warehouse.table} no longer has still lies in {root}: {refusal}")
+        notices.append(f"what {warehouse.table} no longer means still lies in {root}: {refusal}")
     return Landed(spans_of(files, known), tuple(notices))
 
 
