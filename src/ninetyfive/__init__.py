@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ninetyfive.errors import NinetyfiveError
     from ninetyfive.features.recording import Expr, coalesce, col, concat, cross, feature, greatest, least, pca, when
     from ninetyfive.paradigms import DynamicServing, DynamicTraining, HybridServing, StaticServing, StaticTraining
-    from ninetyfive.sources.files import Source, csv, frame, jsonl, parquet, request_log
+    from ninetyfive.sources.files import Source, bigquery, csv, frame, jsonl, parquet, pubsub, request_log
     from ninetyfive.system import Gate, Split
     from ninetyfive.tuning import Tuning, float_range, int_range
 
@@ -27,6 +27,7 @@ __all__ = [
     "System",
     "Tuning",
     "__version__",
+    "bigquery",
     "coalesce",
     "col",
     "concat",
@@ -41,6 +42,7 @@ __all__ = [
     "least",
     "parquet",
     "pca",
+    "pubsub",
     "request_log",
     "when",
 ]
@@ -50,7 +52,7 @@ _HOMES = {
     "errors": ("NinetyfiveError",),
     "features.recording": ("Expr", "coalesce", "col", "concat", "cross", "feature", "greatest", "least", "pca", "when"),
     "paradigms": ("DynamicServing", "DynamicTraining", "HybridServing", "StaticServing", "StaticTraining"),
-    "sources.files": ("Source", "csv", "frame", "jsonl", "parquet", "request_log"),
+    "sources.files": ("Source", "bigquery", "csv", "frame", "jsonl", "parquet", "pubsub", "request_log"),
     "system": ("Gate", "Split"),
     "tuning": ("Tuning", "float_range", "int_range"),
 }

@@ -65,6 +65,16 @@ class System(Upkeep):
         with self._context(reporter, as_of_microseconds(as_of)) as context:
             return run(context, Asked(promote=promote, cache=cache, start=start, if_due=if_due))
 
+    def source_requests(self) -> list[dict[str, Any]]:
+        """What the service of a BigQuery or Pub/Sub source would be asked by a run, offline; [] of files.
+
+        Each has its `method` and `body` as it would be sent, and under `later` which values of it ("place") stand for
+        what an earlier answer supplies ("source"). `SettingsError` where rows of BigQuery have no bucket to land in.
+        """
+        from ninetyfive.steps.land import requests
+
+        return requests(self, self.settings)
+
     def import_model(
         self,
         path: str | Path,

@@ -22,7 +22,6 @@ from ninetyfive.errors import DeclarationError, UsageError
 from ninetyfive.hashing import content_hash
 from ninetyfive.models.release import open_release
 from ninetyfive.pipeline import Event, Outcome, Step, ending, from_step, run_steps
-from ninetyfive.sources.discovery import discover
 from ninetyfive.sources.labels import hashed_columns, join_labels, rowless
 from ninetyfive.sources.readers import reader_of
 from ninetyfive.steps import clashes, search
@@ -35,6 +34,7 @@ from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
 from ninetyfive.steps.infer import keep_schema, schema_in_force
 from ninetyfive.steps.ingest import ingest, ingest_depends, ingested_by
+from ninetyfive.steps.land import land
 from ninetyfive.steps.population import Named, population_of
 from ninetyfive.steps.release import paradigms, release, release_depends
 from ninetyfive.steps.split import split, split_depends
@@ -165,7 +165,7 @@ def _prepare(context: Context, given: Model | None = None) -> Prepared:
         )
     folder = str(context.settings.folder)
     shared = {field.name: getattr(context, field.name) for field in fields(Context)}
-    files = discover(system.source, folder)
+    files, shared["landed"] = land(context)
     reader = reader_of(system.source)
     if system.source.kind == "request_log":
         shared["rowless"] = rowless(files)
@@ -220,6 +220,7 @@ def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str
         "passed": outputs["gate"]["passed"],
         "tuning": outputs.get("tune"),
         "notices": [
+            *context.landed,
             *([str(context.labels)] if context.labels else []),
             *[f"{context.rowless:,} records of the request log have no row, and are left out"] * bool(context.rowless),
             *outputs["ingest"]["notices"],

@@ -226,7 +226,7 @@ def _check(system: Declaration) -> None:
     if not is_text(system.name) or not _NAME.fullmatch(system.name):
         raise wrong("System(name)", "lower-case letters, digits, '-' and '_', such as 'flight-delays'", system.name)
     if not isinstance(system.source, Source):
-        raise wrong(f"{where}, source=", "nf.parquet(...), nf.csv(...), nf.jsonl(...) or nf.frame(...)", system.source)
+        raise wrong(f"{where}, source=", "a source, such as nf.parquet(...) or nf.csv(...)", system.source)
     _check_label(system, where)
     _check_features(system, where)
     _check_times(system, where)
@@ -262,7 +262,7 @@ def _check_features(system: Declaration, where: str) -> None:
             *((c, "the label is made of") for c in sorted(system.label_columns)),
             *((c, "`later` says is known only after the request") for c in system.later),
             *((c, "`label_time` says is known only with the label") for c in (system.label_time,) if c),
-            *((c, "the log adds to a request") for c in system.source.own),
+            *((c, "the source adds to what a request holds") for c in system.source.own),
         ):
             if column in feature.columns():
                 raise DeclarationError(

@@ -7,8 +7,8 @@ import pytest
 from tests.managed.fake_dataproc import FakeDataproc
 from tests.managed.services import GrpcServer, Refusal
 
+from ninetyfive.calling import Caller, connect
 from ninetyfive.errors import ServiceError, SettingsError
-from ninetyfive.managed.calling import Caller, connect
 from ninetyfive.managed.dataproc import Batches, ClusterJobs, service_of
 from ninetyfive.managed.jobs import Work, job_id
 from ninetyfive.managed_settings import DataprocSettings, ManagedSettings

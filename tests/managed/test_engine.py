@@ -19,9 +19,9 @@ from tests.managed.fake_dataproc import FakeDataproc
 from tests.managed.services import GrpcServer, Refusal
 from tests.managed.workers import runs
 
+from ninetyfive.calling import Caller
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.errors import DataError, ServiceError, UsageError
-from ninetyfive.managed.calling import Caller
 from ninetyfive.managed.dataproc import Batches
 from ninetyfive.managed.engine import ManagedEngine, Orders
 from ninetyfive.managed.jobs import TRIES

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from ninetyfive.managed.jobs import ENDED, ID_LETTERS, TRIES, attempt_of, decide, job_id, waits
+from ninetyfive.calling import waits
+from ninetyfive.managed.jobs import ENDED, ID_LETTERS, TRIES, attempt_of, decide, job_id
 from ninetyfive.store.records import Job, JobState
 
 EVERY_SERVICE = re.compile(r"[a-z]([a-z0-9-]{2,61})[a-z0-9]")

@@ -206,7 +206,10 @@ class TestLabels:
 class TestDeclaration:
     def test_what_the_log_adds_is_no_feature_and_no_entity(self, log: Path) -> None:
         for words, said in (
-            ({"features": {"hour": col("request_time").hour()}}, "'request_time', which the log adds to a request"),
+            (
+                {"features": {"hour": col("request_time").hour()}},
+                "'request_time', which the source adds to what a request holds",
+            ),
             ({"features": {"zone": col("zone").vocabulary()}, "entity": ["request_id"]}, "take 'request_id' out"),
         ):
             with pytest.raises(DeclarationError, match=said):

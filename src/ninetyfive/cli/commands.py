@@ -100,6 +100,9 @@ def run(  # noqa: PLR0913  its arguments are the flags of the command
     no_promote: NoPromote = False,
     no_cache: NoCache = False,
     start: Start = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what the service that has the rows would be asked, and ask nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """New data in, a gated release out.
@@ -107,6 +110,9 @@ def run(  # noqa: PLR0913  its arguments are the flags of the command
     Steps whose inputs are unchanged are skipped. Exit code 3 where a blocking check or a gate says no.
     """
     declared = load_system(system, trains=True)
+    if dry_run:
+        printing.source_requests(declared.source_requests(), json)
+        return
     with reporting.progress(json) as reporter:
         document = declared.run(
             if_due=if_due, as_of=as_of, promote=not no_promote, cache=not no_cache, start=start, reporter=reporter

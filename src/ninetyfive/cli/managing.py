@@ -164,12 +164,7 @@ def _rendered(document: dict[str, Any], json: bool) -> None:
         printing.emit(document)
         return
     console = printing.console_of()
-    for request in document["requests"]:
-        console.print(f"[bold]{request['method']}[/]  {escape(request['purpose'])}")
-        console.print_json(data=request["body"])
-        for later in request["later"]:
-            console.print(f"  later: {later['place']}, by {escape(later['source'])}")
-        console.print()
+    printing.requests(document["requests"])
     cost = document["estimate"]
     for line in cost["lines"]:
         price = f"{line['price']:g} {cost['currency']} a {line['unit']}, {line['as_of']}"

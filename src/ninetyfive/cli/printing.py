@@ -115,6 +115,28 @@ def run(document: Document, as_json: bool) -> None:
     console.print(f"[bold]run[/]      {count_of(document['jobs'], 'job')}, {seconds:.1f} s, {unchanged}")
 
 
+def source_requests(found: Sequence[Document], as_json: bool) -> None:
+    """What the service of a source would be asked; of files nothing."""
+    if as_json:
+        emit({"requests": found})
+    elif found:
+        requests(found)
+    else:
+        console_of().print("the source is files: no service is asked")
+
+
+def requests(found: Sequence[Document]) -> None:
+    """Requests that would be sent, each with what an earlier answer supplies."""
+    console = console_of()
+    for request in found:
+        console.print(f"[bold]{request['method']}[/]  {escape(request.get('purpose', ''))}".rstrip(), soft_wrap=True)
+        if request["body"]:
+            console.print_json(data=request["body"])
+        for later in request["later"]:
+            console.print(f"  later: {later['place']}, by {escape(later['source'])}")
+        console.print()
+
+
 def _metrics_table(document: Document) -> Table:
     others = [("constant", document["baselines"]["constant"]), ("linear", document["baselines"]["linear"])]
     if document["champion"]:

@@ -3,14 +3,14 @@
     submit ─▶ run ─▶ Engine.run(plans) ─▶ engine.py ─ packs ─▶ gs://…/jobs/<id>/ ─▶ the service runs driver.py
                                               └─ attending.py: decides (jobs.py), submits or attaches, waits
 
-    jobs.py      what a job and a request are, what to do next: pure    calling.py     a call: retried, told
-    identity.py  what names a job                                       estimating.py  what it may cost
-    packing.py   plans and results in a folder of a bucket              offers.py      which services there are
-    engine.py    an engine on a service; driver.py runs there           dataproc.py    one file a service
-    verbs.py     list, show, cancel, attach
+    jobs.py      what a job and a request are, what to do next: pure    estimating.py  what it may cost
+    identity.py  what names a job                                       offers.py      which services there are
+    packing.py   plans and results in a folder of a bucket              dataproc.py    one file a service
+    engine.py    an engine on a service; driver.py runs there           verbs.py       list, show, cancel, attach
 
 The rule: what is sent is rendered first, offline, and sent as it was rendered. What is true stays here, in the catalog;
-the service only works. The clients of Google are imported in this folder only, inside the functions that call them.
+the service only works. The clients of Google are imported here, and in `sources` for what lands from a service, inside
+the functions that call them; how a call is retried and told is `ninetyfive.calling`.
 
 What does not belong here: what a step does (`steps`), how plans run (`engines`).
 """

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar
 
-from ninetyfive.managed.calling import CALL_SECONDS, Caller, connect
+from ninetyfive.calling import CALL_SECONDS, Caller, connect
 from ninetyfive.managed.jobs import DRIVER, Request, Work
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState

@@ -11,7 +11,7 @@ What does not belong here: a call (`calling`, and a file a service), and what th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -152,17 +152,3 @@ def folder_of(temporary: str, id: str) -> str:
     'gs://bucket/jobs/n95-late-0a'
     """
     return f"{temporary.rstrip('/')}/jobs/{id.rpartition('-')[0]}"
-
-
-def waits(limit: float, first: float = 1.0, most: float = 60.0) -> Iterator[float]:
-    """Seconds to wait before each next try of a call: twice as long each time, in sum never more than `limit`.
-
-    >>> list(waits(10.0)), list(waits(0.0))
-    ([1.0, 2.0, 4.0, 3.0], [])
-    """
-    waited, wait = 0.0, first
-    while waited < limit:
-        wait = min(wait, most, limit - waited)
-        yield wait
-        waited += wait
-        wait *= 2

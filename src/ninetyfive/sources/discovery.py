@@ -3,18 +3,18 @@
     globs, folders, URLs ── discover ──▶ files in order of content hash, each content once
 
 The rule: a span is its content. A file under two names, or renamed, is one span; a changed file is another one.
-What does not belong here: what is in the files (`readers`).
+What does not belong here: what is in the files (`readers`), and how a service's rows become files (`landing`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,7 @@ import polars as pl
 from ninetyfive.errors import SourceError
 from ninetyfive.hashing import content_hash, file_hash
 from ninetyfive.plan import Part
-from ninetyfive.sources.files import Source
+from ninetyfive.sources.files import LANDS, Source
 from ninetyfive.sources.opening import check_names, failures, file_system, mark_of, no_span, nothing_there
 
 _MAGIC = "*?["
@@ -35,6 +35,14 @@ _ENDINGS = {
 }
 _HASHED_ROWS = 65_536
 _THREADS = 8
+
+
+class Place(NamedTuple):
+    """A file that is there: its url, size in bytes, and its mark."""
+
+    url: str
+    size: int
+    mark: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +77,28 @@ def discover(source: Source, folder: str = "", known: Mapping[str, str] | None =
     if source.kind == "frame":
         rows = as_frame(source.frame)
         return (FileFound("frame", int(rows.estimated_size()), frame_hash(rows)),)
-    found: dict[str, tuple[str, str, int, str]] = {}
+    if source.kind in LANDS:
+        do = "read it as the source of a system, by ninetyfive run"
+        raise SourceError(str(source), expected="files", got="rows of a service that did not land yet", do=do)
+    found: dict[str, Place] = {}
     for url in source.urls:
         for system, path in _matches(url, folder, source.kind):
             place = cast(str, path if _is_local(system) else system.unstrip_protocol(path))
             with failures(place):
                 info = system.info(path)
-            found[place] = (place, path, int(info["size"]), mark_of(info))
-    hashes = _hashes(list(found.values()), known or {})
-    spans: dict[str, list[tuple[str, str, int, str]]] = {}
-    for place in sorted(found):
-        spans.setdefault(hashes[place], []).append(found[place])
+            found[place] = Place(place, int(info["size"]), mark_of(info))
+    return spans_of(found.values(), known or {})
+
+
+def spans_of(places: Iterable[Place], known: Mapping[str, str]) -> tuple[FileFound, ...]:
+    """Files in order of content hash, each content once; those whose mark is in `known` {mark: sha256} are not read."""
+    found = {place.url: place for place in places}
+    hashes = _hashes(list(found.values()), known)
+    spans: dict[str, list[Place]] = {}
+    for url in sorted(found):
+        spans.setdefault(hashes[url], []).append(found[url])
     return tuple(
-        FileFound(first[0], first[2], sha256, first[3], tuple(other[0] for other in others))
+        FileFound(first.url, first.size, sha256, first.mark, tuple(other.url for other in others))
         for sha256, (first, *others) in sorted(spans.items())
     )
 
@@ -122,19 +139,18 @@ def _is_local(system: Any) -> bool:
     return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
 
 
-def _hashes(files: list[tuple[str, str, int, str]], known: Mapping[str, str]) -> dict[str, str]:
-    """{place: sha256}, several files at a time."""
+def _hashes(places: list[Place], known: Mapping[str, str]) -> dict[str, str]:
+    """{url: sha256}, several files at a time."""
 
-    def hashed(file: tuple[str, str, int, str]) -> str:
-        place, _, _, mark = file
-        if mark and mark in known:
-            return known[mark]
-        system, path = file_system(place)
-        with failures(place), system.open(path, "rb") as stream:
+    def hashed(place: Place) -> str:
+        if place.mark and place.mark in known:
+            return known[place.mark]
+        system, path = file_system(place.url)
+        with failures(place.url), system.open(path, "rb") as stream:
             return file_hash(cast(BinaryIO, stream))
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip((file[0] for file in files), pool.map(hashed, files), strict=True))
+        return dict(zip((place.url for place in places), pool.map(hashed, places), strict=True))
 
 
 def as_frame(rows: Any) -> pl.DataFrame:

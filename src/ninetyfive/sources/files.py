@@ -1,14 +1,17 @@
 """Declarations of sources: which files hold the rows, and what their columns mean. Nothing is opened here.
 
     nf.parquet("data/*.parquet", time="at", id=["a", "b"]) ──▶ Source ── discover ──▶ files ── reader_of ──▶ frames
+    nf.bigquery("project.dataset.table") ────────────────────▶ Source ──── land ────▶ files ─┘
 
-What does not belong here: finding files (`discovery`), reading them (`readers`).
+What does not belong here: finding files (`discovery`), making them of a service's rows (`landing`), reading them
+(`readers`).
 """
 
 from __future__ import annotations
 
 import codecs
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -17,10 +20,18 @@ from ninetyfive.errors import DeclarationError, UsageError, near_names
 from ninetyfive.schema import reserved
 from ninetyfive.values import ELEMENTS, TYPES
 
-Kind = Literal["parquet", "csv", "jsonl", "frame", "request_log"]
+Kind = Literal["parquet", "csv", "jsonl", "frame", "request_log", "bigquery", "pubsub"]
 FORMATS = (".parquet", ".csv", ".jsonl")
 LOG_COLUMNS = ("request_id", "request_time")
 """The columns of a request log that are not of the request, and that its rows have as a source."""
+LANDS = ("bigquery", "pubsub")
+"""The kinds whose rows a service has: they land as files before anything is read."""
+PUBSUB = "pubsub_"
+"""How the columns begin that Pub/Sub adds to a message; they are read where `time`, `id` or `types` name them."""
+MESSAGE_COLUMNS = (f"{PUBSUB}message_id", f"{PUBSUB}publish_time")
+"""Those of them that no request holds; the others are the message's attributes, `pubsub_attribute_NAME`."""
+TABLE_NAME = re.compile(r"(?P<project>[a-z][a-z0-9.:-]*)\.(?P<dataset>\w+)\.(?P<table>[\w -]+)")
+_SUBSCRIPTION = re.compile(r"projects/[a-z][a-z0-9.:-]*/subscriptions/[A-Za-z][\w.~+%-]{2,254}")
 Urls = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Names = str | Sequence[str] | None
 
@@ -29,10 +40,11 @@ Names = str | Sequence[str] | None
 class Source:
     """Where rows come from, as declared: pure data.
 
-    `urls`: paths, globs, folders or fsspec URLs. `time`: the column that says when the request would have been made.
-    `id`: the columns that name a row. `types`: (column, logical type) pairs that are given and not inferred.
-    `optional`: columns that a file may lack. `separator`, `encoding` and `null_values` are those of CSV.
-    `frame`: the rows of an in-memory source. `labels`: of a request log, what is known later of its rows, by their ids.
+    `urls`: paths, globs, folders or fsspec URLs; the name of the table or subscription that lands. `time`: the column
+    that says when the request would have been made. `id`: the columns that name a row. `types`: (column, logical type)
+    pairs that are given and not inferred. `optional`: columns that a file may lack. `separator`, `encoding` and
+    `null_values` are those of CSV. `frame`: the rows of an in-memory source. `labels`: of a request log, what is known
+    later of its rows, by their ids.
     """
 
     kind: Kind
@@ -50,7 +62,14 @@ class Source:
     @property
     def own(self) -> tuple[str, ...]:
         """The columns that the source itself adds to those of a request: no request holds them."""
+        if self.kind == "pubsub":
+            return tuple(name for name in MESSAGE_COLUMNS if name in self.named)
         return LOG_COLUMNS if self.kind == "request_log" else ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The columns that `time`, `id` and `types` name."""
+        return (*((self.time,) if self.time else ()), *self.id, *dict(self.types))
 
     def __str__(self) -> str:
         return f"{self.kind}({', '.join(map(repr, self.urls)) or 'in memory'})"
@@ -160,11 +179,58 @@ def request_log(
     if isinstance(labels, (str, os.PathLike)):
         found = source_of(os.fspath(labels))
         labels = replace(found, types=_columns(found.kind, None, None, types, None)[2])
-    if labels is not None and (not isinstance(labels, Source) or labels.kind == "request_log"):
+    if labels is not None and (not isinstance(labels, Source) or labels.kind in ("request_log", *LANDS)):
         do = "write it like 'labels.parquet' or nf.csv('labels.csv', separator=';')"
         raise _wrong("request_log(labels=)", "a file of ids and labels", labels, do)
     columns = _columns("request_log", LOG_COLUMNS[1], LOG_COLUMNS[0], types, None)
     return Source("request_log", _urls("request_log", url), *columns, labels=labels)
+
+
+def bigquery(
+    table: str,
+    *,
+    time: str | None = None,
+    id: Names = None,
+    types: Mapping[str, str] | None = None,
+    optional: Names = None,
+) -> Source:
+    """Rows of a table of BigQuery, "project.dataset.table", which land as Parquet in a bucket by extract jobs.
+
+    Of a partitioned table each partition lands by itself, and again when it has changed; of any other one the whole
+    table. Views and external tables cannot be extracted. docs/sources.md says where files land. Otherwise like
+    `parquet`.
+
+    >>> bigquery("my-project.late.flights", time="at", id="key").urls
+    ('my-project.late.flights',)
+    """
+    if not isinstance(table, str) or TABLE_NAME.fullmatch(table) is None:
+        do = "write it like 'project.dataset.table', without `$partition`; of sharded tables make a partitioned one"
+        raise _wrong("bigquery(...)", "the full name of one table", table, do)
+    return Source("bigquery", (table,), *_columns("bigquery", time, id, types, optional))
+
+
+def pubsub(
+    subscription: str,
+    *,
+    time: str | None = None,
+    id: Names = None,
+    types: Mapping[str, str] | None = None,
+    optional: Names = None,
+) -> Source:
+    """Rows of the messages of a Pub/Sub subscription, "projects/p/subscriptions/s": a JSON object each.
+
+    A run drains it: messages are in a file beneath the store before they are acknowledged, so none is lost, and one
+    that is delivered twice is one row where `id` names it. `pubsub_message_id`, `pubsub_publish_time` and
+    `pubsub_attribute_NAME` are columns where `time`, `id` or `types` name them. What is no JSON object is put aside.
+    Otherwise like `jsonl`.
+
+    >>> pubsub("projects/p/subscriptions/trips", time="pubsub_publish_time", id="trip").own
+    ('pubsub_publish_time',)
+    """
+    if not isinstance(subscription, str) or _SUBSCRIPTION.fullmatch(subscription) is None:
+        do = "write it like 'projects/my-project/subscriptions/trips': a topic is read through a subscription of it"
+        raise _wrong("pubsub(...)", "the full name of a subscription", subscription, do)
+    return Source("pubsub", (subscription,), *_columns("pubsub", time, id, types, optional))
 
 
 def source_of(url: str) -> Source:

@@ -19,7 +19,7 @@ from ninetyfive.plan import CHUNK_ROWS, Part
 from ninetyfive.schema import logical_type
 from ninetyfive.sources import parquet_files, text_files
 from ninetyfive.sources.discovery import as_frame, frame_hash
-from ninetyfive.sources.files import Source
+from ninetyfive.sources.files import PUBSUB, Source
 from ninetyfive.sources.log_spans import RequestLogReader
 from ninetyfive.sources.text_files import CsvFormat
 from ninetyfive.values import Text
@@ -86,7 +86,13 @@ class CsvReader:
 
 @dataclass(frozen=True, slots=True)
 class JsonlReader:
-    """Chunks of JSON Lines files, every column the JSON text of its fields."""
+    """Chunks of JSON Lines files, every column the JSON text of its fields; of messages without what nobody named.
+
+    Columns that begin with `without` are left out, but those of `named`.
+    """
+
+    without: str = ""
+    named: tuple[str, ...] = ()
 
     @property
     def text(self) -> Text:
@@ -100,7 +106,14 @@ class JsonlReader:
         self, part: Part, first: int = 0, last: int | None = None, columns: tuple[str, ...] | None = None
     ) -> Iterator[pl.DataFrame]:
         """The chunks `first` to `last`; those before `first` are read and dropped."""
-        return islice(text_files.read_jsonl(part, columns), first, last)
+        frames = text_files.read_jsonl(part, columns)
+        if self.without:
+            frames = map(self._kept, frames)
+        return islice(frames, first, last)
+
+    def _kept(self, frame: pl.DataFrame) -> pl.DataFrame:
+        kept = [name for name in frame.columns if name in self.named or not name.startswith(self.without)]
+        return frame.select(kept) if kept else pl.DataFrame(height=frame.height)
 
     def names(self, part: Part) -> None:
         """Only reading tells."""
@@ -163,12 +176,14 @@ SourceReader = ParquetReader | CsvReader | JsonlReader | FrameReader | RequestLo
 
 def reader_of(source: Source) -> SourceReader:
     """The reader of a source's files (of an in-memory frame: of its rows; of a request log: without labels)."""
-    if source.kind == "parquet":
+    if source.kind in ("parquet", "bigquery"):
         return ParquetReader()
     if source.kind == "csv":
         return CsvReader(CsvFormat(source.separator, source.encoding, source.null_values))
     if source.kind == "jsonl":
         return JsonlReader()
+    if source.kind == "pubsub":
+        return JsonlReader(PUBSUB, source.named)
     if source.kind == "request_log":
         return RequestLogReader()
     rows = as_frame(source.frame)

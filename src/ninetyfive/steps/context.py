@@ -41,8 +41,9 @@ class Context:
 class Prepared(Context):
     """A run whose source was looked at: the files found, how they are read, the schema in force, the model.
 
-    Of a request log: what became of its labels, and how many of its records have no row. `run` is the id of the run
-    once it has begun; `retry`: trials that were recorded before do not count.
+    `landed`: what is to be told of rows that landed. Of a request log: what became of its labels, and how many of its
+    records have no row. `run` is the id of the run once it has begun; `retry`: trials that were recorded
+    before do not count.
     """
 
     files: tuple[FileFound, ...]
@@ -50,6 +51,7 @@ class Prepared(Context):
     schema: Schema
     model: Model
     champion: str | None = None
+    landed: tuple[str, ...] = ()
     labels: LabelCounts | None = None
     rowless: int = 0
     run: str = ""

@@ -36,7 +36,7 @@ _LEAST_FREE = 1 << 30
 _THREADS = 4
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OWN = (
-    *("artifacts", "folders", "tmp", "cache", "lost+found", "serving", "requests", "training"),
+    *("artifacts", "folders", "tmp", "cache", "landed", "lost+found", "serving", "requests", "training"),
     *("tokens.json", "tokens.json.lock"),
 )
 _BACKUP = "keep the file, and restore the catalog from a backup"

@@ -10,18 +10,18 @@ What does not belong here: what is asked (a file a service), and what an answer 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ninetyfive.errors import ServiceError, SettingsError
-from ninetyfive.managed.jobs import waits
 
 T = TypeVar("T")
 CALL_SECONDS = 60.0
 """How long one call may take."""
 AGAIN = (429, 502, 503, 504)
 """What is asked again: too much, and away."""
+_TOO_MUCH = {"rateLimitExceeded", "jobRateLimitExceeded"}
 _HERE = ("127.0.0.1", "::1", "localhost")
 _DO = {
     400: "correct the setting that it names; ninetyfive submit … --dry-run shows what is sent",
@@ -35,50 +35,67 @@ _DO = {
 
 
 class Caller:
-    """Calls a service named `service`; `patience` in seconds bounds the waiting of one call, `sleep` does it."""
+    """Calls a service named `service`; `patience` in seconds bounds the waiting of one call, `sleep` does it.
 
-    def __init__(self, service: str, patience: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    `do` {code: what to do} says it better than the words for any service.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        patience: float,
+        sleep: Callable[[float], None] = time.sleep,
+        do: Mapping[int, str] | None = None,
+    ) -> None:
         self._service = service
         self._patience = patience
         self._sleep = sleep
+        self._do = do or {}
 
     def __call__(self, call: Callable[[], T], what: str, link: str = "") -> T:
         """What `call` gives; `what` is done, and to what, for people. `ServiceError` where it stays refused."""
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
+        from requests.exceptions import RequestException
 
         left = waits(self._patience)
         while True:
             try:
                 return call()
-            except (GoogleAPICallError, GoogleAuthError) as error:
+            except (GoogleAPICallError, GoogleAuthError, RequestException) as error:
                 code = status_of(error)
                 wait = next(left, None) if code in AGAIN else None
                 if wait is None:
-                    raise refused(self._service, code, str(error), what, link) from error
+                    raise refused(self._service, code, str(error), what, link, self._do) from error
                 self._sleep(wait)
 
 
 def status_of(error: Exception) -> int:
     """The HTTP status of what a client of Google raised, whatever carried the call; 401 where nobody is logged in.
 
-    A server that is not there at all, or does not answer in time, is 503.
+    A server that is not there at all, or does not answer in time, is 503. BigQuery says "too much" with a 403, and why.
     """
     from google.auth.exceptions import GoogleAuthError
 
     if isinstance(error, GoogleAuthError):
         return 503 if getattr(error, "retryable", False) else 401
+    reasons = {one.get("reason") for one in getattr(error, "errors", ()) if isinstance(one, dict)}
+    if reasons & _TOO_MUCH:
+        return 429
     return int(getattr(error, "code", None) or 503)
 
 
-def refused(service: str, code: int, said: str, what: str, link: str = "") -> ServiceError:
+def refused(
+    service: str, code: int, said: str, what: str, link: str = "", do: Mapping[int, str] | None = None
+) -> ServiceError:
     """The error of a call that a service refused: its words, the job's page, what to do."""
+    words = {**_DO, **(do or {})}
     page = f"; the job's page: {link}" if link else ""
     return ServiceError(
         f"{service}, {what}",
         expected="that the service does it",
         got=f"{code}, {' '.join(said.split()).rstrip('.')}",
-        do=f"{_DO.get(code, _DO[503] if code >= 500 else _DO[400])}{page}",
+        do=f"{words.get(code, words[503] if code >= 500 else words[400])}{page}",
     )
 
 
@@ -105,3 +122,17 @@ def connect(client: Any, transport: Any, endpoint: str, default: str) -> Any:
     import grpc
 
     return client(transport=transport(channel=grpc.insecure_channel(place.netloc)))
+
+
+def waits(limit: float, first: float = 1.0, most: float = 60.0) -> Iterator[float]:
+    """Seconds to wait before each next try of a call: twice as long each time, in sum never more than `limit`.
+
+    >>> list(waits(10.0)), list(waits(0.0))
+    ([1.0, 2.0, 4.0, 3.0], [])
+    """
+    waited, wait = 0.0, first
+    while waited < limit:
+        wait = min(wait, most, limit - waited)
+        yield wait
+        waited += wait
+        wait *= 2
