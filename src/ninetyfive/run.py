@@ -31,6 +31,7 @@ from ninetyfive.steps.apply import apply, apply_depends
 from ninetyfive.steps.context import Context, Prepared
 from ninetyfive.steps.declared import check_declared, check_labels, chosen
 from ninetyfive.steps.evaluate import evaluate, evaluate_depends
+from ninetyfive.steps.export import hand_over
 from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
 from ninetyfive.steps.infer import keep_schema, schema_in_force
@@ -248,6 +249,8 @@ def _finish(
     pointer = store.champion()
     failed = [gate["name"] for gate in document["gates"] if gate["blocking"] and not gate["passed"]]
     promoted, table = False, None
+    if context.platform.model and not failed:
+        document["notices"].append(hand_over(store, made["release"], context.platform.model))
     population = population_of(context.declaration.effective_serving, context.settings)
     if failed:
         reason = "a gate said no: " + ", ".join(failed)

@@ -14,12 +14,13 @@ from ninetyfive.errors import DeclarationError, IntegrityError, ModelError
 from ninetyfive.models import keras as adapter
 from ninetyfive.models.adapters import ADAPTERS
 from ninetyfive.models.forms import Form
-from ninetyfive.models.keras_training import Epochs, Fit, MemoryStream, Places, fit_of
+from ninetyfive.models.keras_training import Epochs, Fit, MemoryStream, fit_of
 from ninetyfive.models.litert import LiteRtPredictor
 from ninetyfive.models.onnx import OnnxPredictor
 from ninetyfive.models.saved_model import signature_names, write_saved_model
 from ninetyfive.models.seeding import import_tensorflow
 from ninetyfive.models.training import Fitted, Offered, fit_model, fit_streamed, labels, with_columns
+from ninetyfive.models.training_places import Places
 from ninetyfive.testing.adapter_suite import AdapterSuite, Case, rows, target
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -250,7 +251,7 @@ KINDS = {"a": "number", "b": "number", "c": ("index", 4)}
 def test_a_fit_goes_on_from_its_checkpoint_as_if_it_had_not_ended(tmp_path: Path) -> None:
     x, y = rows(600), labels(target(rows(600), "binary"))
     stream = MemoryStream("binary", (), tuple(x.columns), x.to_numpy(), y.values)
-    places = Places(tmp_path / "fit.npz", tmp_path / "log")
+    places = Places(f"memory://{tmp_path}/fit.npz", str(tmp_path / "log"))
 
     def fit_to(epochs: int) -> np.ndarray:
         params = {"epochs": epochs, "batch_size": 50, "class_weight": "balanced", "patience": 9}

@@ -42,12 +42,14 @@ def model(params):
     made.compile("adam", "binary_crossentropy", metrics=["AUC"])
     return made
 """
+CHIEF = '{"cluster": {"chief": ["localhost:2222"]}, "task": {"type": "chief", "index": 0}}'
 
 
 @pytest.mark.slow
 def test_a_fit_that_is_killed_goes_on_at_its_epoch_and_ends_with_the_same_release(
-    project: Project, tmp_path: Path
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The second in the places of a platform's job, with a TF_CONFIG of one machine: neither changes a byte."""
     project.edit((SKLEARN, KERAS))
     killed = tmp_path / "killed"
     shutil.copytree(project.folder, killed)
@@ -55,18 +57,30 @@ def test_a_fit_that_is_killed_goes_on_at_its_epoch_and_ends_with_the_same_releas
     assert whole["promoted"], whole["reason"]
 
     words = [sys.executable, "-m", "ninetyfive.cli", "run", "--json"]
-    surroundings = {**os.environ, "NINETYFIVE_CRASH": "kill after epoch 2"}
+    job = {name: str(tmp_path / "job" / name) for name in ("AIP_CHECKPOINT_DIR", "AIP_TENSORBOARD_LOG_DIR")}
+    job |= {"AIP_MODEL_DIR": str(tmp_path / "job" / "model"), "TF_CONFIG": CHIEF}
+    surroundings = {**os.environ, **job, "NINETYFIVE_CRASH": "kill after epoch 2"}
     first = subprocess.run(words, cwd=killed, env=surroundings, capture_output=True, check=False)
     assert first.returncode == -9, first.stderr.decode()
+    (checkpoint,) = (tmp_path / "job" / "AIP_CHECKPOINT_DIR").iterdir()
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
     again = type(project)(killed).run()
+    for name in job:
+        monkeypatch.delenv(name)
+    assert not checkpoint.exists()
+    assert (tmp_path / "job" / "model" / "saved_model.pb").is_file()
+    assert any("a SavedModel of the release stands in" in notice for notice in again["notices"])
     made = {name: project.release(whole["release"]) / name for name in ("model.keras", "model.onnx")}
     kept = type(project)(killed).release(again["release"])
     assert all((kept / name).read_bytes() == path.read_bytes() for name, path in made.items())
-    (logs,) = (killed / "build" / "tensorboard").iterdir()
+    (logs,) = (tmp_path / "job" / "AIP_TENSORBOARD_LOG_DIR").iterdir()
+    assert not (killed / "build").exists()
     epochs = sorted(int(path.name.rpartition(".")[2]) for path in logs.iterdir())
     assert epochs == sorted(set(epochs)), "an epoch that was logged before the kill was fitted again"
     assert epochs[:3] == [0, 1, 2]
-    assert not any((killed / ".ninetyfive" / "training").iterdir())
+    assert not (killed / ".ninetyfive" / "training").exists()
+    assert not any((project.folder / ".ninetyfive" / "training").iterdir())
 
     folder = project.release(whole["release"])
     about = open_release(folder).about

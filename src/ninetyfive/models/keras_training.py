@@ -12,11 +12,10 @@ What does not belong here: where rows lie (`steps/streaming`), how a model is sa
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
@@ -27,6 +26,7 @@ from ninetyfive.metrics import Task
 from ninetyfive.models.keras_inputs import matrix_model
 from ninetyfive.models.predictor import Inputs
 from ninetyfive.models.seeding import import_keras, import_tensorflow
+from ninetyfive.models.training_places import Places
 from ninetyfive.store.crashing import crash_point
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -98,14 +98,6 @@ class MemoryStream:
         """A block of the rows."""
         start = self._starts[block]
         return self._x[start : start + _BLOCK], self._y[start : start + _BLOCK]
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where a fit leaves what it needs to go on after a kill, and its log for TensorBoard."""
-
-    checkpoint: Path
-    log: Path
 
 
 def fit_of(params: Mapping[str, Any], where: str) -> Fit:
@@ -306,7 +298,7 @@ def _callbacks(keras: Any, model: Any, asked: Fit, places: Places | None, epochs
         def __init__(self) -> None:
             monitor = asked.monitor if epochs.held or not asked.monitor.startswith("val_") else "loss"
             super().__init__(monitor=monitor, patience=asked.patience, restore_best_weights=bool(epochs.held))
-            self.kept = _read(places.checkpoint, _variables(model)) if places else None
+            self.kept = _read(places, _variables(model)) if places else None
             self.first = self.kept.said["epoch"] + 1 if self.kept else 0
             self.stopped = bool(self.kept and (self.kept.said["stopped"] or self.first >= asked.epochs))
             self.set_model(model)
@@ -341,8 +333,8 @@ def _callbacks(keras: Any, model: Any, asked: Fit, places: Places | None, epochs
             }
             if places is None:
                 return
-            _log(places.log, epoch, logs or {})
-            _write(places.checkpoint, said, [one.numpy() for one in _variables(model)], self.best_weights or [])
+            _log(places, epoch, logs or {})
+            places.write(_packed(said, [one.numpy() for one in _variables(model)], self.best_weights or []))
             crash_point(f"after epoch {epoch + 1}")
 
     return [Progress()]
@@ -363,24 +355,21 @@ def _variables(model: Any) -> list[Any]:
     return [one for one in (*model.variables, *model.optimizer.variables) if id(one) not in metrics]
 
 
-def _write(path: Path, said: dict[str, Any], values: Sequence[np.ndarray], best: Sequence[np.ndarray]) -> None:
-    """Write a checkpoint whole, or leave the one before it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".fresh")
+def _packed(said: dict[str, Any], values: Sequence[np.ndarray], best: Sequence[np.ndarray]) -> bytes:
+    """A checkpoint: a zip of arrays."""
     named: dict[str, Any] = {f"v{number}": value for number, value in enumerate(values)}
     named |= {f"b{number}": value for number, value in enumerate(best)}
-    with fresh.open("wb") as file:
-        np.savez(file, said=np.frombuffer(json.dumps(said).encode(), dtype=np.uint8), **named)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    file = io.BytesIO()
+    np.savez(file, said=np.frombuffer(json.dumps(said).encode(), dtype=np.uint8), **named)
+    return file.getvalue()
 
 
-def _read(path: Path, variables: Sequence[Any]) -> _Kept | None:
+def _read(places: Places, variables: Sequence[Any]) -> _Kept | None:
     """The checkpoint of a fit that was killed; None where there is none that fits the model."""
-    if not path.is_file():
+    data = places.read()
+    if data is None:
         return None
-    with np.load(path, allow_pickle=False) as found:
+    with np.load(io.BytesIO(data), allow_pickle=False) as found:
         said = json.loads(found["said"].tobytes())
         values = [found[f"v{number}"] for number in range(sum(name.startswith("v") for name in found.files))]
         best = [found[f"b{number}"] for number in range(sum(name.startswith("b") for name in found.files))]
@@ -389,14 +378,15 @@ def _read(path: Path, variables: Sequence[Any]) -> _Kept | None:
     return _Kept(said, values, best)
 
 
-def _log(folder: Path, epoch: int, logs: Mapping[str, float]) -> None:
+def _log(places: Places, epoch: int, logs: Mapping[str, float]) -> None:
     """The scalars of an epoch, as TensorBoard reads them; TensorBoard itself need not be installed to write them."""
     tensorflow = import_tensorflow()
     from tensorflow.core.framework.summary_pb2 import SummaryMetadata
 
     scalar = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
-    writer = tensorflow.summary.create_file_writer(str(folder), filename_suffix=f".{epoch}")
-    with writer.as_default():
-        for name, value in logs.items():
-            tensorflow.summary.write(name, np.float32(value), step=epoch, metadata=scalar)
-    writer.close()
+    with places.logged() as folder:
+        writer = tensorflow.summary.create_file_writer(folder, filename_suffix=f".{epoch}")
+        with writer.as_default():
+            for name, value in logs.items():
+                tensorflow.summary.write(name, np.float32(value), step=epoch, metadata=scalar)
+        writer.close()

@@ -16,7 +16,6 @@ from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS
 from ninetyfive.models.baselines import Constant, OneHotLinear, baseline_json
 from ninetyfive.models.forms import FORM_FILES, Form, Tried, choose_form, predictor_of
-from ninetyfive.models.keras_training import Places
 from ninetyfive.models.predictor import Inputs
 from ninetyfive.models.proof import Proof, prove
 from ninetyfive.models.signatures import params_alone, takes_champion
@@ -29,6 +28,7 @@ from ninetyfive.models.training import (
     labels,
     with_columns,
 )
+from ninetyfive.models.training_places import Places, below
 from ninetyfive.steps.apply import read_transform, training_parts, training_rows
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.continuing import Continued, champion_to_continue
@@ -93,7 +93,8 @@ def train(
         seconds["serving"] = time.perf_counter() - began
         names = sorted(path.name for path in folder.iterdir())
         artifacts |= {name: context.store.put_file(folder / name, take=True) for name in names}
-    places.checkpoint.unlink(missing_ok=True)  # what was learned is kept; to fit again is to start again
+    if params_alone(model.function):
+        places.clear()  # to fit again is to start again
     return {
         "task": made.task,
         "classes": list(made.classes),
@@ -113,13 +114,14 @@ def train(
 
 
 def _places(context: Prepared, applied: dict[str, Any], params: dict[str, Any]) -> Places:
-    """Where a streamed fit of these rows leaves its checkpoint and its log; checkpoints of other fits are removed."""
+    """Where a streamed fit of these rows leaves its checkpoint and its log; removes those of other fits here."""
     key = content_hash([applied["files"], train_depends(context), params])
     training = work_folder(context.settings.store_url, context.settings.catalog) / "training"
     for other in training.iterdir() if training.is_dir() else ():
         if other.name != f"{key}.npz":
             other.unlink(missing_ok=True)
-    return Places(training / f"{key}.npz", context.settings.folder / "build" / "tensorboard" / key[:12])
+    logs = context.platform.logs or str(context.settings.folder / "build" / "tensorboard")
+    return Places(below(context.platform.checkpoints or str(training), f"{key}.npz"), below(logs, key[:12]))
 
 
 @dataclass(frozen=True, slots=True)
