@@ -130,14 +130,13 @@ def fit_stream(
     keras, tensorflow = import_keras(), import_tensorflow()
     where = f"model function {getattr(function, '__name__', function)!r}"
     asked = fit_of(params, where)
-    devices = tensorflow.config.list_logical_devices("GPU") or tensorflow.config.list_logical_devices("CPU")
-    strategy = tensorflow.distribute.MirroredStrategy([one.name for one in devices]) if len(devices) > 1 else None
-    with (strategy or tensorflow.distribute.get_strategy()).scope():
+    strategy = _strategy(tensorflow)
+    with strategy.scope():
         model = function(params)
         _check_compiled(keras, model, where)
         model = _compiled_matrix(model, stream.columns, where)
         model.optimizer.build(model.trainable_variables)
-    epochs = Epochs(stream, asked, seed, _weights(asked, stream, where))
+    epochs = Epochs(stream, asked, seed, _weights(asked, stream, where), strategy.num_replicas_in_sync)
     callbacks = _callbacks(keras, model, asked, places, epochs)
     if not callbacks[0].stopped:
         model.fit(
@@ -152,6 +151,20 @@ def fit_stream(
     else:
         callbacks[0].restore_best()
     return model
+
+
+def _strategy(tensorflow: Any) -> Any:
+    """One copy of the model a device, where several are there; else TensorFlow's default.
+
+    Gradients are summed on one device: the collective operations, which are the default, are numbered by process, and a
+    second fit of other shapes in it would meet the numbers of the first and fail.
+    """
+    devices = tensorflow.config.list_logical_devices("GPU") or tensorflow.config.list_logical_devices("CPU")
+    if len(devices) < 2:
+        return tensorflow.distribute.get_strategy()
+    return tensorflow.distribute.MirroredStrategy(
+        [one.name for one in devices], cross_device_ops=tensorflow.distribute.ReductionToOneDevice()
+    )
 
 
 def _word(key: object) -> str:
@@ -203,10 +216,16 @@ def _weights(asked: Fit, stream: Stream, where: str) -> np.ndarray | None:
 
 
 class Epochs:
-    """The rows of each epoch, in an order made from the seed and the epoch's number."""
+    """The rows of each epoch, in an order made from the seed and the epoch's number.
 
-    def __init__(self, stream: Stream, asked: Fit, seed: int, weights: np.ndarray | None) -> None:
-        self.stream, self.asked, self.seed = stream, asked, seed
+    Each of several `devices` gets equally many rows of each batch: one with fewer would weigh its rows more, and one
+    with none makes NaN of a BatchNormalization. So `size`, the rows of a batch, is rounded up, and an epoch leaves out
+    up to devices - 1 rows, others each time.
+    """
+
+    def __init__(self, stream: Stream, asked: Fit, seed: int, weights: np.ndarray | None, devices: int = 1) -> None:
+        self.stream, self.asked, self.seed, self.devices = stream, asked, seed, devices
+        self.size = -(-asked.batch_size // devices) * devices
         self.weights = weights
         self.epoch = 0
         rows = sum(stream.blocks)
@@ -217,13 +236,13 @@ class Epochs:
         if self.held == rows:
             self._share, self.held = 0.0, 0
         self.rows = rows - self.held
-        self.buffer = max(asked.batch_size, min(asked.shuffle_buffer, _BUFFER_CELLS // cells))
+        self.buffer = max(self.size, min(asked.shuffle_buffer, _BUFFER_CELLS // cells))
         self.type = np.int32 if stream.task == "multiclass" else np.float32
 
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
-        return -(-self.rows // self.asked.batch_size)
+        return self.rows // self.size + (self.rows % self.size >= self.devices)
 
     def validation(self) -> tuple[Inputs, np.ndarray]:
         """The rows that are held out, in memory."""
@@ -256,15 +275,16 @@ class Epochs:
     def _shuffled(self, xs: list[np.ndarray], ys: list[np.ndarray], draw: np.random.Generator, *, last: bool) -> Any:
         """Pieces of what is held, shuffled; returns what makes no whole batch, for later unless this is the last."""
         x, y = np.concatenate(xs), np.concatenate(ys)
-        order, size = draw.permutation(len(x)), self.asked.batch_size
+        order, size = draw.permutation(len(x)), self.size
         whole = len(x) // size * size
         for start in range(0, whole, size * _PIECE):
             chosen = order[start : min(start + size * _PIECE, whole)]
             labels = y[chosen].reshape(-1, size)
             yield (x[chosen].reshape(-1, size, x.shape[1]), labels, *self._weight(labels))
         rest = order[whole:]
-        if last and len(rest):
-            yield (x[rest][None], y[rest][None], *self._weight(y[rest][None]))
+        ending = rest[: len(rest) // self.devices * self.devices]
+        if last and len(ending):
+            yield (x[ending][None], y[ending][None], *self._weight(y[ending][None]))
         return x[rest], y[rest]
 
     def _weight(self, labels: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -288,7 +308,7 @@ def dataset(tensorflow: Any, epochs: Epochs) -> Any:
 
 
 def _validation(tensorflow: Any, epochs: Epochs) -> Any:
-    return tensorflow.data.Dataset.from_tensor_slices(epochs.validation()).batch(epochs.asked.batch_size)
+    return tensorflow.data.Dataset.from_tensor_slices(epochs.validation()).batch(epochs.size)
 
 
 def _callbacks(keras: Any, model: Any, asked: Fit, places: Places | None, epochs: Epochs) -> list[Any]:
