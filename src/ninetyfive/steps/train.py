@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from ninetyfive.arguments import check_finite
 from ninetyfive.errors import ModelError
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS
@@ -65,6 +66,7 @@ def train(
     """
     given, model = ingested(spans), context.model
     params = dict(tuned["params"] if tuned else model.params)
+    check_finite("params of the model", params)  # a list in them may have changed since they were declared
     transform = read_transform(context.store, fitted)
     where, places = f"label {context.declaration.label}", _places(context, applied, params)
     before = Continued()
