@@ -38,7 +38,7 @@ from ninetyfive.steps.infer import keep_schema, schema_in_force
 from ninetyfive.steps.ingest import ingest, ingest_depends, ingested_by
 from ninetyfive.steps.population import Named, population_of
 from ninetyfive.steps.release import paradigms, release, release_depends
-from ninetyfive.steps.split import split, split_depends
+from ninetyfive.steps.split import ahead, split, split_depends
 from ninetyfive.steps.table import Asked as TableAsked
 from ninetyfive.steps.table import build_table, lacking, refusal
 from ninetyfive.steps.train import train, train_depends
@@ -221,6 +221,7 @@ def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str
         "passed": outputs["gate"]["passed"],
         "tuning": outputs.get("tune"),
         "notices": [
+            *ahead(context, outputs["ingest"], clock.now()),
             *([str(context.labels)] if context.labels else []),
             *[f"{context.rowless:,} records of the request log have no row, and are left out"] * bool(context.rowless),
             *outputs["ingest"]["notices"],
