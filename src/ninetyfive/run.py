@@ -243,6 +243,7 @@ def _finish(
         name: document[name] for name in ("metrics", "primary", "gates", "passed", "compared_with", "inputs", "window")
     }
     kept |= {"system": context.declaration.name, **paradigms(context.declaration)}
+    kept["served"] = {name: outputs["train"][name] for name in ("model", "form")}
     if document["tuning"] is not None:
         kept["tuning"] = {name: value for name, value in document["tuning"].items() if name not in ("trials", "parts")}
     kept["ingest"] = next(step["key"] for step in document["steps"] if step["name"] == "ingest")

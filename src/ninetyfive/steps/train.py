@@ -36,7 +36,8 @@ from ninetyfive.steps.continuing import Continued, champion_to_continue
 from ninetyfive.steps.lineage import code_hashes
 from ninetyfive.steps.streaming import open_stream
 from ninetyfive.steps.window import ingested
-from ninetyfive.store.opening import work_folder
+from ninetyfive.store.manifests import hash_file
+from ninetyfive.store.opening import Store, work_folder
 
 LEAK = 0.995
 """The AUC of one column alone, from which it is told as a possible leak of the label."""
@@ -60,9 +61,9 @@ def train(
 ) -> dict[str, Any]:
     """Returns task, classes, params, adapter, the served form, its proof, notices; artifacts: model files, baselines.
 
-    The params are those of `tuned`, what tune put out, where the model is tuned. `continued`: the release whose model
-    was given to the model function, if any. `seconds`: of `fitting`, and of making and proving the form that is
-    `serving`.
+    The params are those of `tuned`, what tune put out, where the model is tuned. `model`: a hash of the model's own
+    files. `continued`: the release whose model was given to the model function, if any. `seconds`: of `fitting`, and of
+    making and proving the form that is `serving`.
     """
     given, model = ingested(spans), context.model
     params = dict(tuned["params"] if tuned else model.params)
@@ -91,7 +92,9 @@ def train(
     }
     with context.store.attempt() as folder:
         began = time.perf_counter()
-        served = _served(made, folder, matrix, native=model.native)
+        made.adapter.save(made.model, folder)
+        saved = _saved(made, folder, native=model.native)
+        served = _served(made, folder, matrix, native=model.native, earlier=form_before(context.store, saved))
         seconds["serving"] = time.perf_counter() - began
         names = sorted(path.name for path in folder.iterdir())
         artifacts |= {name: context.store.put_file(folder / name, take=True) for name in names}
@@ -103,6 +106,7 @@ def train(
         "columns": list(made.columns),
         "params": params,
         "adapter": made.adapter.NAME,
+        "model": saved,
         "form": served.form,
         "forms": msgspec.to_builtins(served.tried),
         "continued": before.release,
@@ -136,12 +140,23 @@ class _Served:
     notices: tuple[str, ...]
 
 
-def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool) -> _Served:
-    """Write the native form into `folder`, and beside it the form that is chosen to serve, if that is another one.
+def _saved(made: Fitted, folder: Path, *, native: bool) -> str:
+    """Write the native form into `folder`; a hash of it, and of whether no other was asked for."""
+    made.adapter.save(made.model, folder)
+    return content_hash([made.adapter.NAME, native, [hash_file(folder / name).sha256 for name in made.adapter.FILES]])
+
+
+def form_before(store: Store, saved: str) -> Form | None:
+    """The form of the newest release whose model has the same bytes: to measure again must make no other release."""
+    found = [release.document.get("served") for release in store.releases()]
+    return next((one["form"] for one in found if one and one["model"] == saved), None)
+
+
+def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool, earlier: Form | None) -> _Served:
+    """Write the form that is chosen to serve into `folder`, beside the native one that is there.
 
     What stands in the way of the only form, or of all, raises `ModelError`.
     """
-    made.adapter.save(made.model, folder)
     forms: tuple[Form, ...] = ("native",) if native else cast("tuple[Form, ...]", made.adapter.FORMS)
     proofs: dict[Form, Proof] = {}
     tried: list[Tried] = []
@@ -155,7 +170,7 @@ def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool) -> _Serve
             continue
         proofs[form] = proof
         tried.append(Tried(form=form, one=proof.timing.one, row=proof.timing.row, size=proof.size))
-    chosen = choose_form(tried)
+    chosen = choose_form(tried, earlier)
     if chosen is None:
         raise failed[0]
     form, why = chosen
