@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +90,8 @@ def test_a_fit_that_is_killed_goes_on_at_its_epoch_and_ends_with_the_same_releas
     rows = pl.read_parquet(project.folder / "data" / "a.parquet")
     answers = project.load().predict(rows)["prediction"]
     assert answers.is_between(0, 1).all()
+    few = rows.head(20).drop("tip", "fare").with_columns(pl.col("at").dt.to_string("iso:strict"))
+    assert served(project, few.to_dicts()) == answers.head(20).to_list()
     assert project.command("doctor").code == 0
     said = project.command("export", "saved", "--json")
     assert said.code == 0, said.err
@@ -95,6 +99,26 @@ def test_a_fit_that_is_killed_goes_on_at_its_epoch_and_ends_with_the_same_releas
     assert "transformed" in said.json["takes"]
     assert (project.folder / "saved" / "saved_model.pb").is_file()
     assert "new or empty folder" in project.command("export", "saved").err
+
+
+def served(project: Project, rows: list[dict[str, Any]]) -> list[float]:
+    """What a service of the project answers over HTTP."""
+    words = [sys.executable, "-m", "ninetyfive.cli", "serve", "--json", "--port", "0", "--admin-port", "0"]
+    quiet = {**os.environ, "NINETYFIVE_SERVE_LOG_MODE": "off", "NINETYFIVE_SERVE_WORKERS": "1"}
+    with subprocess.Popen(
+        words, cwd=project.folder, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["url"]
+            body = json.dumps({"instances": rows}).encode()
+            asked = urllib.request.Request(f"{url}/v1/models/trips:predict", body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(asked, timeout=30) as response:
+                answers: list[float] = json.loads(response.read())["predictions"]
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    return answers
 
 
 def test_only_a_keras_model_is_exported_as_a_saved_model(finished: Project) -> None:
