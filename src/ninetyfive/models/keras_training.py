@@ -220,7 +220,7 @@ class Epochs:
 
     Each of several `devices` gets equally many rows of each batch: one with fewer would weigh its rows more, and one
     with none makes NaN of a BatchNormalization. So `size`, the rows of a batch, is rounded up, and an epoch leaves out
-    up to devices - 1 rows, others each time.
+    up to devices - 1 rows, others each time; so does what is held out.
     """
 
     def __init__(self, stream: Stream, asked: Fit, seed: int, weights: np.ndarray | None, devices: int = 1) -> None:
@@ -236,6 +236,7 @@ class Epochs:
         if self.held == rows:
             self._share, self.held = 0.0, 0
         self.rows = rows - self.held
+        self.held -= self.held % devices
         self.buffer = max(self.size, min(asked.shuffle_buffer, _BUFFER_CELLS // cells))
         self.type = np.int32 if stream.task == "multiclass" else np.float32
 
@@ -252,7 +253,8 @@ class Epochs:
             if held.any():
                 x, y = self.stream.read(block)
                 parts.append((x[held], y[held]))
-        return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts]).astype(self.type)
+        x, y = np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+        return x[: self.held], y[: self.held].astype(self.type)
 
     def batches(self) -> Iterator[tuple[np.ndarray, ...]]:
         """The batches of an epoch, several a piece: float32 (batches, rows, columns), labels, weights if any."""
