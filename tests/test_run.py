@@ -18,6 +18,7 @@ import pytest
 from ninetyfive import run as running
 from ninetyfive.errors import BusyError, DataError, ModelError, UsageError
 from ninetyfive.run import as_of_microseconds
+from ninetyfive.steps.train import form_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +159,9 @@ def test_no_cache_does_all_again_and_makes_the_same(copied: Project, finished: P
     assert copied.done(document) == STEPS
     with finished.store() as store:
         assert document["release"] == store.champion().release
+        served = store.releases()[0].document["served"]
+        assert served["form"] == "onnx" == form_before(store, served["model"])
+        assert form_before(store, "of another model") is None
 
 
 def test_from_a_step(copied: Project) -> None:

@@ -169,6 +169,8 @@ WRONG: list[tuple[Callable[[], Any], str, str, str]] = [
     (lambda: declare().model(7), "model 7", "a function of (x, y, params)", "7"),
     (lambda: declare().model(model, params=["max_iter"]), "params=", "a mapping", "['max_iter']"),
     (lambda: declare().model(model, params={"x": object()}), "params=", "values that JSON can hold", "object"),
+    (lambda: declare().model(model, params={"x": math.nan}), "params['x']", "a finite number", "nan"),
+    (lambda: declare().model(model, params={"x": {"y": [1.0, -math.inf]}}), "params['x']['y'][1]", "finite", "-inf"),
     (lambda: declare().model(model, seed=-1), "seed=", "a whole number from 0", "-1"),
     (lambda: declare().model(model, seed=2**32), "seed=", "a whole number from 0", "4294967296"),
 ]

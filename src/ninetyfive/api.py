@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,12 @@ class System(Upkeep):
         data); `promote=False` leaves the champion; `cache=False` does every step again, `start` one and all after it.
         """
         from ninetyfive.run import Asked, as_of_microseconds, run
+        from ninetyfive.steps.platform import platform_of
 
+        platform = platform_of(os.environ)
         with self._context(reporter, as_of_microseconds(as_of)) as context:
-            return run(context, Asked(promote=promote, cache=cache, start=start, if_due=if_due))
+            asked = Asked(promote=promote, cache=cache, start=start, if_due=if_due)
+            return run(replace(context, platform=platform), asked)
 
     def source_requests(self) -> list[dict[str, Any]]:
         """What the service of a BigQuery or Pub/Sub source would be asked by a run, offline; [] of files.

@@ -30,6 +30,7 @@ from ninetyfive.steps.apply import apply, apply_depends
 from ninetyfive.steps.context import Context, Prepared
 from ninetyfive.steps.declared import check_declared, check_labels, chosen
 from ninetyfive.steps.evaluate import evaluate, evaluate_depends
+from ninetyfive.steps.export import hand_over
 from ninetyfive.steps.fit import fit, fit_depends
 from ninetyfive.steps.gate import gate, gate_depends
 from ninetyfive.steps.infer import keep_schema, schema_in_force
@@ -37,7 +38,7 @@ from ninetyfive.steps.ingest import ingest, ingest_depends, ingested_by
 from ninetyfive.steps.land import land
 from ninetyfive.steps.population import Named, population_of
 from ninetyfive.steps.release import paradigms, release, release_depends
-from ninetyfive.steps.split import split, split_depends
+from ninetyfive.steps.split import ahead, split, split_depends
 from ninetyfive.steps.table import Asked as TableAsked
 from ninetyfive.steps.table import build_table, lacking, refusal
 from ninetyfive.steps.train import train, train_depends
@@ -221,6 +222,7 @@ def _summary(outputs: Mapping[str, Any], context: Prepared, fresh: frozenset[str
         "tuning": outputs.get("tune"),
         "notices": [
             *context.landed,
+            *ahead(context, outputs["ingest"], clock.now()),
             *([str(context.labels)] if context.labels else []),
             *[f"{context.rowless:,} records of the request log have no row, and are left out"] * bool(context.rowless),
             *outputs["ingest"]["notices"],
@@ -242,6 +244,7 @@ def _finish(
         name: document[name] for name in ("metrics", "primary", "gates", "passed", "compared_with", "inputs", "window")
     }
     kept |= {"system": context.declaration.name, **paradigms(context.declaration)}
+    kept["served"] = {name: outputs["train"][name] for name in ("model", "form")}
     if document["tuning"] is not None:
         kept["tuning"] = {name: value for name, value in document["tuning"].items() if name not in ("trials", "parts")}
     kept["ingest"] = next(step["key"] for step in document["steps"] if step["name"] == "ingest")
@@ -249,6 +252,8 @@ def _finish(
     pointer = store.champion()
     failed = [gate["name"] for gate in document["gates"] if gate["blocking"] and not gate["passed"]]
     promoted, table = False, None
+    if context.platform.model and not failed:
+        document["notices"].append(hand_over(store, made["release"], context.platform.model))
     population = population_of(context.declaration.effective_serving, context.settings)
     if failed:
         reason = "a gate said no: " + ", ".join(failed)

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any, Literal, TypeVar
 
 from ninetyfive.accepted import Accepted
-from ninetyfive.arguments import check_duration, is_number, is_text, is_whole, wrong
+from ninetyfive.arguments import check_duration, check_finite, is_number, is_text, is_whole, wrong
 from ninetyfive.errors import DeclarationError, near_names
 from ninetyfive.features.operations import OPERATIONS
 from ninetyfive.features.recording import Expr
@@ -164,7 +164,8 @@ class Declaration:
 
         A function of `(params)` alone gives a compiled Keras model, which is fitted from a stream (docs/keras.md).
         `x` is a Polars frame of Float32 columns, named and ordered as the features; `y` a NumPy array (bool, float64 or
-        str); `params` the mapping given here, of what JSON can hold. `random` and `numpy` are seeded with `seed`. A
+        str); `params` the mapping given here, of what JSON can hold
+        (so no NaN and no infinity). `random` and `numpy` are seeded with `seed`. A
         function of `(x, y, params, champion)` also gets the champion's fitted model, to continue from, or None. The
         function is returned as it is. `tune` says which params are searched for (docs/tuning.md): an `nf.Tuning`, or
         only its space.
@@ -377,6 +378,7 @@ def _check_model(where: str, function: Any, params: Any, seed: object) -> None:
         content_hash(params)
     except (TypeError, ValueError) as error:
         raise wrong(f"{where}, params=", "values that JSON can hold", str(error)) from None
+    check_finite(f"{where}, params", params)
     if not is_whole(seed, 0) or seed >= 2**32:
         raise wrong(f"{where}, seed=", "a whole number from 0 to 4294967295", seed)
 

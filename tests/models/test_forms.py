@@ -30,5 +30,16 @@ def test_the_first_that_is_proved_is_taken_unless_another_is_far_quicker(
     assert why.replace("\\", "") in chosen[1]
 
 
+def test_the_form_of_an_equal_model_is_kept_where_it_is_proved() -> None:
+    slow = [tried("onnx", 1e-4), tried("native", 9e-5)]
+    assert choose_form(slow, "native") == (
+        "native",
+        "native: proved, and chosen when an equal model was released before",
+    )
+    chosen = choose_form([tried("onnx", 1e-4), tried("native")], "native")
+    assert chosen is not None
+    assert chosen[0] == "onnx"
+
+
 def test_where_none_is_proved_none_is_taken() -> None:
     assert choose_form([tried("onnx"), tried("native")]) is None

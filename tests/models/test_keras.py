@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,12 +17,13 @@ from ninetyfive.errors import DeclarationError, IntegrityError, ModelError
 from ninetyfive.models import keras as adapter
 from ninetyfive.models.adapters import ADAPTERS
 from ninetyfive.models.forms import Form
-from ninetyfive.models.keras_training import Epochs, Fit, MemoryStream, Places, fit_of
+from ninetyfive.models.keras_training import Epochs, Fit, MemoryStream, fit_of
 from ninetyfive.models.litert import LiteRtPredictor
 from ninetyfive.models.onnx import OnnxPredictor
 from ninetyfive.models.saved_model import signature_names, write_saved_model
 from ninetyfive.models.seeding import import_tensorflow
 from ninetyfive.models.training import Fitted, Offered, fit_model, fit_streamed, labels, with_columns
+from ninetyfive.models.training_places import Places
 from ninetyfive.testing.adapter_suite import AdapterSuite, Case, rows, target
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -246,18 +250,90 @@ def streamed(params: dict[str, Any]) -> Any:
 
 KINDS = {"a": "number", "b": "number", "c": ("index", 4)}
 
+TWO_DEVICES = """
+import sys
+import numpy as np
+from ninetyfive.models.seeding import import_tensorflow
+tensorflow = import_tensorflow()
+(cpu,) = tensorflow.config.list_physical_devices("CPU")
+halves = [tensorflow.config.LogicalDeviceConfiguration()] * 2
+tensorflow.config.set_logical_device_configuration(cpu, halves)
+from tests.models.test_keras import normalised, plain, stream_of
+np.savez(sys.argv[1], plain=stream_of(601, plain), normalised=stream_of(606, normalised))
+"""
+
+
+def plain(params: dict[str, Any]) -> Any:
+    """A model in which nothing depends on how a batch is cut between devices."""
+    import keras
+
+    layers = [keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1, activation="sigmoid")]
+    made = keras.Sequential([keras.Input((3,)), *layers])
+    made.compile("adam", "binary_crossentropy", metrics=["AUC"])
+    return made
+
+
+def normalised(params: dict[str, Any]) -> Any:
+    """A model of other shapes, of which a device without rows would make NaN."""
+    import keras
+
+    layers = [keras.layers.BatchNormalization(), keras.layers.Dense(1, activation="sigmoid")]
+    made = keras.Sequential([keras.Input((3,)), *layers])
+    made.compile("adam", "binary_crossentropy")
+    return made
+
+
+def stream_of(count: int, function: Any) -> np.ndarray:
+    """What a model answers that is fitted on `count` rows in batches of 55."""
+    x, y = rows(count), labels(target(rows(count), "binary"))
+    stream = MemoryStream("binary", (), tuple(x.columns), x.to_numpy(), y.values)
+    params = with_columns({"epochs": 2, "batch_size": 55, "validation_split": 0}, x.columns, KINDS)
+    if function is plain:  # one whole batch of 546, and 55 are held out
+        params |= {"batch_size": 1_000, "validation_split": 0.11}
+    return fit_streamed(function, stream, (x, y), params, 7).predict(x.to_numpy())
+
+
+@pytest.mark.slow
+def test_two_devices_fit_what_one_does(tmp_path: Path) -> None:
+    """To 1e-5 where every batch is whole; then a model of other shapes, whose rows leave 1 for the last batch of 55."""
+    words = [sys.executable, "-W", "ignore", "-c", TWO_DEVICES, str(tmp_path / "answers.npz")]
+    chief = '{"cluster": {"chief": ["localhost:2222"]}, "task": {"type": "chief", "index": 0}}'
+    root = str(Path(__file__).parents[2])
+    paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    subprocess.run(words, check=True, env={**os.environ, "TF_CONFIG": chief, "PYTHONPATH": paths})
+    with np.load(tmp_path / "answers.npz") as found:
+        two = {name: found[name] for name in found.files}
+    assert np.allclose(two["plain"], stream_of(601, plain), rtol=0, atol=1e-5)
+    assert np.allclose(two["normalised"], stream_of(606, normalised), rtol=0, atol=0.02)
+
+
+def test_devices_get_equally_many_rows_of_each_batch() -> None:
+    x = np.arange(1_000, dtype=np.float32).reshape(-1, 1)
+    stream = MemoryStream("binary", (), ("a",), x, np.arange(1_000) % 4 == 0)
+    epochs = Epochs(stream, Fit(batch_size=62, validation_split=0, shuffle_buffer=100), 7, None, devices=4)
+    batches = [batch for piece, _ in epochs.batches() for batch in piece]
+    assert [len(batch) for batch in batches] == [64] * 15 + [40]
+    assert len(batches) == epochs.steps
+    odd = Epochs(stream, Fit(batch_size=111, validation_split=0), 7, None, devices=3)
+    assert [len(batch) for piece, _ in odd.batches() for batch in piece] == [111] * 9
+    assert odd.steps == 9
+
 
 def test_a_fit_goes_on_from_its_checkpoint_as_if_it_had_not_ended(tmp_path: Path) -> None:
     x, y = rows(600), labels(target(rows(600), "binary"))
     stream = MemoryStream("binary", (), tuple(x.columns), x.to_numpy(), y.values)
-    places = Places(tmp_path / "fit.npz", tmp_path / "log")
+    places = Places(f"memory://{tmp_path}/fit.npz", str(tmp_path / "log"))
 
-    def fit_to(epochs: int) -> np.ndarray:
+    def fitted_to(epochs: int) -> Fitted:
         params = {"epochs": epochs, "batch_size": 50, "class_weight": "balanced", "patience": 9}
         params = with_columns(params, x.columns, KINDS)
-        return fit_streamed(streamed, stream, (x, y), params, 7, places).predict(x.to_numpy())
+        return fit_streamed(streamed, stream, (x, y), params, 7, places)
 
-    early, resumed, over = fit_to(1), fit_to(3), fit_to(3)
+    def fit_to(epochs: int) -> np.ndarray:
+        return fitted_to(epochs).predict(x.to_numpy())
+
+    early, model = fit_to(1), fitted_to(3)
+    resumed, over = model.predict(x.to_numpy()), fit_to(3)
     params = {"epochs": 3, "batch_size": 50, "class_weight": "balanced", "patience": 9}
     whole = fit_model(streamed, x, y, params, 7, Offered(kinds=KINDS))
     assert whole.warnings == ()
@@ -265,7 +341,23 @@ def test_a_fit_goes_on_from_its_checkpoint_as_if_it_had_not_ended(tmp_path: Path
     assert np.array_equal(resumed, over)
     assert not np.array_equal(early, resumed)
     assert sorted(path.name.rpartition(".")[2] for path in (tmp_path / "log").iterdir()) == ["0", "1", "2"]
-    assert b"val_loss" in b"".join(path.read_bytes() for path in (tmp_path / "log").iterdir())
+    logged = scalars(tmp_path / "log")
+    assert set(logged) == {"loss", "val_loss"}
+    for name, values in model.model.history.history.items():  # of the second and third epoch
+        assert [logged[name][step] for step in (1, 2)] == [np.float32(value) for value in values]
+
+
+def scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """{name: {step: value}} as TensorFlow's own reader of such logs finds them."""
+    tensorflow = import_tensorflow()
+    found: dict[str, dict[int, float]] = {}
+    for path in folder.iterdir():
+        for record in tensorflow.data.TFRecordDataset(str(path)):
+            event = tensorflow.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                assert value.metadata.plugin_data.plugin_name == "scalars"
+                found.setdefault(value.tag, {})[event.step] = float(tensorflow.make_ndarray(value.tensor))
+    return found
 
 
 def test_an_epoch_has_every_training_row_once_in_an_order_of_its_own() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,12 +44,14 @@ def model(params):
     made.compile("adam", "binary_crossentropy", metrics=["AUC"])
     return made
 """
+CHIEF = '{"cluster": {"chief": ["localhost:2222"]}, "task": {"type": "chief", "index": 0}}'
 
 
 @pytest.mark.slow
 def test_a_fit_that_is_killed_goes_on_at_its_epoch_and_ends_with_the_same_release(
-    project: Project, tmp_path: Path
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The second in the places of a platform's job, with a TF_CONFIG of one machine: neither changes a byte."""
     project.edit((SKLEARN, KERAS))
     killed = tmp_path / "killed"
     shutil.copytree(project.folder, killed)
@@ -55,18 +59,30 @@ def test_a_fit_that_is_killed_goes_on_at_its_epoch_and_ends_with_the_same_releas
     assert whole["promoted"], whole["reason"]
 
     words = [sys.executable, "-m", "ninetyfive.cli", "run", "--json"]
-    surroundings = {**os.environ, "NINETYFIVE_CRASH": "kill after epoch 2"}
+    job = {name: str(tmp_path / "job" / name) for name in ("AIP_CHECKPOINT_DIR", "AIP_TENSORBOARD_LOG_DIR")}
+    job |= {"AIP_MODEL_DIR": str(tmp_path / "job" / "model"), "TF_CONFIG": CHIEF}
+    surroundings = {**os.environ, **job, "NINETYFIVE_CRASH": "kill after epoch 2"}
     first = subprocess.run(words, cwd=killed, env=surroundings, capture_output=True, check=False)
     assert first.returncode == -9, first.stderr.decode()
+    (checkpoint,) = (tmp_path / "job" / "AIP_CHECKPOINT_DIR").iterdir()
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
     again = type(project)(killed).run()
+    for name in job:
+        monkeypatch.delenv(name)
+    assert not checkpoint.exists()
+    assert (tmp_path / "job" / "model" / "saved_model.pb").is_file()
+    assert any("a SavedModel of the release stands in" in notice for notice in again["notices"])
     made = {name: project.release(whole["release"]) / name for name in ("model.keras", "model.onnx")}
     kept = type(project)(killed).release(again["release"])
     assert all((kept / name).read_bytes() == path.read_bytes() for name, path in made.items())
-    (logs,) = (killed / "build" / "tensorboard").iterdir()
+    (logs,) = (tmp_path / "job" / "AIP_TENSORBOARD_LOG_DIR").iterdir()
+    assert not (killed / "build").exists()
     epochs = sorted(int(path.name.rpartition(".")[2]) for path in logs.iterdir())
     assert epochs == sorted(set(epochs)), "an epoch that was logged before the kill was fitted again"
     assert epochs[:3] == [0, 1, 2]
-    assert not any((killed / ".ninetyfive" / "training").iterdir())
+    assert not (killed / ".ninetyfive" / "training").exists()
+    assert not any((project.folder / ".ninetyfive" / "training").iterdir())
 
     folder = project.release(whole["release"])
     about = open_release(folder).about
@@ -74,6 +90,8 @@ def test_a_fit_that_is_killed_goes_on_at_its_epoch_and_ends_with_the_same_releas
     rows = pl.read_parquet(project.folder / "data" / "a.parquet")
     answers = project.load().predict(rows)["prediction"]
     assert answers.is_between(0, 1).all()
+    few = rows.head(20).drop("tip", "fare").with_columns(pl.col("at").dt.to_string("iso:strict"))
+    assert served(project, few.to_dicts()) == answers.head(20).to_list()
     assert project.command("doctor").code == 0
     said = project.command("export", "saved", "--json")
     assert said.code == 0, said.err
@@ -81,6 +99,26 @@ def test_a_fit_that_is_killed_goes_on_at_its_epoch_and_ends_with_the_same_releas
     assert "transformed" in said.json["takes"]
     assert (project.folder / "saved" / "saved_model.pb").is_file()
     assert "new or empty folder" in project.command("export", "saved").err
+
+
+def served(project: Project, rows: list[dict[str, Any]]) -> list[float]:
+    """What a service of the project answers over HTTP."""
+    words = [sys.executable, "-m", "ninetyfive.cli", "serve", "--json", "--port", "0", "--admin-port", "0"]
+    quiet = {**os.environ, "NINETYFIVE_SERVE_LOG_MODE": "off", "NINETYFIVE_SERVE_WORKERS": "1"}
+    with subprocess.Popen(
+        words, cwd=project.folder, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["url"]
+            body = json.dumps({"instances": rows}).encode()
+            asked = urllib.request.Request(f"{url}/v1/models/trips:predict", body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(asked, timeout=30) as response:
+                answers: list[float] = json.loads(response.read())["predictions"]
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    return answers
 
 
 def test_only_a_keras_model_is_exported_as_a_saved_model(finished: Project) -> None:

@@ -60,6 +60,24 @@ def test_as_of_in_the_past_trains_on_the_past_only(project: Project) -> None:
     assert past["window"]["train"] == len(train) < full["window"]["train"]
 
 
+def test_a_time_far_ahead_is_told_before_it_empties_the_window(
+    project: Project, trips: Trips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NINETYFIVE_CLOCK", "2026-01-09")
+    project.edit(("    split=", '    training=nf.DynamicTraining("1d", window="30d"),\n    split='))
+    late = pl.when(pl.col("trip") == 600).then(datetime(2099, 1, 1)).otherwise("at").cast(pl.Datetime("us"))
+    project.add("a", trips().with_columns(at=late))
+    said = project.command("run")
+    assert said.code == 3
+    assert "the newest time is 2099-01-01T00:00:00, 26,655 days after the clock" in said.err
+    schema = project.folder / "schema.toml"
+    bounded = 'at = { type = "timestamp", maximum = 2030-01-01T00:00:00,'
+    schema.write_text(schema.read_text().replace('at = { type = "timestamp",', bounded))
+    document = project.run()  # whose newest time is 8 hours after the clock
+    assert (document["rows"]["quarantined"], document["window"]["rows"]) == (1, 1_199)
+    assert not any("the newest time is" in notice for notice in document["notices"])
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     share=st.sampled_from(["0.2", "0.5"]),

@@ -197,7 +197,10 @@ def _serving_reasons(load: Load, takes: Takes, prices: PriceSettings, idle: floa
             f"month for {takes.table:,.2f} {prices.currency}; workers share it"
         )
     if takes.training_memory:
-        said.append(f"training takes about {_gib(takes.training_memory)}: {TRAINING_COPIES} times the history's bytes")
+        said.append(
+            f"the rows of a training take about {_gib(takes.training_memory)}, {TRAINING_COPIES} times the history's "
+            "bytes; the libraries that it loads come on top"
+        )
     if takes.used is not None:
         said.append(
             f"workers are busy {takes.used:.2%} of the time: of {takes.ready:,.2f} {prices.currency} a month that keep "

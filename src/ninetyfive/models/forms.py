@@ -4,6 +4,7 @@
 
 The rule: forms are tried in the adapter's order, the first that is proved is taken, and a later one only where it
 answers one row in less than half of the time and saves 50 µs of it, so that noise of a measurement changes no release.
+A choice is made once for a model: where an equal one was released before, in the same catalog, its form is kept.
 What does not belong here: how a form is made (the adapters), how it is proved (`proof`).
 """
 
@@ -44,8 +45,8 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     why_not: str | None = None
 
 
-def choose_form(tried: Sequence[Tried]) -> tuple[Form, str] | None:
-    """The form to serve, and why; None where none was proved.
+def choose_form(tried: Sequence[Tried], earlier: Form | None = None) -> tuple[Form, str] | None:
+    """The form to serve, and why; None where none was proved. `earlier`: that of a release of an equal model.
 
     >>> choose_form([Tried(form="onnx", one=5e-5), Tried(form="native", one=4e-5)])
     ('onnx', 'onnx: proved, and no other form answers one row in less than half of its 50 µs and saves 50 µs')
@@ -53,6 +54,8 @@ def choose_form(tried: Sequence[Tried]) -> tuple[Form, str] | None:
     proved = [one for one in tried if one.one is not None]
     if not proved:
         return None
+    if earlier in [one.form for one in proved]:
+        return earlier, f"{earlier}: proved, and chosen when an equal model was released before"
     first, least = proved[0], min(proved, key=lambda one: one.one or 0.0)
     before, now = first.one or 0.0, least.one or 0.0
     if least is not first and now < FASTER * before and before - now >= SAVED:

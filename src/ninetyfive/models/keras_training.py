@@ -12,11 +12,10 @@ What does not belong here: where rows lie (`steps/streaming`), how a model is sa
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
@@ -27,6 +26,7 @@ from ninetyfive.metrics import Task
 from ninetyfive.models.keras_inputs import matrix_model
 from ninetyfive.models.predictor import Inputs
 from ninetyfive.models.seeding import import_keras, import_tensorflow
+from ninetyfive.models.training_places import Places
 from ninetyfive.store.crashing import crash_point
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -100,14 +100,6 @@ class MemoryStream:
         return self._x[start : start + _BLOCK], self._y[start : start + _BLOCK]
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where a fit leaves what it needs to go on after a kill, and its log for TensorBoard."""
-
-    checkpoint: Path
-    log: Path
-
-
 def fit_of(params: Mapping[str, Any], where: str) -> Fit:
     """The words of `params` that say how to fit, with defaults; `DeclarationError` for a value that cannot be.
 
@@ -138,14 +130,13 @@ def fit_stream(
     keras, tensorflow = import_keras(), import_tensorflow()
     where = f"model function {getattr(function, '__name__', function)!r}"
     asked = fit_of(params, where)
-    devices = tensorflow.config.list_logical_devices("GPU") or tensorflow.config.list_logical_devices("CPU")
-    strategy = tensorflow.distribute.MirroredStrategy([one.name for one in devices]) if len(devices) > 1 else None
-    with (strategy or tensorflow.distribute.get_strategy()).scope():
+    strategy = _strategy(tensorflow)
+    with strategy.scope():
         model = function(params)
         _check_compiled(keras, model, where)
         model = _compiled_matrix(model, stream.columns, where)
         model.optimizer.build(model.trainable_variables)
-    epochs = Epochs(stream, asked, seed, _weights(asked, stream, where))
+    epochs = Epochs(stream, asked, seed, _weights(asked, stream, where), strategy.num_replicas_in_sync)
     callbacks = _callbacks(keras, model, asked, places, epochs)
     if not callbacks[0].stopped:
         model.fit(
@@ -160,6 +151,20 @@ def fit_stream(
     else:
         callbacks[0].restore_best()
     return model
+
+
+def _strategy(tensorflow: Any) -> Any:
+    """One copy of the model a device, where several are there; else TensorFlow's default.
+
+    Gradients are summed on one device: the collective operations, which are the default, are numbered by process, and a
+    second fit of other shapes in it would meet the numbers of the first and fail.
+    """
+    devices = tensorflow.config.list_logical_devices("GPU") or tensorflow.config.list_logical_devices("CPU")
+    if len(devices) < 2:
+        return tensorflow.distribute.get_strategy()
+    return tensorflow.distribute.MirroredStrategy(
+        [one.name for one in devices], cross_device_ops=tensorflow.distribute.ReductionToOneDevice()
+    )
 
 
 def _word(key: object) -> str:
@@ -211,10 +216,16 @@ def _weights(asked: Fit, stream: Stream, where: str) -> np.ndarray | None:
 
 
 class Epochs:
-    """The rows of each epoch, in an order made from the seed and the epoch's number."""
+    """The rows of each epoch, in an order made from the seed and the epoch's number.
 
-    def __init__(self, stream: Stream, asked: Fit, seed: int, weights: np.ndarray | None) -> None:
-        self.stream, self.asked, self.seed = stream, asked, seed
+    Each of several `devices` gets equally many rows of each batch: one with fewer would weigh its rows more, and one
+    with none makes NaN of a BatchNormalization. So `size`, the rows of a batch, is rounded up, and an epoch leaves out
+    up to devices - 1 rows, others each time; so does what is held out.
+    """
+
+    def __init__(self, stream: Stream, asked: Fit, seed: int, weights: np.ndarray | None, devices: int = 1) -> None:
+        self.stream, self.asked, self.seed, self.devices = stream, asked, seed, devices
+        self.size = -(-asked.batch_size // devices) * devices
         self.weights = weights
         self.epoch = 0
         rows = sum(stream.blocks)
@@ -225,13 +236,14 @@ class Epochs:
         if self.held == rows:
             self._share, self.held = 0.0, 0
         self.rows = rows - self.held
-        self.buffer = max(asked.batch_size, min(asked.shuffle_buffer, _BUFFER_CELLS // cells))
+        self.held -= self.held % devices
+        self.buffer = max(self.size, min(asked.shuffle_buffer, _BUFFER_CELLS // cells))
         self.type = np.int32 if stream.task == "multiclass" else np.float32
 
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
-        return -(-self.rows // self.asked.batch_size)
+        return self.rows // self.size + (self.rows % self.size >= self.devices)
 
     def validation(self) -> tuple[Inputs, np.ndarray]:
         """The rows that are held out, in memory."""
@@ -241,7 +253,8 @@ class Epochs:
             if held.any():
                 x, y = self.stream.read(block)
                 parts.append((x[held], y[held]))
-        return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts]).astype(self.type)
+        x, y = np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+        return x[: self.held], y[: self.held].astype(self.type)
 
     def batches(self) -> Iterator[tuple[np.ndarray, ...]]:
         """The batches of an epoch, several a piece: float32 (batches, rows, columns), labels, weights if any."""
@@ -264,15 +277,16 @@ class Epochs:
     def _shuffled(self, xs: list[np.ndarray], ys: list[np.ndarray], draw: np.random.Generator, *, last: bool) -> Any:
         """Pieces of what is held, shuffled; returns what makes no whole batch, for later unless this is the last."""
         x, y = np.concatenate(xs), np.concatenate(ys)
-        order, size = draw.permutation(len(x)), self.asked.batch_size
+        order, size = draw.permutation(len(x)), self.size
         whole = len(x) // size * size
         for start in range(0, whole, size * _PIECE):
             chosen = order[start : min(start + size * _PIECE, whole)]
             labels = y[chosen].reshape(-1, size)
             yield (x[chosen].reshape(-1, size, x.shape[1]), labels, *self._weight(labels))
         rest = order[whole:]
-        if last and len(rest):
-            yield (x[rest][None], y[rest][None], *self._weight(y[rest][None]))
+        ending = rest[: len(rest) // self.devices * self.devices]
+        if last and len(ending):
+            yield (x[ending][None], y[ending][None], *self._weight(y[ending][None]))
         return x[rest], y[rest]
 
     def _weight(self, labels: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -296,7 +310,7 @@ def dataset(tensorflow: Any, epochs: Epochs) -> Any:
 
 
 def _validation(tensorflow: Any, epochs: Epochs) -> Any:
-    return tensorflow.data.Dataset.from_tensor_slices(epochs.validation()).batch(epochs.asked.batch_size)
+    return tensorflow.data.Dataset.from_tensor_slices(epochs.validation()).batch(epochs.size)
 
 
 def _callbacks(keras: Any, model: Any, asked: Fit, places: Places | None, epochs: Epochs) -> list[Any]:
@@ -306,7 +320,7 @@ def _callbacks(keras: Any, model: Any, asked: Fit, places: Places | None, epochs
         def __init__(self) -> None:
             monitor = asked.monitor if epochs.held or not asked.monitor.startswith("val_") else "loss"
             super().__init__(monitor=monitor, patience=asked.patience, restore_best_weights=bool(epochs.held))
-            self.kept = _read(places.checkpoint, _variables(model)) if places else None
+            self.kept = _read(places, _variables(model)) if places else None
             self.first = self.kept.said["epoch"] + 1 if self.kept else 0
             self.stopped = bool(self.kept and (self.kept.said["stopped"] or self.first >= asked.epochs))
             self.set_model(model)
@@ -341,8 +355,8 @@ def _callbacks(keras: Any, model: Any, asked: Fit, places: Places | None, epochs
             }
             if places is None:
                 return
-            _log(places.log, epoch, logs or {})
-            _write(places.checkpoint, said, [one.numpy() for one in _variables(model)], self.best_weights or [])
+            _log(places, epoch, logs or {})
+            places.write(_packed(said, [one.numpy() for one in _variables(model)], self.best_weights or []))
             crash_point(f"after epoch {epoch + 1}")
 
     return [Progress()]
@@ -363,24 +377,21 @@ def _variables(model: Any) -> list[Any]:
     return [one for one in (*model.variables, *model.optimizer.variables) if id(one) not in metrics]
 
 
-def _write(path: Path, said: dict[str, Any], values: Sequence[np.ndarray], best: Sequence[np.ndarray]) -> None:
-    """Write a checkpoint whole, or leave the one before it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".fresh")
+def _packed(said: dict[str, Any], values: Sequence[np.ndarray], best: Sequence[np.ndarray]) -> bytes:
+    """A checkpoint: a zip of arrays."""
     named: dict[str, Any] = {f"v{number}": value for number, value in enumerate(values)}
     named |= {f"b{number}": value for number, value in enumerate(best)}
-    with fresh.open("wb") as file:
-        np.savez(file, said=np.frombuffer(json.dumps(said).encode(), dtype=np.uint8), **named)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    file = io.BytesIO()
+    np.savez(file, said=np.frombuffer(json.dumps(said).encode(), dtype=np.uint8), **named)
+    return file.getvalue()
 
 
-def _read(path: Path, variables: Sequence[Any]) -> _Kept | None:
+def _read(places: Places, variables: Sequence[Any]) -> _Kept | None:
     """The checkpoint of a fit that was killed; None where there is none that fits the model."""
-    if not path.is_file():
+    data = places.read()
+    if data is None:
         return None
-    with np.load(path, allow_pickle=False) as found:
+    with np.load(io.BytesIO(data), allow_pickle=False) as found:
         said = json.loads(found["said"].tobytes())
         values = [found[f"v{number}"] for number in range(sum(name.startswith("v") for name in found.files))]
         best = [found[f"b{number}"] for number in range(sum(name.startswith("b") for name in found.files))]
@@ -389,14 +400,15 @@ def _read(path: Path, variables: Sequence[Any]) -> _Kept | None:
     return _Kept(said, values, best)
 
 
-def _log(folder: Path, epoch: int, logs: Mapping[str, float]) -> None:
+def _log(places: Places, epoch: int, logs: Mapping[str, float]) -> None:
     """The scalars of an epoch, as TensorBoard reads them; TensorBoard itself need not be installed to write them."""
     tensorflow = import_tensorflow()
     from tensorflow.core.framework.summary_pb2 import SummaryMetadata
 
     scalar = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
-    writer = tensorflow.summary.create_file_writer(str(folder), filename_suffix=f".{epoch}")
-    with writer.as_default():
-        for name, value in logs.items():
-            tensorflow.summary.write(name, np.float32(value), step=epoch, metadata=scalar)
-    writer.close()
+    with places.logged() as folder:
+        writer = tensorflow.summary.create_file_writer(folder, filename_suffix=f".{epoch}")
+        with writer.as_default():
+            for name, value in logs.items():
+                tensorflow.summary.write(name, np.float32(value), step=epoch, metadata=scalar)
+        writer.close()

@@ -24,10 +24,11 @@ from ninetyfive.metrics import Task
 from ninetyfive.models import keras
 from ninetyfive.models.adapters import Adapter, adapter_for
 from ninetyfive.models.keras_inputs import matrix_model
-from ninetyfive.models.keras_training import MemoryStream, Places, Stream, fit_stream
+from ninetyfive.models.keras_training import MemoryStream, Stream, fit_stream
 from ninetyfive.models.predictor import Answers, Inputs, check_answers
 from ninetyfive.models.seeding import seeded
 from ninetyfive.models.signatures import params_alone, takes_champion
+from ninetyfive.models.training_places import Places
 
 ModelFunction = Callable[..., Any]
 Kinds = Mapping[str, Kind]

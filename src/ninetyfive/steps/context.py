@@ -12,6 +12,7 @@ from ninetyfive.settings import Settings
 from ninetyfive.sources.discovery import FileFound
 from ninetyfive.sources.labels import LabelCounts
 from ninetyfive.sources.readers import SourceReader
+from ninetyfive.steps.platform import NONE, Platform
 from ninetyfive.store.opening import Store
 from ninetyfive.system import Declaration, Model
 
@@ -20,7 +21,8 @@ from ninetyfive.system import Declaration, Model
 class Context:
     """One run: where it runs, who is told, `as_of` in µs (None: the newest time in the data).
 
-    `since` in µs: after a drop in quality, what came before trains no more.
+    `since` in µs: after a drop in quality, what came before trains no more. `platform`: where one that started the run
+    wants what is learned.
     """
 
     declaration: Declaration
@@ -30,6 +32,7 @@ class Context:
     reporter: Reporter
     as_of: int | None = None
     since: int | None = None
+    platform: Platform = NONE
 
     @property
     def schema_file(self) -> Path:

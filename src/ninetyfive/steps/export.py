@@ -1,6 +1,7 @@
 """Export: a release as a SavedModel, for TensorFlow Serving on transformed inputs.
 
 release folder ─ its model.keras ─▶ FOLDER/ (new): saved_model.pb, variables/
+                                 └▶ AIP_MODEL_DIR of a platform's job, over what an earlier try left there
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from typing import Any
 
 from ninetyfive.errors import UsageError
 from ninetyfive.models import keras
-from ninetyfive.models.release import OpenRelease
+from ninetyfive.models.release import OpenRelease, open_release
 from ninetyfive.models.saved_model import signature_names, write_saved_model
+from ninetyfive.models.training_places import upload
 from ninetyfive.store.failures import disk_errors
+from ninetyfive.store.opening import Store
 
 TAKES = "it takes transformed inputs, as transform.json of the release makes them of a row; a null is NaN"
 
@@ -43,3 +46,20 @@ def export_saved_model(opened: OpenRelease, folder: Path, to: Path) -> dict[str,
         "outputs": ["probabilities", "classes"] if about.task == "multiclass" else ["prediction"],
         "takes": TAKES,
     }
+
+
+def hand_over(store: Store, release: str, place: str) -> str:
+    """Write the SavedModel of a release to where a platform takes the model from; what is to be said of it.
+
+    A release of another framework leaves the place as it is.
+    """
+    with store.open_folder(store.release(release)) as folder, store.attempt() as attempt:
+        opened = open_release(folder, release)
+        if opened.about.adapter != keras.NAME:
+            return (
+                f"nothing is written to {place}: a SavedModel is made of a Keras model, and this is one of "
+                f"{opened.about.adapter}; its release stands in the store"
+            )
+        export_saved_model(opened, folder, attempt / "saved")
+        upload(attempt / "saved", place)
+    return f"a SavedModel of the release stands in {place}; it takes transformed inputs"

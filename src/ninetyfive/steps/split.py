@@ -6,12 +6,13 @@ release needs more rows to be judged by.
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import ceil
 from typing import Any
 
 import msgspec
 
-from ninetyfive import values
+from ninetyfive import clock, values
 from ninetyfive.decisions.gates import TEST_ROWS
 from ninetyfive.durations import duration
 from ninetyfive.errors import DataError
@@ -19,6 +20,9 @@ from ninetyfive.plan import result_of
 from ninetyfive.reducers.quantiles import Quantiles
 from ninetyfive.steps.context import Context
 from ninetyfive.steps.window import Cut, Ingested, ingested, kept_states, known_delay, times_key
+
+DAY = 86_400_000_000
+"""In µs."""
 
 
 def split_depends(context: Context) -> Any:
@@ -39,12 +43,34 @@ def split(context: Context, spans: dict[str, Any]) -> dict[str, Any]:
     if not newest:
         raise DataError(f"column {time!r}", expected="times", got="none in any row", do="bring rows with times")
     as_of = max(newest) if context.as_of is None else context.as_of
+    for notice in ahead(context, spans, clock.now()):
+        context.reporter.notice(notice)  # now: what follows may find no rows, and then nothing else would say why
     window = system.effective_training.window
     start = None if window is None else as_of - duration(window) * 1_000_000
     if context.since is not None:
         start = _since(context, given, context.since, as_of)
     cut = _cut(context, given, start, as_of) if chosen.by == "time" else None
     return _built(Cut(start, cut, as_of, chosen.test))
+
+
+def ahead(context: Context, spans: dict[str, Any], now: datetime) -> list[str]:
+    """What to say where the newest time lies after the clock, and decides what the run is as of; [] where it does not.
+
+    A day after it is let pass: a time of no zone may be hours ahead of UTC.
+    """
+    time = context.declaration.source.time
+    dated = [(entry.time_max, entry.url) for entry in ingested(spans).spans if entry.time_max is not None]
+    if time is None or context.as_of is not None or not dated:
+        return []
+    newest, url = max(dated)
+    days = (newest - values.micros_of(now)) // DAY
+    if days < 1:
+        return []
+    return [
+        f"column {time!r}: the newest time is {values.plain(newest, 'timestamp')}, {days:,} days after the clock, in "
+        f"{url}: the run is as of then, and window= and known labels are counted from there. If it is wrong, write "
+        f"`maximum` of {time!r} into schema.toml, which puts such rows into quarantine, or run with --as-of"
+    ]
 
 
 def _span_of(given: Ingested) -> tuple[int, int]:
@@ -76,7 +102,7 @@ def _since(context: Context, given: Ingested, since: int, as_of: int) -> int:
 
 def _unit(given: Ingested, time: str) -> int:
     """How many µs a unit of the sketch of the time column is."""
-    return 86_400_000_000 if given.schema.types[time] == "date" else 1
+    return DAY if given.schema.types[time] == "date" else 1
 
 
 def _cut(context: Context, given: Ingested, start: int | None, as_of: int) -> int:

@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from ninetyfive.arguments import check_finite
 from ninetyfive.errors import ModelError
 from ninetyfive.hashing import content_hash
 from ninetyfive.metrics import METRICS
 from ninetyfive.models.baselines import Constant, OneHotLinear, baseline_json
 from ninetyfive.models.forms import FORM_FILES, Form, Tried, choose_form, predictor_of
-from ninetyfive.models.keras_training import Places
 from ninetyfive.models.predictor import Inputs
 from ninetyfive.models.proof import Proof, prove
 from ninetyfive.models.signatures import params_alone, takes_champion
@@ -29,13 +29,15 @@ from ninetyfive.models.training import (
     labels,
     with_columns,
 )
+from ninetyfive.models.training_places import Places, below
 from ninetyfive.steps.apply import read_transform, training_parts, training_rows
 from ninetyfive.steps.context import Prepared
 from ninetyfive.steps.continuing import Continued, champion_to_continue
 from ninetyfive.steps.lineage import code_hashes
 from ninetyfive.steps.streaming import open_stream
 from ninetyfive.steps.window import ingested
-from ninetyfive.store.opening import work_folder
+from ninetyfive.store.manifests import hash_file
+from ninetyfive.store.opening import Store, work_folder
 
 LEAK = 0.995
 """The AUC of one column alone, from which it is told as a possible leak of the label."""
@@ -59,12 +61,13 @@ def train(
 ) -> dict[str, Any]:
     """Returns task, classes, params, adapter, the served form, its proof, notices; artifacts: model files, baselines.
 
-    The params are those of `tuned`, what tune put out, where the model is tuned. `continued`: the release whose model
-    was given to the model function, if any. `seconds`: of `fitting`, and of making and proving the form that is
-    `serving`.
+    The params are those of `tuned`, what tune put out, where the model is tuned. `model`: a hash of the model's own
+    files. `continued`: the release whose model was given to the model function, if any. `seconds`: of `fitting`, and of
+    making and proving the form that is `serving`.
     """
     given, model = ingested(spans), context.model
     params = dict(tuned["params"] if tuned else model.params)
+    check_finite("params of the model", params)  # a list in them may have changed since they were declared
     transform = read_transform(context.store, fitted)
     where, places = f"label {context.declaration.label}", _places(context, applied, params)
     before = Continued()
@@ -89,17 +92,21 @@ def train(
     }
     with context.store.attempt() as folder:
         began = time.perf_counter()
-        served = _served(made, folder, matrix, native=model.native)
+        made.adapter.save(made.model, folder)
+        saved = _saved(made, folder, native=model.native)
+        served = _served(made, folder, matrix, native=model.native, earlier=form_before(context.store, saved))
         seconds["serving"] = time.perf_counter() - began
         names = sorted(path.name for path in folder.iterdir())
         artifacts |= {name: context.store.put_file(folder / name, take=True) for name in names}
-    places.checkpoint.unlink(missing_ok=True)  # what was learned is kept; to fit again is to start again
+    if params_alone(model.function):
+        places.clear()  # to fit again is to start again
     return {
         "task": made.task,
         "classes": list(made.classes),
         "columns": list(made.columns),
         "params": params,
         "adapter": made.adapter.NAME,
+        "model": saved,
         "form": served.form,
         "forms": msgspec.to_builtins(served.tried),
         "continued": before.release,
@@ -113,13 +120,14 @@ def train(
 
 
 def _places(context: Prepared, applied: dict[str, Any], params: dict[str, Any]) -> Places:
-    """Where a streamed fit of these rows leaves its checkpoint and its log; checkpoints of other fits are removed."""
+    """Where a streamed fit of these rows leaves its checkpoint and its log; removes those of other fits here."""
     key = content_hash([applied["files"], train_depends(context), params])
     training = work_folder(context.settings.store_url, context.settings.catalog) / "training"
     for other in training.iterdir() if training.is_dir() else ():
         if other.name != f"{key}.npz":
             other.unlink(missing_ok=True)
-    return Places(training / f"{key}.npz", context.settings.folder / "build" / "tensorboard" / key[:12])
+    logs = context.platform.logs or str(context.settings.folder / "build" / "tensorboard")
+    return Places(below(context.platform.checkpoints or str(training), f"{key}.npz"), below(logs, key[:12]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +140,23 @@ class _Served:
     notices: tuple[str, ...]
 
 
-def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool) -> _Served:
-    """Write the native form into `folder`, and beside it the form that is chosen to serve, if that is another one.
+def _saved(made: Fitted, folder: Path, *, native: bool) -> str:
+    """Write the native form into `folder`; a hash of it, and of whether no other was asked for."""
+    made.adapter.save(made.model, folder)
+    return content_hash([made.adapter.NAME, native, [hash_file(folder / name).sha256 for name in made.adapter.FILES]])
+
+
+def form_before(store: Store, saved: str) -> Form | None:
+    """The form of the newest release whose model has the same bytes: to measure again must make no other release."""
+    found = [release.document.get("served") for release in store.releases()]
+    return next((one["form"] for one in found if one and one["model"] == saved), None)
+
+
+def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool, earlier: Form | None) -> _Served:
+    """Write the form that is chosen to serve into `folder`, beside the native one that is there.
 
     What stands in the way of the only form, or of all, raises `ModelError`.
     """
-    made.adapter.save(made.model, folder)
     forms: tuple[Form, ...] = ("native",) if native else cast("tuple[Form, ...]", made.adapter.FORMS)
     proofs: dict[Form, Proof] = {}
     tried: list[Tried] = []
@@ -151,7 +170,7 @@ def _served(made: Fitted, folder: Path, rows: Inputs, *, native: bool) -> _Serve
             continue
         proofs[form] = proof
         tried.append(Tried(form=form, one=proof.timing.one, row=proof.timing.row, size=proof.size))
-    chosen = choose_form(tried)
+    chosen = choose_form(tried, earlier)
     if chosen is None:
         raise failed[0]
     form, why = chosen
