@@ -27,7 +27,7 @@ from ninetyfive.cli.flags import (
 )
 from ninetyfive.cli.project import load_system
 
-To = Annotated[str, typer.Option("--to", metavar="SERVICE", help="The service that runs the jobs: dataproc.")]
+To = Annotated[str, typer.Option("--to", metavar="SERVICE", help="The service that runs the jobs: dataproc, dataflow.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent and may cost, and send nothing.")]
 JobId = Annotated[str, typer.Argument(help="The id of a job, or its beginning.")]
 
@@ -167,6 +167,9 @@ def _rendered(document: dict[str, Any], json: bool) -> None:
     for request in document["requests"]:
         console.print(f"[bold]{request['method']}[/]  {escape(request['purpose'])}")
         console.print_json(data=request["body"])
+        if request["graph"]:
+            steps = ", ".join(request["graph"])
+            console.print(f"  a graph like this was built and checked, {len(request['graph'])} steps: {escape(steps)}")
         for later in request["later"]:
             console.print(f"  later: {later['place']}, by {escape(later['source'])}")
         console.print()

@@ -43,25 +43,35 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One call: `method` is its full name (gRPC) or verb and path (REST), `body` its message as JSON, as it is sent.
 
     `later` says which values stand in for those of an earlier job; a request that is sent has none. `purpose` is what
-    the job does, in the words of steps.
+    the job does, in the words of steps; `graph` names the steps of the graph that it stages.
     """
 
     method: str
     body: dict[str, Any]
     later: tuple[Later, ...] = ()
     purpose: str = ""
+    graph: tuple[str, ...] = ()
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """A graph as it is staged: where, its bytes, and their sha256 in hex digits."""
+
+    url: str
+    data: bytes
+    digest: str
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """What a service is asked to run: the job's `id`, its `folder` (a url) with all that it reads, and for what.
 
-    `system` and `purpose` are for people: labels, lists.
+    `system` and `purpose` are for people: labels, lists. `graph`: what a service runs that takes no program.
     """
 
     id: str
     folder: str
     system: str
     purpose: str
+    graph: Graph | None = None
 
 
 class Service(Protocol):
