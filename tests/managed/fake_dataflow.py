@@ -1,7 +1,7 @@
 """Dataflow as a state machine: jobs with ids of their own, messages. What runs their graphs is a function.
 
-    CreateJob ─▶ QUEUED ─ tick ─▶ PENDING ─ tick ─▶ RUNNING ─ tick ─▶ DONE | FAILED
-                    └───── UpdateJob CANCELLED ──────┴─▶ CANCELLING ─ tick ─▶ CANCELLED
+    CreateJob ─▶ PENDING ─ tick ─▶ RUNNING ─ tick ─▶ DONE | FAILED
+                    └── UpdateJob ────┴─▶ CANCELLING ─ tick ─▶ CANCELLED
 
 Each Get, and each look into the list by name, is a tick of the job. `work` is called once for what starts to run, with
 the url of the staged graph; what it gives is the end of it: "" is success, other text a failure in the service's words,
@@ -26,7 +26,7 @@ from tests.managed.services import Definition, GrpcServer, Refusal
 Status = grpc.StatusCode
 JOBS, MESSAGES = "google.dataflow.v1beta3.JobsV1Beta3", "google.dataflow.v1beta3.MessagesV1Beta3"
 State = api.JobState
-ACTIVE = (State.JOB_STATE_QUEUED, State.JOB_STATE_PENDING, State.JOB_STATE_RUNNING, State.JOB_STATE_CANCELLING)
+ACTIVE = (State.JOB_STATE_PENDING, State.JOB_STATE_RUNNING, State.JOB_STATE_CANCELLING)
 Work = Callable[[str], Callable[[], str | None]]
 """From the url of the graph to what says how it stands."""
 
@@ -70,7 +70,7 @@ class FakeDataflow:
         self.made += 1
         job = api.Job(asked.job)
         job.id = f"2026-11-26_00_00_00-{self.made:019}"
-        job.current_state = State.JOB_STATE_QUEUED
+        job.current_state = State.JOB_STATE_PENDING
         job.create_time = {"seconds": 1_795_000_000 + self.made}
         self.jobs[job.id] = job
         return job
@@ -107,9 +107,7 @@ class FakeDataflow:
         return api.ListJobMessagesResponse(job_messages=told)
 
     def _tick(self, job: Any) -> None:
-        if job.current_state == State.JOB_STATE_QUEUED:
-            job.current_state = State.JOB_STATE_PENDING
-        elif job.current_state == State.JOB_STATE_PENDING:
+        if job.current_state == State.JOB_STATE_PENDING:
             self.running[job.id] = self.work(self._graph(job))
             job.current_state = State.JOB_STATE_RUNNING
         elif job.current_state == State.JOB_STATE_RUNNING:

@@ -278,5 +278,5 @@ def test_an_answer_that_was_lost_on_its_way_makes_no_second_job(
         raise Refusal(Status.UNAVAILABLE, "connection reset")
 
     dataflow_server.answers = {**dataflow_server.answers, dataflow_server.full("CreateJob"): made_but_unheard}
-    assert service.submit(service.render(work)).state == "pending"
+    assert service.submit(service.render(work)).state == "running"
     assert (len(dataflow_server.calls("CreateJob")), dataflow.made) == (2, 1)
