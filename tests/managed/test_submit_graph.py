@@ -1,4 +1,4 @@
-"""`ninetyfive submit … --to dataflow` from the words of a command to staged graphs, which Beam's own runner really runs."""
+"""`ninetyfive submit … --to dataflow`: from the words of a command to staged graphs, which Beam's own runner runs."""
 
 from __future__ import annotations
 
@@ -43,14 +43,13 @@ def test_a_run_whose_graphs_beam_runs_makes_the_release_of_a_run_here(
     assert {job["state"] for job in project.load().jobs()} == {"done"}
 
 
-@pytest.mark.parametrize("point", ["job submitted", "job done"])
-def test_a_command_that_was_killed_is_gone_on_from_by_another_process(
-    copied: Project, managed: FakeDataflow, point: str, tmp_path: Path
+def test_a_command_that_was_killed_when_its_job_was_done_is_gone_on_from_by_another_process(
+    copied: Project, managed: FakeDataflow, tmp_path: Path
 ) -> None:
     managed.work = runs_graph
     trips(30, first=5_000).drop("tip", "fare").write_parquet(tmp_path / "new.parquet")
     words = ["submit", "predict", str(tmp_path / "new.parquet"), str(tmp_path / "out.parquet"), "--to", "dataflow"]
-    died = killed(words, copied.folder, NINETYFIVE_CRASH=f"kill {point}", PYTHONHASHSEED="1")
+    died = killed(words, copied.folder, NINETYFIVE_CRASH="kill job done", PYTHONHASHSEED="1")
     assert died == -signal.SIGKILL
     assert killed(words, copied.folder, PYTHONHASHSEED="2") == 0
     assert pl.read_parquet(tmp_path / "out.parquet").height == 30
