@@ -8,6 +8,7 @@ service is told (a file a service).
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from ninetyfive.errors import UsageError
 from ninetyfive.managed.attending import Attendant, Ledger
 from ninetyfive.managed.identity import content_of
 from ninetyfive.managed.jobs import Service, folder_of, job_id
-from ninetyfive.managed.offers import checked, connected, errand_of, on_this_machine
+from ninetyfive.managed.offers import checked, connected, offer, on_this_machine
 from ninetyfive.managed.packing import Place
 from ninetyfive.managed.plans_job import Orders, PlansErrand
 from ninetyfive.plan import Plan, Read, walk
@@ -117,6 +118,13 @@ def check_reachable(plans: Mapping[str, Plan]) -> None:
 
     for plan in plans.values():
         walk(plan, look)
+
+
+def errand_of(to: str) -> type[PlansErrand]:
+    """How plans become a job of a service: Beam is loaded only where a graph is wanted."""
+    graphs = offer(to).graphs
+    errand: type[PlansErrand] = importlib.import_module(graphs).GraphErrand if graphs else PlansErrand
+    return errand
 
 
 @contextmanager

@@ -27,8 +27,8 @@ from ninetyfive.errors import EngineError, SettingsError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.managed.dataflow import OFFLINE, PIPELINE, WHERE, options
 from ninetyfive.managed.identity import placed
-from ninetyfive.managed.jobs import Graph, Request, Work
-from ninetyfive.managed.packing import ERROR, FILES, GRAPHS, RESULTS, pack_results
+from ninetyfive.managed.jobs import GRAPHS, Graph, Request, Work
+from ninetyfive.managed.packing import ERROR, FILES, RESULTS, pack_results
 from ninetyfive.managed.plans_job import PlansErrand
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.crashing import crash_point

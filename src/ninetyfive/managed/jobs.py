@@ -24,6 +24,8 @@ ID_LETTERS = 63
 _SYSTEM_LETTERS, _HASH_LETTERS = 24, 24
 DRIVER = "driver.py"
 """The main file of a job, in its folder."""
+GRAPHS = "graphs"
+"""The folder of the graphs of an attempt, in its own."""
 ENDED = ("done", "failed", "cancelled", "lost")
 TRIES = 3
 """How many attempts one command watches of a job that the service loses."""

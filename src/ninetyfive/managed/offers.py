@@ -16,9 +16,7 @@ import msgspec
 
 from ninetyfive.errors import SettingsError, UsageError, near_names, needs_extra
 from ninetyfive.managed import dataflow, dataproc, estimating
-from ninetyfive.managed.jobs import Graph, Later, Request, Service, Work, folder_of, job_id
-from ninetyfive.managed.packing import GRAPHS
-from ninetyfive.managed.plans_job import PlansErrand
+from ninetyfive.managed.jobs import GRAPHS, Graph, Later, Request, Service, Work, folder_of, job_id
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.settings import FILE, Settings
 from ninetyfive.store.records import Job
@@ -108,13 +106,6 @@ def offer(to: str) -> Offer:
 def connected(to: str, said: ManagedSettings) -> Service:
     """A service that is about to be called; `UsageError` where its client is not installed."""
     return _reachable(to).service(said)
-
-
-def errand_of(to: str) -> type[PlansErrand]:
-    """How plans become a job of a service; `UsageError` where its client is not installed."""
-    graphs = _reachable(to).graphs
-    errand: type[PlansErrand] = importlib.import_module(graphs).GraphErrand if graphs else PlansErrand
-    return errand
 
 
 def checked(settings: Settings, to: str) -> ManagedSettings:

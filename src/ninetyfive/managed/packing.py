@@ -31,7 +31,7 @@ from ninetyfive.errors import IntegrityError, ServiceError
 from ninetyfive.managed.identity import placed
 from ninetyfive.plan import Plan, Reduce, Write, WrittenFile
 
-RESULTS, PLANS, ERROR, FILES, GRAPHS = "results", "plans", "error", "files", "graphs"
+RESULTS, PLANS, ERROR, FILES = "results", "plans", "error", "files"
 MAIN = """from ninetyfive.managed.driver import main
 
 main()
