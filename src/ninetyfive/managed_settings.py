@@ -32,6 +32,20 @@ class DataprocSettings(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str = ""
 
 
+class DataflowSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[managed.dataflow]`: the `machine_type` of the workers, how many `workers` at most, Beam's `options` over ours.
+
+    `disk_gib` of each worker (0: the service's default); `public_ips`: whether workers have an address of their own.
+    """
+
+    machine_type: str = "n1-standard-4"
+    workers: Machines = 4
+    disk_gib: Annotated[int, msgspec.Meta(ge=0, le=65_536)] = 0
+    public_ips: bool = False
+    options: Mapping[str, Any] = {}
+    endpoint: str = ""
+
+
 class ManagedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[managed]`: the `project` that pays, the `region`, a `temporary` folder in a bucket, the `image` of the workers.
 
@@ -51,9 +65,13 @@ class ManagedSettings(msgspec.Struct, frozen=True, kw_only=True):
     poll: Seconds = 10.0
     patience: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 300.0
     dataproc: DataprocSettings = DataprocSettings()
+    dataflow: DataflowSettings = DataflowSettings()
 
 
-SERVICES: dict[str, type[DataprocSettings]] = {"dataproc": DataprocSettings}
+SERVICES: dict[str, type[DataprocSettings | DataflowSettings]] = {
+    "dataproc": DataprocSettings,
+    "dataflow": DataflowSettings,
+}
 """The tables below `[managed]`, one a service."""
-MAPPINGS = ("properties",)
+MAPPINGS = ("options", "properties")
 """Settings that are tables of a service's own names."""

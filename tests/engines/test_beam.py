@@ -20,8 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ninetyfive.engines.beam
-from ninetyfive.engines.beam import BeamEngine, _MergeStates, _message, _Root
+from ninetyfive.engines.beam import BeamEngine
+from ninetyfive.engines.beam_graph import Root, _MergeStates, _message
 from ninetyfive.engines.local import LocalEngine
+from ninetyfive.engines.shipping import dumps
 from ninetyfive.engines.submission import Submission
 from ninetyfive.engines.tasks import run_task
 from ninetyfive.errors import EngineError, SettingsError
@@ -80,7 +82,8 @@ def test_the_runner_is_named_and_so_is_every_step(tmp_path: Path, monkeypatch: p
     names = {step.unique_name for step in steps if not step.unique_name.startswith("ref_")}
     top = {name for name in names if name and "/" not in name}
     assert top == {
-        *("Tasks", "Spread tasks", "Read and map", "States", "Merge states", "Merged states"),
+        *("Tasks", "Spread tasks", "Read and map", "States", "Near states", "Merge near states"),
+        *("Spread states", "Merge states", "Merged states"),
         *(f"Shuffle {number}, {what}" for number in (1, 2) for what in ("rows", "meet", "apply")),
         *("Files", "Meet files", "Write files", "Results", "Keep results"),
     }
@@ -160,8 +163,8 @@ def test_states_are_combined_in_any_grouping(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], order: list[int], early: bool
 ) -> None:
     submission = Submission({"sum": Reduce(read_of(numbers(161), chunk=1), SumCount("x"))}, 1)
-    root = _Root(str(tmp_path_factory.mktemp("root")))
-    root.keep(submission)
+    root = Root(str(tmp_path_factory.mktemp("root")))
+    root.keep(*dumps(submission.job, *submission.tasks))
     sent = [msgspec.msgpack.encode(one) for task in submission.tasks for one in run_task(submission.job, task)]
     combine = _MergeStates(root.url)
     combine.setup()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.managed.fake_dataflow import FakeDataflow
 from tests.managed.fake_dataproc import FakeDataproc
 from tests.managed.services import GrpcServer
 from tests.store.conftest import bucket
@@ -22,4 +23,17 @@ def dataproc() -> FakeDataproc:
 def dataproc_server(dataproc: FakeDataproc) -> Iterator[GrpcServer]:
     """A server that speaks Dataproc's definition."""
     with dataproc.server().running() as server:
+        yield server
+
+
+@pytest.fixture
+def dataflow() -> FakeDataflow:
+    """What the Dataflow server of this test answers by."""
+    return FakeDataflow()
+
+
+@pytest.fixture
+def dataflow_server(dataflow: FakeDataflow) -> Iterator[GrpcServer]:
+    """A server that speaks Dataflow's definition."""
+    with dataflow.server().running() as server:
         yield server

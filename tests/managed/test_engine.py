@@ -1,6 +1,7 @@
 """The engine on a service: one job whatever happens, results as those of the local engine, nothing left that costs.
 
-The service is a real Dataproc server of the fake; its workers run the plans of the folder with the local engine.
+The service is a real server of a fake: of Dataproc, whose workers run the plans of the folder with the local engine,
+and of Dataflow, whose workers do the steps of the graph.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ import grpc
 import msgspec
 import polars as pl
 import pytest
+from tests.managed.fake_dataflow import FakeDataflow
 from tests.managed.fake_dataproc import FakeDataproc
 from tests.managed.services import GrpcServer, Refusal
-from tests.managed.workers import runs
+from tests.managed.workers import runs, runs_graph
 
 from ninetyfive.calling import Caller
 from ninetyfive.engines.local import LocalEngine
 from ninetyfive.errors import DataError, ServiceError, UsageError
+from ninetyfive.managed.dataflow import Dataflow
 from ninetyfive.managed.dataproc import Batches
-from ninetyfive.managed.engine import ManagedEngine, Orders
+from ninetyfive.managed.engine import ManagedEngine
+from ninetyfive.managed.graph_job import GraphErrand
 from ninetyfive.managed.jobs import TRIES
-from ninetyfive.managed_settings import DataprocSettings, ManagedSettings
+from ninetyfive.managed.plans_job import Orders, PlansErrand
+from ninetyfive.managed_settings import DataflowSettings, DataprocSettings, ManagedSettings
 from ninetyfive.plan import Part, Plan, Read, Reduce, Write
 from ninetyfive.reducers.counts import Counts
 from ninetyfive.sources.discovery import discover
@@ -49,24 +54,44 @@ def plans(where: Path) -> dict[str, Plan]:
 
 
 class Bench:
-    """A store, a service and a temporary folder; `engine()` is one of a command that starts now."""
+    """A store, a service and a temporary folder; `engine()` is one of a command that starts now.
 
-    def __init__(self, folder: Path, server: GrpcServer, fake: FakeDataproc) -> None:
+    `submits`, `looks` and `stops` are the service's methods, `works` is a worker that does what it should.
+    """
+
+    def __init__(self, folder: Path, server: GrpcServer, fake: FakeDataproc | FakeDataflow) -> None:
         self.folder, self.server, self.fake = folder, server, fake
+        self.flow = isinstance(fake, FakeDataflow)
+        self.submits, self.looks, self.stops = (
+            ("CreateJob", "GetJob", "UpdateJob") if self.flow else ("CreateBatch", "GetBatch", "CancelOperation")
+        )
+        self.works: Callable[..., Any] = runs_graph if self.flow else runs
         self.store = open_store(folder / "store", actor="ada")
-        fake.work = runs
+        self.do(self.works)
+
+    def do(self, work: Callable[..., Any]) -> None:
+        """What runs jobs from now on."""
+        self.fake.work = work
+
+    @property
+    def jobs(self) -> dict[str, Any]:
+        """The jobs that the service has."""
+        return self.fake.jobs if isinstance(self.fake, FakeDataflow) else self.fake.batches
 
     def engine(self, sleep: Callable[[float], None] = lambda _: None, store: Store | None = None) -> ManagedEngine:
         said = ManagedSettings(
             project="my-project",
-            region="r",
+            region="europe-west1",
             temporary=str(self.folder / "temporary"),
             image="i",
             dataproc=DataprocSettings(endpoint=self.server.url),
+            dataflow=DataflowSettings(endpoint=self.server.url),
         )
-        service = Batches(said, Caller("dataproc", 5.0, lambda _: None))
-        orders = Orders(system="late", temporary=said.temporary, shared_disk=True)
-        return ManagedEngine(service, store or self.store, orders, sleep=sleep)
+        errand = GraphErrand if self.flow else PlansErrand
+        caller = Caller("service", 5.0, lambda _: None)
+        service = Dataflow(said, caller) if self.flow else Batches(said, caller)
+        orders = Orders(system="late", temporary=said.temporary, shared_disk=True, settings=said)
+        return ManagedEngine(service, store or self.store, orders, sleep=sleep, errand=errand)
 
     def run(self, **words: Any) -> dict[str, Any]:
         return self.engine(**words).run(plans(self.folder / "anywhere"))
@@ -79,12 +104,14 @@ class Bench:
     @property
     def costs(self) -> int:
         """How many jobs of the service run or will."""
-        return sum(one.state.name in ("PENDING", "RUNNING") for one in self.fake.batches.values())
+        states = [(one.current_state if self.flow else one.state).name for one in self.jobs.values()]
+        return sum(name.removeprefix("JOB_STATE_") in ("PENDING", "RUNNING") for name in states)
 
 
-@pytest.fixture
-def bench(tmp_path: Path, dataproc_server: GrpcServer, dataproc: FakeDataproc) -> Iterator[Bench]:
-    made = Bench(tmp_path, dataproc_server, dataproc)
+@pytest.fixture(params=["dataproc", "dataflow"])
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    server, fake = (request.getfixturevalue(f"{request.param}{word}") for word in ("_server", ""))
+    made = Bench(tmp_path, server, fake)
     with made.store:
         yield made
 
@@ -117,7 +144,7 @@ def test_results_are_those_of_the_local_engine_and_files_the_same_bytes(bench: B
 def test_the_same_work_is_one_job_for_whoever_asks(bench: Bench) -> None:
     check(bench.run())
     check(bench.run())
-    assert len(bench.server.calls("CreateBatch")) == 1
+    assert len(bench.server.calls(bench.submits)) == 1
 
 
 def test_other_work_is_another_job(bench: Bench) -> None:
@@ -125,7 +152,7 @@ def test_other_work_is_another_job(bench: Bench) -> None:
     engine.run({"rows": RAW})
     engine.run({"counts": Reduce(RAW, Counts())})
     assert engine.run({}) == {}
-    assert (engine.jobs, len(bench.fake.batches)) == (2, 2)
+    assert (engine.jobs, len(bench.jobs)) == (2, 2)
 
 
 @pytest.mark.parametrize("point", ["job written down", "job submitted", "job polled"])
@@ -135,8 +162,20 @@ def test_a_command_that_died_is_gone_on_from(bench: Bench, monkeypatch: pytest.M
         bench.run()
     monkeypatch.delenv("NINETYFIVE_CRASH")
     check(bench.run())
-    assert len(bench.server.calls("CreateBatch")) == 1
+    assert len(bench.server.calls(bench.submits)) == 1
     assert bench.states == ["done"]
+
+
+@pytest.mark.parametrize("bench", ["dataflow"], indirect=True)
+def test_a_command_that_died_when_its_job_was_done_makes_the_results_of_that_job(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NINETYFIVE_CRASH", "raise job done")
+    with pytest.raises(RuntimeError, match="job done"):
+        bench.run()
+    monkeypatch.delenv("NINETYFIVE_CRASH")
+    check(bench.run())
+    assert (len(bench.server.calls("CreateJob")), bench.states) == (1, ["done"])
 
 
 def test_two_that_submit_at_once_have_one_job(bench: Bench) -> None:
@@ -153,7 +192,7 @@ def test_two_that_submit_at_once_have_one_job(bench: Bench) -> None:
         one.join(60)
     for one in found:
         check(one)
-    assert (len(found), len(bench.fake.batches)) == (3, 1)
+    assert (len(found), len(bench.jobs)) == (3, 1)
     assert bench.states == ["done"]
 
 
@@ -163,9 +202,9 @@ def forgets(bench: Bench, often: int) -> Callable[[float], None]:
 
     def sleep(_: float) -> None:
         if next(left, None) is not None:
-            bench.fake.batches.clear()
+            bench.jobs.clear()
 
-    bench.fake.work = lambda main, arguments: runs(main, arguments) if next(left, None) is None else lambda: None
+    bench.do(lambda *words: bench.works(*words) if next(left, None) is None else lambda: None)
     return sleep
 
 
@@ -177,12 +216,13 @@ def test_what_is_lost_between_two_looks_is_submitted_again(bench: Bench) -> None
 
 
 def test_what_is_lost_again_and_again_is_given_up_and_told(bench: Bench) -> None:
-    bench.fake.work = lambda *_: lambda: "Batch failed: node was preempted"
+    bench.do(lambda *_: lambda: "Batch failed: node was preempted")
     with pytest.raises(ServiceError, match="preempted") as caught:
         bench.run()
     assert bench.states == ["lost"] * TRIES
-    assert "https://console.cloud.google.com/dataproc/batches/r/n95-late-" in caught.value.do
-    bench.fake.work = runs
+    page = "dataflow/jobs" if bench.flow else "dataproc/batches"
+    assert f"https://console.cloud.google.com/{page}/europe-west1/" in caught.value.do
+    bench.do(bench.works)
     check(bench.run())
     assert bench.states == ["lost"] * TRIES + ["done"]
 
@@ -193,6 +233,7 @@ def test_an_error_of_ours_comes_back_as_itself(bench: Bench, monkeypatch: pytest
 
     with monkeypatch.context() as patched:
         patched.setattr(LocalEngine, "run", fails)
+        patched.setattr("tests.managed.workers.run_task", fails)
         with pytest.raises(DataError, match="name them"):
             bench.run()
     assert bench.states == ["failed"]
@@ -201,7 +242,7 @@ def test_an_error_of_ours_comes_back_as_itself(bench: Bench, monkeypatch: pytest
 
 
 def test_what_the_service_says_of_a_failure_is_told(bench: Bench) -> None:
-    bench.fake.work = lambda *_: lambda: "Insufficient 'CPUS' quota. Requested 12.0, available 4.0."
+    bench.do(lambda *_: lambda: "Insufficient 'CPUS' quota. Requested 12.0, available 4.0.")
     with pytest.raises(ServiceError, match="Insufficient 'CPUS' quota") as caught:
         bench.run()
     assert "the same command again" in caught.value.do
@@ -209,7 +250,7 @@ def test_what_the_service_says_of_a_failure_is_told(bench: Bench) -> None:
 
 
 def test_one_that_is_done_without_results_is_no_success(bench: Bench) -> None:
-    bench.fake.work = lambda *_: lambda: ""
+    bench.do(lambda *_: lambda: "")
     with pytest.raises(ServiceError, match="results are not there"):
         bench.run()
 
@@ -218,7 +259,7 @@ def test_results_whose_file_is_gone_are_made_again(bench: Bench) -> None:
     (file,) = bench.run()["good"]
     Path(file.url).unlink()
     check(bench.run())
-    assert len(bench.fake.batches) == 2
+    assert len(bench.jobs) == 2
 
 
 def interrupted(_: float) -> None:
@@ -227,35 +268,35 @@ def interrupted(_: float) -> None:
 
 
 def test_ctrl_c_cancels_the_job(bench: Bench) -> None:
-    bench.fake.work = lambda *_: lambda: None
+    bench.do(lambda *_: lambda: None)
     with pytest.raises(KeyboardInterrupt):
         bench.run(sleep=interrupted)
     assert bench.costs == 0
-    bench.fake.work = runs
+    bench.do(bench.works)
     check(bench.run())
-    assert len(bench.fake.batches) == 2
+    assert len(bench.jobs) == 2
 
 
 def test_where_ctrl_c_cannot_cancel_the_job_is_found_again(bench: Bench) -> None:
-    bench.fake.work = lambda *_: lambda: None
-    bench.server.fail("CancelOperation", *[Refusal(Status.UNAVAILABLE, "away")] * 9)
+    bench.do(lambda *_: lambda: None)
+    bench.server.fail(bench.stops, *[Refusal(Status.UNAVAILABLE, "away")] * 9)
     with pytest.raises(KeyboardInterrupt):
         bench.run(sleep=interrupted)
     assert bench.states == ["running"]
     bench.server.heal()
     bench.fake.running = dict.fromkeys(bench.fake.running, lambda: "the node was preempted")
-    bench.fake.work = runs
+    bench.do(bench.works)
     check(bench.run())
     assert bench.states == ["lost", "done"]
 
 
 def test_a_service_that_is_away_while_it_is_asked_loses_nothing(bench: Bench) -> None:
-    bench.server.fail("GetBatch", None, None, *[Refusal(Status.UNAVAILABLE, "away")] * 9)
+    bench.server.fail(bench.looks, None, *[Refusal(Status.UNAVAILABLE, "away")] * 9)
     with pytest.raises(ServiceError, match="goes on where it was"):
         bench.run()
     bench.server.heal()
     check(bench.run())
-    assert len(bench.server.calls("CreateBatch")) == 1
+    assert len(bench.server.calls(bench.submits)) == 1
 
 
 def test_paths_of_this_machine_are_refused_of_a_service_elsewhere(bench: Bench) -> None:
@@ -272,13 +313,14 @@ def test_any_order_of_faults_ends_with_the_results_or_an_error_and_no_job_too_ma
 ) -> None:
     """Commands one after the other, each with faults drawn for it, until one gives the results."""
     draw = random.Random(seed)
+    bad = [lambda *_: lambda: "preempted", lambda *_: lambda: "broken"]
     tried = 0
-    for number in range(12):
+    for number in range(3 if bench.flow else 12):  # a graph takes longer to build
         wanted = {**plans(bench.folder / "x"), f"{number}": Reduce(RAW, Counts())}
         for _ in range(200):
             tried += 1
-            bench.fake.work = draw.choice([runs, runs, lambda *_: lambda: "preempted", lambda *_: lambda: "broken"])
-            for method in ("CreateBatch", "GetBatch"):
+            bench.do(draw.choice([bench.works, bench.works, *bad]))
+            for method in (bench.submits, bench.looks):
                 faults = [Status.UNAVAILABLE, Status.RESOURCE_EXHAUSTED, Status.PERMISSION_DENIED, None, None, None]
                 drawn = [draw.choice(faults) for _ in range(draw.randrange(5))]
                 bench.server.fail(method, *(one and Refusal(one, "drawn") for one in drawn))
@@ -287,7 +329,7 @@ def test_any_order_of_faults_ends_with_the_results_or_an_error_and_no_job_too_ma
 
             def sleep(_: float) -> None:
                 if draw.random() < 0.2:
-                    bench.fake.batches.clear()
+                    bench.jobs.clear()
 
             try:
                 found = bench.engine(sleep).run(wanted)

@@ -11,16 +11,15 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
+from ninetyfive.engines.shipping import pack_error, unpack_error
 from ninetyfive.errors import DataError, IntegrityError, ServiceError
 from ninetyfive.managed.identity import content_of, described, placed
 from ninetyfive.managed.packing import (
     Place,
     Result,
     pack,
-    pack_error,
     pack_results,
     unpack,
-    unpack_error,
     unpack_results,
 )
 from ninetyfive.plan import Part, Plan, Read, Reduce, Write, WrittenFile

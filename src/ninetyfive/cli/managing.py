@@ -27,7 +27,7 @@ from ninetyfive.cli.flags import (
 )
 from ninetyfive.cli.project import load_system
 
-To = Annotated[str, typer.Option("--to", metavar="SERVICE", help="The service that runs the jobs: dataproc.")]
+To = Annotated[str, typer.Option("--to", metavar="SERVICE", help="The service that runs the jobs: dataproc, dataflow.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent and may cost, and send nothing.")]
 JobId = Annotated[str, typer.Argument(help="The id of a job, or its beginning.")]
 

@@ -132,6 +132,9 @@ def requests(found: Sequence[Document]) -> None:
         console.print(f"[bold]{request['method']}[/]  {escape(request.get('purpose', ''))}".rstrip(), soft_wrap=True)
         if request["body"]:
             console.print_json(data=request["body"])
+        if request.get("graph"):
+            steps = escape(", ".join(request["graph"]))
+            console.print(f"  a graph like this was built and checked, {len(request['graph'])} steps: {steps}")
         for later in request["later"]:
             console.print(f"  later: {later['place']}, by {escape(later['source'])}")
         console.print()

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from types import ModuleType, TracebackType
+from typing import cast
 
 import cloudpickle
 
@@ -67,13 +68,25 @@ def _by_value(modules: list[ModuleType]) -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
+def pack_error(error: NinetyfiveError) -> bytes:
+    """An error of ours, as data."""
+    return json.dumps(error.as_dict()).encode()
+
+
+def unpack_error(data: bytes) -> NinetyfiveError:
+    """The error that `pack_error` packed."""
+    said = json.loads(data)
+    kind = getattr(errors, said.pop("kind"), EngineError)
+    return cast(NinetyfiveError, kind(said.pop("where"), **said))
+
+
 @contextmanager
 def carried() -> Iterator[None]:
     """In a worker: turn an error of ours into a `CarriedError`; others pass as they are."""
     try:
         yield
     except NinetyfiveError as error:
-        text = base64.urlsafe_b64encode(json.dumps(error.as_dict()).encode()).decode()
+        text = base64.urlsafe_b64encode(pack_error(error)).decode()
         raise CarriedError(f"{error} ninetyfive-error:{text}:") from error
 
 
@@ -91,8 +104,7 @@ class Told(AbstractContextManager[None]):
         carried = _CARRIED.search(str(error))
         if carried is None:
             raise _shown(error, self._engine) from error
-        said = json.loads(base64.urlsafe_b64decode(carried[1]))
-        raise getattr(errors, said.pop("kind"), EngineError)(said.pop("where"), **said) from None
+        raise unpack_error(base64.urlsafe_b64decode(carried[1])) from None
 
 
 def _shown(error: Exception, engine: str) -> EngineError:

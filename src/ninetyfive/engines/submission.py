@@ -39,11 +39,14 @@ class Submission:
     """One job: `job` and `tasks` for the workers; `groups[r]`: how many groups are put together in round r + 1.
 
     A context: entered, the folders of its `Write` nodes are there; left by an error, all that it made is gone.
+    `attempt` names the folder that workers write into below each of these; else nobody else has its name.
     """
 
-    def __init__(self, plans: Mapping[str, Plan], partition_memory: int, root: str | None = None) -> None:
+    def __init__(
+        self, plans: Mapping[str, Plan], partition_memory: int, root: str | None = None, attempt: str | None = None
+    ) -> None:
         graph = graph_of(plans)
-        attempt = f"{ATTEMPT}{uuid.uuid4().hex[:12]}"
+        attempt = f"{ATTEMPT}{attempt or uuid.uuid4().hex[:12]}"
         self._graph = graph
         self._writes = {number: plan.url for number, plan in enumerate(graph.nodes) if isinstance(plan, Write)}
         self._folders: dict[int, Folder] = {}
@@ -69,6 +72,11 @@ class Submission:
         known = [task.rows for task in self.tasks]
         return None if None in known else sum(rows for rows in known if rows)
 
+    @property
+    def rounds(self) -> list[bool]:
+        """Whether there is anything to put together in each round."""
+        return [count > 0 for count in self.groups]
+
     def __enter__(self) -> Submission:
         try:
             for number, url in self._writes.items():
@@ -88,19 +96,31 @@ class Submission:
 
     def results(self, messages: Iterable[Message]) -> dict[str, Any]:
         """The results by name; a message that came twice counts once. Files get their names, or none does."""
+        made = self._gathered(messages)
+        for number, folder in self._folders.items():
+            made[number] = tuple(self._adopted(number, file) for file in made[number])
+            with suppress(OSError):  # all is where it belongs; what is left of attempts is named by nobody
+                self._attempts[number].clear()
+            folder.sync()
+        return self._named(made)
+
+    def left(self, messages: Iterable[Message]) -> dict[str, Any]:
+        """As `results`, but files stay where workers left them: the same again, as often as it is asked for."""
+        return self._named(self._gathered(messages))
+
+    def _named(self, made: Mapping[int, Any]) -> dict[str, Any]:
+        return {name: made[number] for name, number in self._graph.sinks.items()}
+
+    def _gathered(self, messages: Iterable[Message]) -> dict[int, Any]:
+        """What each node of a result has, from the messages of workers."""
         found: dict[int, dict[tuple[str, int], bytes]] = {number: {} for number in range(len(self.job.ends))}
         for message in messages:
             found[message.end][message.group, message.number] = message.data
-        made = {
+        return {
             end.node: self._made(end, number, found[number])
             for number, end in enumerate(self.job.ends)
             if end.kind != "meeting"
         }
-        for number, folder in self._folders.items():
-            with suppress(OSError):  # all is where it belongs; what is left of attempts is named by nobody
-                self._attempts[number].clear()
-            folder.sync()
-        return {name: made[number] for name, number in self._graph.sinks.items()}
 
     def _made(self, end: End, number: int, found: Mapping[tuple[str, int], bytes]) -> Any:
         ranks = self._graph.ranks(end.node)
@@ -110,18 +130,23 @@ class Submission:
         data = {span: found.get((span, 0)) for span in ranks}
         self._check_all(end, data)
         if end.kind == "file":
-            return tuple(self._published(end, span, said) for span, said in data.items())
+            return tuple(self._written(end, span, said) for span, said in data.items())
         states = {span: None if said is None else unpack_state(self.job, number, said) for span, said in data.items()}
         return {span: nothing_of(self._graph, end) if state is None else state for span, state in states.items()}
 
-    def _published(self, end: End, span: str, said: bytes | None) -> WrittenFile:
-        """The file of a span under its name; one that no worker made, as the span has no chunk, is made here."""
-        folder = self._folders[end.node]
-        if said is None:
-            return SpanWriter(folder, span).close(pl.DataFrame(schema=declared(self._graph.nodes[end.source]) or {}))
-        file = unpack_file(said)
+    def _written(self, end: End, span: str, said: bytes | None) -> WrittenFile:
+        """The file of a span, where a worker left it; one that none made, as the span has no chunk, is made here."""
+        if said is not None:
+            return unpack_file(said)
+        url = f"{self._writes[end.node].rstrip('/')}/{file_name(span)}"
+        folder = Folder(self.job.attempts[end.node], make=False)
+        empty = pl.DataFrame(schema=declared(self._graph.nodes[end.source]) or {})
+        return SpanWriter(folder, span, (f"{uuid.uuid4().hex}.parquet", url)).close(empty)
+
+    def _adopted(self, number: int, file: WrittenFile) -> WrittenFile:
+        """A file under its name."""
         attempted = file.url.rpartition("/")[2]
-        return replace(file, url=folder.adopt(self._attempts[end.node], attempted, file_name(span)))
+        return replace(file, url=self._folders[number].adopt(self._attempts[number], attempted, file_name(file.span)))
 
     def _check_all(self, end: End, found: Mapping[str, bytes | None]) -> None:
         """`EngineError` where a span of which a task read rows has no result: its message was lost on the way."""

@@ -1,11 +1,12 @@
-"""Jobs on services that somebody else runs: Dataproc, and whoever offers as much.
+"""Jobs on services that somebody else runs: Dataproc and Dataflow.
 
-    submit ─▶ run ─▶ Engine.run(plans) ─▶ engine.py ─ packs ─▶ gs://…/jobs/<id>/ ─▶ the service runs driver.py
+    submit ─▶ run ─▶ Engine.run(plans) ─▶ engine.py ─▶ plans_job.py: plans ─▶ gs://…/jobs/<id>/ ─▶ driver.py on Spark
+                                              │        graph_job.py: a graph ─▶ the same ─▶ workers of Beam
                                               └─ attending.py: decides (jobs.py), submits or attaches, waits
 
     jobs.py      what a job and a request are, what to do next: pure    estimating.py  what it may cost
     identity.py  what names a job                                       offers.py      which services there are
-    packing.py   plans and results in a folder of a bucket              dataproc.py    one file a service
+    packing.py   plans and results in a folder of a bucket              dataproc.py, dataflow.py: what each is told
     engine.py    an engine on a service; driver.py runs there           verbs.py       list, show, cancel, attach
 
 The rule: what is sent is rendered first, offline, and sent as it was rendered. What is true stays here, in the catalog;

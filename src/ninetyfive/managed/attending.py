@@ -18,9 +18,10 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from ninetyfive.engines.shipping import unpack_error
 from ninetyfive.errors import NinetyfiveError, ServiceError
 from ninetyfive.managed.jobs import Decision, Request, Service, attempt_of, decide
-from ninetyfive.managed.packing import ERROR, Place, unpack_error
+from ninetyfive.managed.packing import ERROR, Place
 from ninetyfive.progress import Reporter, Silent
 from ninetyfive.store.crashing import crash_point
 from ninetyfive.store.records import Job

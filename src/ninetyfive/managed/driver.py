@@ -11,9 +11,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
+from ninetyfive.engines.shipping import pack_error
 from ninetyfive.engines.spark import SparkEngine
 from ninetyfive.errors import NinetyfiveError, ServiceError
-from ninetyfive.managed.packing import ERROR, FILES, PLANS, RESULTS, Place, pack_error, pack_results, unpack
+from ninetyfive.managed.packing import ERROR, FILES, PLANS, RESULTS, Place, pack_results, unpack
 from ninetyfive.plan import Engine
 
 

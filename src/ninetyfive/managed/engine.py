@@ -1,48 +1,33 @@
 """An `Engine` whose jobs a service runs: packs the plans, has one job done, reads its results.
 
-    plans ─▶ id by content ─▶ attending: submit or attach, wait ─▶ results in the folder ─▶ read
+    plans ─▶ id by content ─▶ errand ─▶ attending: submit or attach, wait ─▶ results in the folder ─▶ read
 
-What does not belong here: what becomes of a job (`attending`), what a service is told (`dataproc`), what runs there
-(`driver`).
+What does not belong here: how plans become a job (`plans_job`, `graph_job`), what becomes of it (`attending`), what a
+service is told (a file a service).
 """
 
 from __future__ import annotations
 
+import importlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from ninetyfive.errors import UsageError
 from ninetyfive.managed.attending import Attendant, Ledger
 from ninetyfive.managed.identity import content_of
-from ninetyfive.managed.jobs import DRIVER, Request, Service, Work, folder_of, job_id
-from ninetyfive.managed.offers import checked, connected, on_this_machine
-from ninetyfive.managed.packing import MAIN, PLANS, RESULTS, Place, files_of, pack, unpack_results
-from ninetyfive.plan import PARTITION_MEMORY, Plan, Read, walk
+from ninetyfive.managed.jobs import Service, folder_of, job_id
+from ninetyfive.managed.offers import checked, connected, offer, on_this_machine
+from ninetyfive.managed.packing import Place
+from ninetyfive.managed.plans_job import Orders, PlansErrand
+from ninetyfive.plan import Plan, Read, walk
 from ninetyfive.progress import Reporter, Silent
 from ninetyfive.settings import Settings
 from ninetyfive.store.opening import Store
-from ninetyfive.store.records import Job
 
 _IN_MEMORY = "frame"
 """The url of rows that travel with the plans."""
-
-
-class Orders(msgspec.Struct, frozen=True, kw_only=True):
-    """How jobs are run: for which `system`, under the url `temporary`, looked at every `poll` seconds.
-
-    `shared_disk`: the workers are on this machine, so that a path of it may be read.
-    """
-
-    system: str
-    temporary: str
-    poll: float = 10.0
-    partition_memory: int = PARTITION_MEMORY
-    shared_disk: bool = False
 
 
 class ManagedEngine:
@@ -58,10 +43,12 @@ class ManagedEngine:
         orders: Orders,
         reporter: Reporter | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        errand: type[PlansErrand] = PlansErrand,
     ) -> None:
         self.jobs = 0
         self._service = service
         self._orders = orders
+        self._errand = errand
         self._attendant = Attendant(service, ledger, orders.poll, reporter or Silent(), sleep)
         self._folders: list[Place] = []
         self._step = ""
@@ -79,7 +66,7 @@ class ManagedEngine:
         place = Place(folder_of(self._orders.temporary, first))
         self._folders.append(place)
         purpose = f"{self._step}: {', '.join(plans)}" if self._step else ", ".join(plans)
-        id, results = self._attendant.done(_Job(first, place, purpose, plans, self._service, self._orders))
+        id, results = self._attendant.done(self._errand(first, place, purpose, plans, self._service, self._orders))
         self._ids.append(id)
         return results
 
@@ -97,35 +84,6 @@ class ManagedEngine:
         for place in self._folders:
             place.remove()
         self._folders.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """Plans as an errand: packed into its folder, run there by `driver`."""
-
-    id: str
-    place: Place
-    purpose: str
-    plans: Mapping[str, Plan]
-    service: Service
-    orders: Orders
-
-    def results(self, _: Sequence[Job], /) -> dict[str, Any] | None:
-        """The results, where they and all files that they name are there."""
-        data = self.place.read(RESULTS)
-        if data is None:
-            return None
-        results = unpack_results(self.plans, data, f"{self.place.url}/{RESULTS}")
-        return results if self.place.there(files_of(results)) else None
-
-    def prepare(self, id: str) -> Request:
-        """The plans and the main file in the folder."""
-        self.place.remove(RESULTS)  # of an attempt whose files are gone
-        if self.place.read(PLANS) is None:
-            self.place.write(PLANS, pack(self.plans, self.orders.partition_memory))
-        self.place.write(DRIVER, MAIN.encode())
-        work = Work(id=id, folder=self.place.url, system=self.orders.system, purpose=self.purpose)
-        return self.service.render(work)
 
 
 class _Steps:
@@ -162,6 +120,13 @@ def check_reachable(plans: Mapping[str, Plan]) -> None:
         walk(plan, look)
 
 
+def errand_of(to: str) -> type[PlansErrand]:
+    """How plans become a job of a service: Beam is loaded only where a graph is wanted."""
+    graphs = offer(to).graphs
+    errand: type[PlansErrand] = importlib.import_module(graphs).GraphErrand if graphs else PlansErrand
+    return errand
+
+
 @contextmanager
 def engine_on(settings: Settings, system: str, to: str, store: Store, reporter: Reporter) -> Iterator[ManagedEngine]:
     """An engine on a service, while what it is for is done; ended well, nothing of its jobs is left in the bucket."""
@@ -172,7 +137,8 @@ def engine_on(settings: Settings, system: str, to: str, store: Store, reporter: 
         poll=said.poll,
         partition_memory=settings.spark.partition_memory,
         shared_disk=on_this_machine(said, to),
+        settings=said,
     )
-    made = ManagedEngine(connected(to, said), store, orders, reporter)
+    made = ManagedEngine(connected(to, said), store, orders, reporter, errand=errand_of(to))
     yield made
     made.clear()

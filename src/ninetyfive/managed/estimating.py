@@ -9,6 +9,7 @@ What does not belong here: what a service really bills: `docs/managed.md` says w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -18,6 +19,10 @@ from ninetyfive.prices import Price, price_table
 
 MINUTE = 1 / 60
 _CORE_DCU, _GIB_DCU = 0.6, 0.1
+_MACHINE = re.compile(r"(?P<family>n1|n2|n2d|e2|t2d|c2)-(?P<kind>standard|highmem|highcpu)-(?P<cores>\d+)")
+_CUSTOM = re.compile(r"(?:(?:n1|n2|n2d|e2)-)?custom-(?P<cores>\d+)-(?P<mib>\d+)")
+_GIB = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}
+_GIB_N1 = {"standard": 3.75, "highmem": 6.5, "highcpu": 0.9}
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -84,3 +89,37 @@ def dataproc(settings: ManagedSettings, _: str = "run") -> Estimate:
     return estimate(
         [line("driver and executors", dcu, price_table().prices.spark_dcu_hour)], settings.hours, not_known=told
     )
+
+
+def dataflow(settings: ManagedSettings, _: str = "run") -> Estimate:
+    """What a job costs with all its workers: their cores and memory.
+
+    >>> round(dataflow(ManagedSettings()).hour, 3)
+    1.109
+    """
+    said = settings.dataflow
+    told = ["disks of the workers, data that is shuffled, network between regions, what the bucket holds"]
+    machine = machine_of(said.machine_type)
+    if machine is None:
+        owned = f"workers of the type {said.machine_type!r}, whose cores and memory are not known here"
+        return estimate([], settings.hours, 0.0, [owned, *told])
+    (cores, gib), prices = machine, price_table().prices
+    lines = [
+        line("cores of the workers", said.workers * cores, prices.beam_core_hour),
+        line("memory of the workers", said.workers * gib, prices.beam_gib_hour),
+    ]
+    return estimate(lines, settings.hours, 0.0, told)
+
+
+def machine_of(name: str) -> tuple[int, float] | None:
+    """Cores and GiB of a machine of Compute Engine, by its name; None where the name does not tell.
+
+    >>> machine_of("n1-standard-4"), machine_of("n2-highmem-8"), machine_of("a2-highgpu-1g")
+    ((4, 15.0), (8, 64.0), None)
+    """
+    if custom := _CUSTOM.fullmatch(name):
+        return int(custom["cores"]), int(custom["mib"]) / 1024
+    if named := _MACHINE.fullmatch(name):
+        cores = int(named["cores"])
+        return cores, cores * (_GIB_N1 if named["family"] == "n1" else _GIB)[named["kind"]]
+    return None

@@ -24,6 +24,8 @@ ID_LETTERS = 63
 _SYSTEM_LETTERS, _HASH_LETTERS = 24, 24
 DRIVER = "driver.py"
 """The main file of a job, in its folder."""
+GRAPHS = "graphs"
+"""The folder of the graphs of an attempt, in its own."""
 ENDED = ("done", "failed", "cancelled", "lost")
 TRIES = 3
 """How many attempts one command watches of a job that the service loses."""
@@ -43,25 +45,35 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One call: `method` is its full name (gRPC) or verb and path (REST), `body` its message as JSON, as it is sent.
 
     `later` says which values stand in for those of an earlier job; a request that is sent has none. `purpose` is what
-    the job does, in the words of steps.
+    the job does, in the words of steps; `graph` names the steps of the graph that it stages.
     """
 
     method: str
     body: dict[str, Any]
     later: tuple[Later, ...] = ()
     purpose: str = ""
+    graph: tuple[str, ...] = ()
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """A graph as it is staged: where, its bytes, and their sha256 in hex digits."""
+
+    url: str
+    data: bytes
+    digest: str
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """What a service is asked to run: the job's `id`, its `folder` (a url) with all that it reads, and for what.
 
-    `system` and `purpose` are for people: labels, lists.
+    `system` and `purpose` are for people: labels, lists. `graph`: what a service runs that takes no program.
     """
 
     id: str
     folder: str
     system: str
     purpose: str
+    graph: Graph | None = None
 
 
 class Service(Protocol):

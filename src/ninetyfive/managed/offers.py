@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ninetyfive.errors import SettingsError, UsageError, near_names, needs_extra
-from ninetyfive.managed import dataproc, estimating
-from ninetyfive.managed.jobs import Later, Request, Service, Work, folder_of, job_id
+from ninetyfive.managed import dataflow, dataproc, estimating
+from ninetyfive.managed.jobs import GRAPHS, Graph, Later, Request, Service, Work, folder_of, job_id
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.settings import FILE, Settings
 from ninetyfive.store.records import Job
@@ -29,6 +29,7 @@ class Offer(NamedTuple):
 
     `service`: the one that runs the jobs of an engine. `knows`: the one that knows a job. `requests`: what a command
     sends, as it is known before. `estimate`: what a job of a command costs. `client`: the module of its client.
+    `graphs`: the module that makes plans a graph, where the service takes one; loaded when it is needed, as Beam is.
     """
 
     service: Callable[[ManagedSettings], Service]
@@ -36,6 +37,7 @@ class Offer(NamedTuple):
     requests: Callable[[ManagedSettings, str, What], list[Request]]
     estimate: Callable[[ManagedSettings, What], estimating.Estimate]
     client: str
+    graphs: str = ""
 
 
 JOBS: dict[What, tuple[tuple[str, str], ...]] = {
@@ -53,16 +55,20 @@ JOBS: dict[What, tuple[tuple[str, str], ...]] = {
 }
 """The steps that run jobs, in order, and what decides the content of each: the rest is done where the command runs."""
 _STANDS_FOR = "<content>"
+_GRAPHS = "ninetyfive.managed.graph_job"
 
 
-def stepwise(service: Callable[[ManagedSettings], Service]) -> Callable[[ManagedSettings, str, What], list[Request]]:
+def stepwise(
+    service: Callable[[ManagedSettings], Service], graphs: str = ""
+) -> Callable[[ManagedSettings, str, What], list[Request]]:
     """The requests of a service that runs the jobs of an engine: one a step, named by content that is not known yet."""
 
     def requests(said: ManagedSettings, system: str, what: What) -> list[Request]:
-        id, made = _example_id(system), service(said)
-        found = []
+        id, made, found = _example_id(system), service(said), []
+        folder = folder_of(said.temporary, id)
+        graph = _example_graph(said, f"{folder}/{id}/{GRAPHS}/{_STANDS_FOR}", graphs) if graphs else None
         for step, source in JOBS[what]:
-            work = Work(id=id, folder=folder_of(said.temporary, id), system=system, purpose=step)
+            work = Work(id=id, folder=folder, system=system, purpose=step, graph=graph)
             request = made.render(work)
             later = tuple(Later(place, source) for place in _places(request.body))
             found.append(msgspec.structs.replace(request, later=later))
@@ -78,6 +84,14 @@ OFFERS: dict[str, Offer] = {
         stepwise(dataproc.service_of),
         estimating.dataproc,
         "google.cloud.dataproc_v1",
+    ),
+    "dataflow": Offer(
+        dataflow.Dataflow,
+        dataflow.knows,
+        stepwise(dataflow.Dataflow, _GRAPHS),
+        estimating.dataflow,
+        "google.cloud.dataflow_v1beta3",
+        _GRAPHS,
     ),
 }
 
@@ -143,6 +157,13 @@ def _example_id(system: str) -> str:
     """An id with a mark where the hash of the content will stand."""
     head, _, attempt = job_id(system, "").rpartition("-")
     return f"{head.rpartition('-')[0]}-{_STANDS_FOR}-{attempt}"
+
+
+def _example_graph(said: ManagedSettings, root: str, graphs: str) -> Graph:
+    """A graph to look at, and checked as one that is sent."""
+    with needs_extra("managed", "a graph of Beam"):
+        module = importlib.import_module(graphs)
+    return Graph(f"{root}/{dataflow.PIPELINE}", module.example(said, root), _STANDS_FOR)
 
 
 def _places(value: Any, path: str = "") -> Iterator[str]:

@@ -3,6 +3,7 @@
     <temporary>/jobs/<id without attempt>/   plans        what is to be run, as the engines send plans to workers
                                              driver.py    the main file
                                              <id>/files   what the attempt wrote
+                                             <id>/graphs  instead of the first two, for graphs of Beam
                                              <id>/error   what it raised
                                              results      written last, by the attempt that ended well
 
@@ -13,22 +14,20 @@ What does not belong here: what a service is told (`dataproc` …).
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import fsspec
 import msgspec
 
-from ninetyfive import errors
 from ninetyfive.engines.shipping import dumps
 from ninetyfive.engines.tasks import pack_rows, unpack_rows
-from ninetyfive.errors import EngineError, IntegrityError, NinetyfiveError, ServiceError
+from ninetyfive.errors import IntegrityError, ServiceError
 from ninetyfive.managed.identity import placed
 from ninetyfive.plan import Plan, Reduce, Write, WrittenFile
 
@@ -60,13 +59,13 @@ class Place:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        with self._told():
+        with self.told():
             self._files, path = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         self._path = str(path)
 
     def read(self, name: str) -> bytes | None:
         """A file; None where it is not there."""
-        with self._told():
+        with self.told():
             try:
                 return bytes(self._files.cat_file(f"{self._path}/{name}"))
             except FileNotFoundError:
@@ -74,7 +73,7 @@ class Place:
 
     def write(self, name: str, data: bytes) -> None:
         """A file, whole or not at all on a bucket."""
-        with self._told():
+        with self.told():
             path = f"{self._path}/{name}"
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             if "file" in self._files.protocol:  # a bucket does so itself
@@ -85,21 +84,31 @@ class Place:
 
     def there(self, urls: Iterable[str]) -> bool:
         """Whether all these files below the folder are there, by one look at it."""
-        with self._told():
+        with self.told():
             asked = {str(self._files._strip_protocol(url)) for url in urls}
             return not asked or asked <= set(self._files.find(self._path))
 
     def remove(self, name: str = "") -> None:
         """Remove a folder below, or all of it; nothing where it is not there."""
         path = f"{self._path}/{name}".rstrip("/")
-        with self._told():
+        with self.told():
             try:
                 self._files.rm(path, recursive=True)
             except FileNotFoundError:
                 return
 
+    def below(self, name: str) -> list[str]:
+        """The names of what is in a folder below; none where it is not there."""
+        with self.told():
+            try:
+                found = self._files.ls(f"{self._path}/{name}", detail=False)
+            except FileNotFoundError:
+                return []
+            return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
+
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
+        """What a disk or bucket says, as a `ServiceError` that names the folder."""
         try:
             yield
         except (OSError, ImportError, ValueError) as error:
@@ -147,18 +156,6 @@ def files_of(results: Mapping[str, Any]) -> Iterator[str]:
     for result in results.values():
         if isinstance(result, tuple):
             yield from (one.url for one in result)
-
-
-def pack_error(error: NinetyfiveError) -> bytes:
-    """An error of ours, as data."""
-    return json.dumps(error.as_dict()).encode()
-
-
-def unpack_error(data: bytes) -> NinetyfiveError:
-    """The error that `pack_error` packed."""
-    said = json.loads(data)
-    kind = getattr(errors, said.pop("kind"), EngineError)
-    return cast(NinetyfiveError, kind(said.pop("where"), **said))
 
 
 def _packed(plan: Plan, result: Any) -> Result:
