@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from tests.managed.fake_dataproc import FakeDataproc
+from tests.managed.fake_vertex import FakeVertex
 from tests.managed.services import GrpcServer
-from tests.store.conftest import bucket
+from tests.store.conftest import bucket, postgres
 
-__all__ = ["bucket"]
+__all__ = ["bucket", "postgres"]
 
 
 @pytest.fixture
@@ -22,4 +23,17 @@ def dataproc() -> FakeDataproc:
 def dataproc_server(dataproc: FakeDataproc) -> Iterator[GrpcServer]:
     """A server that speaks Dataproc's definition."""
     with dataproc.server().running() as server:
+        yield server
+
+
+@pytest.fixture
+def vertex() -> FakeVertex:
+    """What the Vertex AI server of this test answers by."""
+    return FakeVertex()
+
+
+@pytest.fixture
+def vertex_server(vertex: FakeVertex) -> Iterator[GrpcServer]:
+    """A server that speaks Vertex AI's definition."""
+    with vertex.server().running() as server:
         yield server
