@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.managed.fake_dataproc import FakeDataproc
@@ -27,9 +28,9 @@ def dataproc_server(dataproc: FakeDataproc) -> Iterator[GrpcServer]:
 
 
 @pytest.fixture
-def vertex() -> FakeVertex:
+def vertex(tmp_path: Path) -> FakeVertex:
     """What the Vertex AI server of this test answers by."""
-    return FakeVertex()
+    return FakeVertex(tmp_path / "outputs")
 
 
 @pytest.fixture

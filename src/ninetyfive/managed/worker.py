@@ -100,6 +100,7 @@ def work(place: Place, parcel: Parcel, part: str | None) -> None:
     os.environ["NINETYFIVE_ACTOR"] = (place.read(ACTOR) or b"a service").decode()
     with tempfile.TemporaryDirectory(prefix="ninetyfive-") as scratch:
         file = laid_out(parcel, Path(scratch))
+        here = Path.cwd()
         os.chdir(scratch)
         schema = Path(scratch) / SCHEMA
         inferred = place.read(SCHEMA)
@@ -112,7 +113,7 @@ def work(place: Place, parcel: Parcel, part: str | None) -> None:
             now = _read(schema)
             if now is not None and now != before:
                 place.write(SCHEMA, now)
-            os.chdir("/")  # the folder is about to be removed
+            os.chdir(here)  # the folder is about to be removed
         if "until" not in document:
             place.write(RESULTS, msgspec.json.encode(Done(document, None if now is None else now.decode())))
 
