@@ -14,6 +14,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=3600)]
 Hours = Annotated[float, msgspec.Meta(ge=0.17, le=336)]
 Machines = Annotated[int, msgspec.Meta(ge=1, le=2000)]
 Cores = Annotated[int, msgspec.Meta(ge=1, le=224)]
+TaskCores = Annotated[int, msgspec.Meta(ge=1, le=96)]
 
 
 class DataprocSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +42,9 @@ class VertexSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     pipeline: bool = True
-    cores: Cores = 4
+    cores: TaskCores = 4
     memory_gib: Annotated[float, msgspec.Meta(ge=1, le=624)] = 16.0
-    train_cores: Cores = 4
+    train_cores: TaskCores = 4
     train_memory_gib: Annotated[float, msgspec.Meta(ge=1, le=624)] = 16.0
     machine: str = "n1-standard-4"
     accelerator: str = ""

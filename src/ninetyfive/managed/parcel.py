@@ -1,6 +1,6 @@
 """The project on its way to a service that does a command whole: one file, equal for an equal project.
 
-    system.py, its modules, schema.toml, ninetyfive.toml, design/accepted.toml ─┐
+    system.py, its modules, the lock file, schema.toml, design/accepted.toml … ─┐
     the command, its words, the settings that the environment says ─────────────┴─ pack ─▶ bytes ─ unpack ─▶ a folder
 
 The rule: no secret travels. Store and catalog go as urls without a password, and what ninetyfive.toml takes from the
@@ -27,8 +27,11 @@ from ninetyfive.hashing import bytes_hash, content_hash, package_hash
 from ninetyfive.loading import own_modules
 from ninetyfive.managed.asked import Asked, What
 from ninetyfive.settings import FILE, holds_secret, variables
+from ninetyfive.steps.lineage import lock_file
 
 PARCEL, ACTOR, SCHEMA = "parcel", "actor", "schema.toml"
+MODULES = ".modules"
+"""Where modules stand that were imported from elsewhere: not among those that decide a release."""
 _KEPT = (SCHEMA, FILE, f"{DESIGNS}/{DESIGN}")
 _OTHERS = re.compile(r"(^\.|^__pycache__$|^node_modules$|(^|-)packages$)")
 """Folders whose files are not the project's own."""
@@ -125,7 +128,9 @@ def _files(folder: Path, origin: Path) -> dict[str, Path]:
         path = Path(str(module.__file__)).resolve()
         if not path.is_relative_to(folder) and path.is_file():
             name = module.__name__.replace(".", "/")
-            found.setdefault(f"{name}/__init__.py" if path.name == "__init__.py" else f"{name}.py", path)
+            found[f"{MODULES}/{name}/__init__.py" if path.name == "__init__.py" else f"{MODULES}/{name}.py"] = path
+    if (lock := lock_file(folder)) is not None:
+        found[lock.name] = lock  # it decides a release, wherever above the project it stands
     return found
 
 

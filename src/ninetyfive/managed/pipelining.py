@@ -62,11 +62,11 @@ def compiled(said: ManagedSettings) -> dict[str, Any]:
 
 
 def _sized(task: Any, said: ManagedSettings) -> None:
-    """Give a task its machine."""
+    """Give a task its machine; "G" is what the service counts the memory of its machines in."""
     sizes = said.vertex
     trains = task.name == "train"
     task.set_cpu_limit(str(sizes.train_cores if trains else sizes.cores))
-    task.set_memory_limit(f"{sizes.train_memory_gib if trains else sizes.memory_gib:g}Gi")
+    task.set_memory_limit(f"{sizes.train_memory_gib if trains else sizes.memory_gib:g}G")
     if trains and sizes.accelerator:
         task.set_accelerator_type(sizes.accelerator)
         task.set_accelerator_limit(sizes.accelerators)

@@ -25,7 +25,7 @@ import msgspec
 from ninetyfive.errors import EngineError, NinetyfiveError, ServiceError
 from ninetyfive.loading import executed
 from ninetyfive.managed.packing import ERROR, RESULTS, Place, pack_error
-from ninetyfive.managed.parcel import ACTOR, PARCEL, SCHEMA, Done, Parcel, laid_out, unpack
+from ninetyfive.managed.parcel import ACTOR, MODULES, PARCEL, SCHEMA, Done, Parcel, laid_out, unpack
 from ninetyfive.run import Asked, as_of_microseconds, run
 from ninetyfive.steps.context import Context
 from ninetyfive.upkeep import Upkeep
@@ -102,6 +102,7 @@ def work(place: Place, parcel: Parcel, part: str | None) -> None:
         file = laid_out(parcel, Path(scratch))
         here = Path.cwd()
         os.chdir(scratch)
+        sys.path.append(str(Path(scratch) / MODULES))
         schema = Path(scratch) / SCHEMA
         inferred = place.read(SCHEMA)
         if inferred is not None and not schema.exists():  # by an earlier part
