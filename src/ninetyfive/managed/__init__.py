@@ -1,4 +1,4 @@
-"""Jobs on services that somebody else runs: Dataproc, and whoever offers as much.
+"""Jobs on services that somebody else runs: Dataproc, Vertex AI, and whoever offers as much.
 
     submit ─▶ run ─▶ Engine.run(plans) ─▶ engine.py ─ packs ─▶ gs://…/jobs/<id>/ ─▶ the service runs driver.py
                                               └─ attending.py: decides (jobs.py), submits or attaches, waits
@@ -8,6 +8,11 @@
     packing.py   plans and results in a folder of a bucket              offers.py      which services there are
     engine.py    an engine on a service; driver.py runs there           dataproc.py    one file a service
     verbs.py     list, show, cancel, attach
+
+    submit ─▶ whole.py ─ parcel.py: the project ─▶ gs://…/jobs/<id>/ ─▶ the service runs worker.py, in tasks or at once
+
+    vertex.py, vertex_pipelines.py, vertex_custom.py     pipelining.py  a run as a pipeline, compiled by kfp
+    asked.py     a command and its words                  locally.py     the same pipeline on this machine
 
 The rule: what is sent is rendered first, offline, and sent as it was rendered. What is true stays here, in the catalog;
 the service only works. The clients of Google are imported in this folder only, inside the functions that call them.
