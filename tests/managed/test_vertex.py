@@ -118,6 +118,19 @@ def test_a_fault_that_is_not_ours_is_told_as_one(
     assert "got ZeroDivisionError" in said.err
 
 
+def test_a_part_of_a_run_does_again_only_its_own_steps(project: Project, managed: FakeVertex) -> None:
+    project.run()
+    document = json.loads(project.command(*RUN, "--no-cache", "--json").out)
+    assert Project.done(document) == ["evaluate", "gate", "release"]
+    with project.store() as store:
+        (run, _) = store.runs()
+        recorded = [one.subject for one in store.audit_records() if one.action == "step.record"]
+    assert [one.split()[1] for one in recorded if one.startswith(f"{run.id} ")] == [
+        *("ingest", "analyze", "validate", "split", "fit", "apply", "train"),
+        *("evaluate", "gate", "release"),
+    ]
+
+
 @pytest.mark.parametrize("pipeline", [True, False])
 def test_a_dry_run_shows_what_is_sent_offline(
     project: Project,
