@@ -390,20 +390,40 @@ class System(Upkeep):
         return deploy(self, self.settings, Path(to), image, insecure=insecure, log=log)
 
     def submit(
-        self, what: str, *, to: str, dry_run: bool = False, reporter: Reporter | None = None, **words: Any
+        self,
+        what: str,
+        *,
+        to: str,
+        dry_run: bool = False,
+        here: bool = False,
+        reporter: Reporter | None = None,
+        **words: Any,
     ) -> dict[str, Any]:
-        """`run`, `predict` or `table` with the jobs of the engine run by a managed service (docs/managed.md).
+        """`run`, `predict` or `table` with its jobs, or all of it, done by a managed service (docs/managed.md).
 
         `words` are those of the verb (`run`, `predict_file`, `build_table`); its document comes back, with `service`
-        and the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline.
+        and the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline; `here` runs the pipeline
+        of a run on this machine.
         """
-        from ninetyfive.managed.offers import JOBS, rendered
+        from ninetyfive.managed.asked import Asked
+        from ninetyfive.managed.offers import JOBS, checked, rendered, wholly
 
         if what not in JOBS:
             raise UsageError("submit", expected="run, predict or table", got=repr(what), do=near_names(what, JOBS))
         settings, told = self.settings, reporter or Silent()
+        asked = Asked(self, settings, what, words)
         if dry_run:
-            return rendered(settings, self.name, what, to)
+            return rendered(asked, to)
+        if here:
+            from ninetyfive.managed.locally import done_here
+
+            return {**done_here(asked, to, told), "service": "kfp.local", "service_jobs": []}
+        checked(settings, to)
+        done = wholly(asked, to)
+        if done is not None:
+            with self._store(settings, create=what == "run", migrate=True) as store:
+                document, ids = done(asked, store, told)
+            return {**document, "service": to, "service_jobs": ids}
         with needs_extra("managed", f"--to {to}"):
             from ninetyfive.managed.engine import engine_on
         with (

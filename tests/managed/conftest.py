@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.managed.fake_dataflow import FakeDataflow
 from tests.managed.fake_dataproc import FakeDataproc
+from tests.managed.fake_vertex import FakeVertex
 from tests.managed.services import GrpcServer
-from tests.store.conftest import bucket
+from tests.store.conftest import bucket, postgres
 
-__all__ = ["bucket"]
+__all__ = ["bucket", "postgres"]
 
 
 @pytest.fixture
@@ -36,4 +38,17 @@ def dataflow() -> FakeDataflow:
 def dataflow_server(dataflow: FakeDataflow) -> Iterator[GrpcServer]:
     """A server that speaks Dataflow's definition."""
     with dataflow.server().running() as server:
+        yield server
+
+
+@pytest.fixture
+def vertex(tmp_path: Path) -> FakeVertex:
+    """What the Vertex AI server of this test answers by."""
+    return FakeVertex(tmp_path / "outputs")
+
+
+@pytest.fixture
+def vertex_server(vertex: FakeVertex) -> Iterator[GrpcServer]:
+    """A server that speaks Vertex AI's definition."""
+    with vertex.server().running() as server:
         yield server

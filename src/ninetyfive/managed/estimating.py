@@ -23,6 +23,8 @@ _MACHINE = re.compile(r"(?P<family>n1|n2|n2d|e2|t2d|c2)-(?P<kind>standard|highme
 _CUSTOM = re.compile(r"(?:(?:n1|n2|n2d|e2)-)?custom-(?P<cores>\d+)-(?P<mib>\d+)")
 _GIB = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}
 _GIB_N1 = {"standard": 3.75, "highmem": 6.5, "highcpu": 0.9}
+_NODE_CORES = 4
+"""Cores of the machine whose price the table has for training."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -123,3 +125,24 @@ def machine_of(name: str) -> tuple[int, float] | None:
         cores = int(named["cores"])
         return cores, cores * (_GIB_N1 if named["family"] == "n1" else _GIB)[named["kind"]]
     return None
+
+
+def vertex(settings: ManagedSettings, what: str = "run") -> Estimate:
+    """What a pipeline or a custom job costs: hours of its machines, one after the other, reckoned by their cores.
+
+    >>> round(vertex(ManagedSettings()).hour, 3)
+    0.218
+    """
+    said, node = settings.vertex, price_table().prices.train_node_hour
+    told = ["what the bucket holds, network between regions, the catalog's server"]
+    if said.accelerator:
+        told.insert(0, f"{said.accelerators} {said.accelerator}: the table has no price of accelerators")
+    if what == "run" and said.pipeline:
+        cores, name = max(said.cores, said.train_cores), "the dearest task, by its cores"
+        told.insert(0, "the fee of each pipeline run")
+    else:
+        digits = said.machine.rpartition("-")[2]
+        cores, name = (int(digits) if digits.isdecimal() else _NODE_CORES), said.machine
+        if not digits.isdecimal():
+            told.insert(0, f"what {said.machine} costs beside an n1-standard-4")
+    return estimate([line(name, cores / _NODE_CORES, node)], settings.hours, not_known=told)

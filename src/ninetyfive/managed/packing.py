@@ -15,6 +15,7 @@ What does not belong here: what a service is told (`dataproc` …).
 from __future__ import annotations
 
 import pickle
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -77,8 +78,9 @@ class Place:
             path = f"{self._path}/{name}"
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             if "file" in self._files.protocol:  # a bucket does so itself
-                self._files.pipe_file(f"{path}.part", data)
-                self._files.mv(f"{path}.part", path)
+                part = f"{path}.{secrets.token_hex(8)}.part"  # another may write the same at once
+                self._files.pipe_file(part, data)
+                self._files.mv(part, path)
             else:
                 self._files.pipe_file(path, data)
 

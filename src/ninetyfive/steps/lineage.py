@@ -39,14 +39,22 @@ def code_hashes(origin: str | None, function: Callable[..., Any]) -> dict[str, s
     }
 
 
-def lock_hash(folder: Path) -> dict[str, str]:
-    """Name and sha256 of the lock file in `folder` or above it in its repository; else of what is installed."""
+def lock_file(folder: Path) -> Path | None:
+    """The lock file in `folder` or above it in its repository; None where there is none."""
     for place in (folder.resolve(), *folder.resolve().parents):
         for name in LOCK_FILES:
             if (place / name).is_file():
-                return {"file": name, "sha256": bytes_hash((place / name).read_bytes())}
+                return place / name
         if (place / ".git").exists():
             break
+    return None
+
+
+def lock_hash(folder: Path) -> dict[str, str]:
+    """Name and sha256 of the lock file in `folder` or above it in its repository; else of what is installed."""
+    lock = lock_file(folder)
+    if lock is not None:
+        return {"file": lock.name, "sha256": bytes_hash(lock.read_bytes())}
     known = (found.metadata for found in metadata.distributions())  # read once each: it is parsed anew every time
     installed = sorted({f"{one['Name']}=={one['Version']}" for one in known})
     return {"file": "installed distributions", "sha256": content_hash(installed)}
