@@ -128,32 +128,13 @@ class System(Upkeep):
     def predict_file(self, input: str, output: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Answer a file of rows into a file; rows that break the schema go into `OUTPUT.rejected.ENDING` beside it."""
         from ninetyfive.sources.files import source_of
-        from ninetyfive.steps.predict import check_output, deliver, no_answer, predict
+        from ninetyfive.steps.predict import check_output, delivered, predict
 
         settings, output = self.settings, Path(output)
-        read = (*self.source.urls, *(self.source.labels.urls if self.source.labels else ()))
-        own = [str(self.folder / url) if "://" not in url else url for url in read]
-        check_output(output, [input, *own])
+        check_output(output, [input, *self._read])
         with self._store(settings) as store, store.draft() as draft:
             opened = self._open(store, release)
-            answered = predict(opened, source_of(input), self._engine(settings, Silent()), draft)
-            unanswered = deliver(answered.answers, output)
-            beside = output.with_name(f"{output.stem}.rejected{output.suffix}")
-            beside.unlink(missing_ok=True)  # of an earlier answer to the same file
-            rejected = beside if answered.rejected.count else None
-            if rejected is not None:
-                deliver(answered.rejected, rejected)
-            return {
-                "release": opened.hash,
-                "rows": {
-                    "answered": answered.answers.count - unanswered,
-                    "unanswered": unanswered,
-                    "rejected": answered.rejected.count,
-                },
-                "output": str(output),
-                "rejected": None if rejected is None else str(rejected),
-                "notices": [*answered.notices, *no_answer(unanswered)],
-            }
+            return delivered(opened, predict(opened, source_of(input), self._engine(settings, Silent()), draft), output)
 
     def export(self, to: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Write a release of a Keras model as a SavedModel into a new folder, for TensorFlow Serving (docs/keras.md).
@@ -442,6 +423,12 @@ class System(Upkeep):
         told, settings = reporter or Silent(), self.settings
         with self._store(settings, create=True) as store:
             yield Context(self, settings, store, self._engine(settings, told), told, as_of)
+
+    @property
+    def _read(self) -> list[str]:
+        """The urls that the system reads: nothing is written over them."""
+        read = (*self.source.urls, *(self.source.labels.urls if self.source.labels else ()))
+        return [str(self.folder / url) if "://" not in url else url for url in read]
 
     def _services(self) -> list[dict[str, Any]]:
         """The services of this system that run on this machine."""
