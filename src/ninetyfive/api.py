@@ -364,13 +364,21 @@ class System(Upkeep):
         `words` are those of the verb (`run`, `predict_file`, `build_table`); its document comes back, with `service`
         and the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline.
         """
-        from ninetyfive.managed.offers import JOBS, rendered
+        from ninetyfive.managed.asked import Asked
+        from ninetyfive.managed.offers import JOBS, checked, rendered, wholly
 
         if what not in JOBS:
             raise UsageError("submit", expected="run, predict or table", got=repr(what), do=near_names(what, JOBS))
         settings, told = self.settings, reporter or Silent()
+        asked = Asked(self, settings, what, words)
         if dry_run:
-            return rendered(settings, self.name, what, to)
+            return rendered(asked, to)
+        checked(settings, to)
+        done = wholly(asked, to)
+        if done is not None:
+            with self._store(settings, create=what == "run", migrate=True) as store:
+                document, ids = done(asked, store, told)
+            return {**document, "service": to, "service_jobs": ids}
         with needs_extra("managed", f"--to {to}"):
             from ninetyfive.managed.engine import engine_on
         with (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -185,3 +186,12 @@ def row_hash(frame: pl.DataFrame, columns: Iterable[str]) -> np.ndarray:
     for name in columns:
         total = mix(total ^ series_hash(frame[name]))
     return total
+
+
+@cache
+def package_hash() -> str:
+    """The hash of the code of this package, all of it: what workers run is what is here."""
+    root = Path(__file__).parent
+    return content_hash(
+        [[str(path.relative_to(root)), bytes_hash(path.read_bytes())] for path in sorted(root.rglob("*.py"))]
+    )

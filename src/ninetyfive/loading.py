@@ -1,14 +1,23 @@
-"""Executes the file that declares a system; who declares what in it is seen by others."""
+"""Executes the file that declares a system, and tells which modules are the project's own.
+
+What does not belong here: who declares what in the file.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import sys
+import sysconfig
 import traceback
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import ModuleType
 
 from ninetyfive.errors import DeclarationError, NinetyfiveError, UsageError
+
+_PACKAGES = re.compile(r"[/\\](site|dist)-packages[/\\]")
 
 
 def executed(path: Path) -> dict[str, object]:
@@ -47,3 +56,18 @@ def executed(path: Path) -> dict[str, object]:
             do="correct that line",
         ) from error
     return module.__dict__
+
+
+def own_modules() -> list[ModuleType]:
+    """The modules of the project: in files that are neither ours, nor in a folder of packages, nor of Python itself."""
+    python = tuple({sysconfig.get_path(kind) + os.sep for kind in ("stdlib", "platstdlib")})
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if (path := getattr(module, "__file__", None))
+        and path.endswith(".py")
+        and not path.startswith(python)
+        and not _PACKAGES.search(path)
+        and module.__name__ == name != "__main__"
+        and name.partition(".")[0] not in ("ninetyfive", "pyspark", "py4j")
+    ]

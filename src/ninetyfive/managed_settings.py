@@ -32,6 +32,26 @@ class DataprocSettings(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str = ""
 
 
+class VertexSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[managed.vertex]`: whether a run is a `pipeline` of three tasks, else one custom job on one `machine`.
+
+    Tasks of data, evaluation and release get `cores` and `memory_gib` (in all), that of training `train_cores` and
+    `train_memory_gib`. `accelerators` of the type `accelerator` ("": none) are for training, or for the whole custom
+    job. `network`: of a VPC that is peered ("": none).
+    """
+
+    pipeline: bool = True
+    cores: Cores = 4
+    memory_gib: Annotated[float, msgspec.Meta(ge=1, le=624)] = 16.0
+    train_cores: Cores = 4
+    train_memory_gib: Annotated[float, msgspec.Meta(ge=1, le=624)] = 16.0
+    machine: str = "n1-standard-4"
+    accelerator: str = ""
+    accelerators: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    network: str = ""
+    endpoint: str = ""
+
+
 class ManagedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[managed]`: the `project` that pays, the `region`, a `temporary` folder in a bucket, the `image` of the workers.
 
@@ -51,9 +71,10 @@ class ManagedSettings(msgspec.Struct, frozen=True, kw_only=True):
     poll: Seconds = 10.0
     patience: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 300.0
     dataproc: DataprocSettings = DataprocSettings()
+    vertex: VertexSettings = VertexSettings()
 
 
-SERVICES: dict[str, type[DataprocSettings]] = {"dataproc": DataprocSettings}
+SERVICES: dict[str, type[msgspec.Struct]] = {"dataproc": DataprocSettings, "vertex": VertexSettings}
 """The tables below `[managed]`, one a service."""
 MAPPINGS = ("properties",)
 """Settings that are tables of a service's own names."""

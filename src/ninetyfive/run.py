@@ -44,6 +44,7 @@ from ninetyfive.steps.train import train, train_depends
 from ninetyfive.steps.tune import tune, tune_depends
 from ninetyfive.steps.validate import validate
 from ninetyfive.steps.watch import Look, look, look_of, newest
+from ninetyfive.store.opening import Store
 from ninetyfive.store.records import Pointer, Run
 from ninetyfive.store.runs import run_number
 from ninetyfive.system import Model
@@ -74,7 +75,8 @@ LEASE_SECONDS = 2.0
 class Asked:
     """What was asked of a run: promote a release that passes, use recorded steps, do `start` and all after it again.
 
-    `model` takes the place of the declared one: a file that is imported.
+    `model` takes the place of the declared one: a file that is imported. A run in parts ends with the step `until`, and
+    is resumed by the next one, which does nothing again of what comes up to the step `after`.
     """
 
     promote: bool = True
@@ -82,6 +84,8 @@ class Asked:
     start: str | None = None
     if_due: bool = False
     model: Model | None = None
+    after: str | None = None
+    until: str | None = None
 
 
 def run(context: Context, asked: Asked) -> dict[str, Any]:
@@ -91,6 +95,8 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
     """
     steps = steps_of(asked.model or context.declaration.declared_model)
     redo = from_step(steps, asked.start) if asked.cache else frozenset(step.name for step in steps)
+    redo -= _up_to(steps, asked.after)
+    part = _up_to(steps, asked.until) or {step.name for step in steps}
     with context.store.lease(wait=LEASE_SECONDS):
         context.store.check_system(context.declaration.name)
         if TUNE in steps:
@@ -105,7 +111,10 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         prepared = _compared(prepared, key)
         started = context.store.begin_run(f"run {context.declaration.name}", key)
         prepared = replace(prepared, run=started.id, retry=TUNE.name in redo)
+        steps = tuple(step for step in steps if step.name in part)
         outcome = run_steps(steps, prepared, context.store, started.id, redo=redo, progress=_told(context))
+        if asked.until is not None:
+            return _left(context.store, started.id, outcome, asked.until)
         outputs = outcome.outputs
         document = {
             "run": started.id,
@@ -130,6 +139,19 @@ def steps_of(model: Model | None) -> tuple[Step[Prepared], ...]:
     found = [replace(one, needs=(*one.needs, "tune")) if one.name in ("train", "release") else one for one in STEPS]
     place = [one.name for one in found].index("train")
     return (*found[:place], TUNE, *found[place:])
+
+
+def _up_to(steps: Sequence[Step[Any]], name: str | None) -> frozenset[str]:
+    """The names of the steps up to one, and it; none for None."""
+    names = [step.name for step in steps]
+    return frozenset() if name is None else frozenset(names[: names.index(name) + 1])
+
+
+def _left(store: Store, run: str, outcome: Outcome, until: str) -> dict[str, Any]:
+    """End a part of a run as one that is to be resumed; what is known of it."""
+    document = {"run": run, "due": True, "until": until, "steps": msgspec.to_builtins(outcome.steps)}
+    store.finish_run(run, "interrupted", document)
+    return document
 
 
 def read_in(context: Context) -> tuple[Prepared, dict[str, Any]]:

@@ -221,6 +221,29 @@ def load_settings(folder: Path, environment: Mapping[str, str] | None = None) ->
     return Settings(folder=folder, keep=KeepSettings(**_keep(places)), **values)
 
 
+def variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the environment says of the settings, by the names of the variables.
+
+    >>> variables({"NINETYFIVE_ENGINE": "spark", "HOME": "/", "NINETYFIVE_STORE": ""})
+    {'NINETYFIVE_ENGINE': 'spark'}
+    """
+    names = (_variable(words) for words in _PLACES if words[-1] not in _NO_VARIABLE)
+    return {name: environment[name] for name in names if environment.get(name)}
+
+
+def holds_secret(name: str, text: str) -> bool:
+    """Whether a setting is a password or token, by its name, or has one written out in its url.
+
+    >>> holds_secret("catalog", "postgresql://ada:pw@host/db"), holds_secret("store", "gs://bucket/store")
+    (True, False)
+    """
+    return _is_secret(name, text)
+
+
+def _variable(words: tuple[str, ...]) -> str:
+    return "NINETYFIVE_" + "_".join(words).upper()
+
+
 def _engine(engine: str, places: Mapping[str, tuple[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
     """What is said of one engine, by setting."""
     said: dict[str, Any] = {}
@@ -352,7 +375,7 @@ def _override(document: Mapping[str, Any], environment: Mapping[str, str]) -> di
     """`{setting: (where it is said, value)}`: `NINETYFIVE_ENGINES_LOCAL_THREADS` goes over [engines.local] threads."""
     places: dict[str, tuple[str, Any]] = {}
     for words in _PLACES:
-        name = "NINETYFIVE_" + "_".join(words).upper()
+        name = _variable(words)
         table = document
         for word in words[:-1]:
             table = table[word]

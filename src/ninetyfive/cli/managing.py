@@ -27,7 +27,7 @@ from ninetyfive.cli.flags import (
 )
 from ninetyfive.cli.project import load_system
 
-To = Annotated[str, typer.Option("--to", metavar="SERVICE", help="The service that runs the jobs: dataproc.")]
+To = Annotated[str, typer.Option("--to", metavar="SERVICE", help="The service that runs the jobs: dataproc, vertex.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent and may cost, and send nothing.")]
 JobId = Annotated[str, typer.Argument(help="The id of a job, or its beginning.")]
 
@@ -152,7 +152,7 @@ def _submitted(
     """The document of a command that was submitted; None where it was only shown."""
     declared = load_system(system)
     if dry_run:
-        _rendered(declared.submit(what, to=to, dry_run=True), json)
+        _rendered(declared.submit(what, to=to, dry_run=True, **words), json)
         return None
     with reporting.progress(json) as reporter:
         return declared.submit(what, to=to, reporter=reporter, **words)

@@ -11,22 +11,17 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from types import ModuleType, TracebackType
 
-import cloudpickle
-
 from ninetyfive import errors
 from ninetyfive.errors import EngineError, NinetyfiveError
+from ninetyfive.loading import own_modules
 
 _CARRIED = re.compile(r"ninetyfive-error:([A-Za-z0-9_=-]+):")
-_PACKAGES = re.compile(r"[/\\](site|dist)-packages[/\\]")
 _SHIPPING = Lock()
 """cloudpickle keeps one register for all threads."""
 _SHOWN = 2_000
@@ -41,6 +36,8 @@ def dumps(*values: object) -> list[bytes]:
 
     `EngineError` where a part of a value cannot be pickled.
     """
+    import cloudpickle
+
     with _SHIPPING, _by_value(own_modules()):
         try:
             return [bytes(cloudpickle.dumps(value, protocol=5)) for value in values]
@@ -56,6 +53,8 @@ def dumps(*values: object) -> list[bytes]:
 @contextmanager
 def _by_value(modules: list[ModuleType]) -> Iterator[None]:
     """Let cloudpickle send these modules as code; those that somebody registered before stay registered."""
+    import cloudpickle
+
     known = cloudpickle.list_registry_pickle_by_value()
     mine = [module for module in modules if module.__name__ not in known]
     for module in mine:
@@ -108,18 +107,3 @@ def _shown(error: Exception, engine: str) -> EngineError:
         if module
         else f"correct what it names, or look into the logs of {engine} (NINETYFIVE_LOG=info: those of here)",
     )
-
-
-def own_modules() -> list[ModuleType]:
-    """The modules of the project: in files that are neither ours, nor in a folder of packages, nor of Python itself."""
-    python = tuple({sysconfig.get_path(kind) + os.sep for kind in ("stdlib", "platstdlib")})
-    return [
-        module
-        for name, module in list(sys.modules.items())
-        if (path := getattr(module, "__file__", None))
-        and path.endswith(".py")
-        and not path.startswith(python)
-        and not _PACKAGES.search(path)
-        and module.__name__ == name != "__main__"
-        and name.partition(".")[0] not in ("ninetyfive", "pyspark", "py4j")
-    ]

@@ -18,6 +18,8 @@ from ninetyfive.prices import Price, price_table
 
 MINUTE = 1 / 60
 _CORE_DCU, _GIB_DCU = 0.6, 0.1
+_NODE_CORES = 4
+"""Cores of the machine whose price the table has for training."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -84,3 +86,24 @@ def dataproc(settings: ManagedSettings, _: str = "run") -> Estimate:
     return estimate(
         [line("driver and executors", dcu, price_table().prices.spark_dcu_hour)], settings.hours, not_known=told
     )
+
+
+def vertex(settings: ManagedSettings, what: str = "run") -> Estimate:
+    """What a pipeline or a custom job costs: hours of its machines, one after the other, reckoned by their cores.
+
+    >>> round(vertex(ManagedSettings()).hour, 3)
+    0.218
+    """
+    said, node = settings.vertex, price_table().prices.train_node_hour
+    told = ["what the bucket holds, network between regions, the catalog's server"]
+    if said.accelerator:
+        told.insert(0, f"{said.accelerators} {said.accelerator}: the table has no price of accelerators")
+    if what == "run" and said.pipeline:
+        cores, name = max(said.cores, said.train_cores), "the dearest task, by its cores"
+        told.insert(0, "the fee of each pipeline run")
+    else:
+        digits = said.machine.rpartition("-")[2]
+        cores, name = (int(digits) if digits.isdecimal() else _NODE_CORES), said.machine
+        if not digits.isdecimal():
+            told.insert(0, f"what {said.machine} costs beside an n1-standard-4")
+    return estimate([line(name, cores / _NODE_CORES, node)], settings.hours, not_known=told)

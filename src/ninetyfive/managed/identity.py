@@ -14,7 +14,6 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,10 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from ninetyfive.engines.shipping import own_modules
 from ninetyfive.engines.tasks import pack_rows, versions
 from ninetyfive.errors import EngineError
-from ninetyfive.hashing import bytes_hash, content_hash, function_hash
+from ninetyfive.hashing import bytes_hash, content_hash, function_hash, package_hash
+from ninetyfive.loading import own_modules
 from ninetyfive.plan import Map, Plan, Reduce, Shuffle, Write
 
 
@@ -57,7 +56,7 @@ def content_of(plans: Mapping[str, Plan], partition_memory: int) -> str:
     """
     told = described(placed(plans, str))
     own = {module.__name__: _source(module) for module in own_modules()}
-    return content_hash([told, own, versions(), _package(), partition_memory])
+    return content_hash([told, own, versions(), package_hash(), partition_memory])
 
 
 def described(value: Any) -> Any:
@@ -173,12 +172,3 @@ def _name(value: Any) -> str:
 
 def _source(module: types.ModuleType) -> str:
     return bytes_hash(Path(str(module.__file__)).read_bytes())
-
-
-@cache
-def _package() -> str:
-    """The hash of the code of this package, all of it: what workers run is what is here."""
-    root = Path(__file__).parents[1]
-    return content_hash(
-        [[str(path.relative_to(root)), bytes_hash(path.read_bytes())] for path in sorted(root.rglob("*.py"))]
-    )

@@ -8,34 +8,43 @@ What does not belong here: the steps of a run (`run`), what a service is told (a
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ninetyfive.errors import SettingsError, UsageError, near_names, needs_extra
-from ninetyfive.managed import dataproc, estimating
+from ninetyfive.managed import dataproc, estimating, whole
+from ninetyfive.managed.asked import Asked, What
 from ninetyfive.managed.jobs import Later, Request, Service, Work, folder_of, job_id
+from ninetyfive.managed.vertex_custom import CustomJobs
+from ninetyfive.managed.vertex_pipelines import Pipelines
 from ninetyfive.managed_settings import ManagedSettings
+from ninetyfive.progress import Reporter
 from ninetyfive.settings import FILE, Settings
+from ninetyfive.store.opening import Store
 from ninetyfive.store.records import Job
 
-What = Literal["run", "predict", "table"]
+Whole = Callable[[Asked, Store, Reporter], tuple[dict[str, Any], list[str]]]
+"""Does a command at a service from beginning to end: the document of its verb, and the ids of the jobs that did it."""
 
 
 class Offer(NamedTuple):
     """A service as commands know it.
 
-    `service`: the one that runs the jobs of an engine. `knows`: the one that knows a job. `requests`: what a command
-    sends, as it is known before. `estimate`: what a job of a command costs. `client`: the module of its client.
+    `knows`: the one that knows a job. `requests`: what a command sends, as it is known before. `estimate`: what a job
+    of a command costs. `client`: the module of its client. A command is done there `whole`, where it stands in it; else
+    here, with a `service` that runs the jobs of the engine (None: such commands are not offered).
     """
 
-    service: Callable[[ManagedSettings], Service]
     knows: Callable[[ManagedSettings, Job], Service]
-    requests: Callable[[ManagedSettings, str, What], list[Request]]
+    requests: Callable[[Asked], list[Request]]
     estimate: Callable[[ManagedSettings, What], estimating.Estimate]
     client: str
+    service: Callable[[ManagedSettings], Service] | None = None
+    whole: Mapping[What, Whole] = MappingProxyType({})
 
 
 JOBS: dict[What, tuple[tuple[str, str], ...]] = {
@@ -53,16 +62,22 @@ JOBS: dict[What, tuple[tuple[str, str], ...]] = {
 }
 """The steps that run jobs, in order, and what decides the content of each: the rest is done where the command runs."""
 _STANDS_FOR = "<content>"
+_VERTEX: dict[str, Callable[[ManagedSettings], Service]] = {"customJobs": CustomJobs, "pipelineJobs": Pipelines}
+"""What of Vertex AI knows a job, by the collection in its name."""
 
 
-def stepwise(service: Callable[[ManagedSettings], Service]) -> Callable[[ManagedSettings, str, What], list[Request]]:
+def _of_vertex(said: ManagedSettings, job: Job) -> Service:
+    return _VERTEX[job.name.split("/")[-2]](said)
+
+
+def stepwise(service: Callable[[ManagedSettings], Service]) -> Callable[[Asked], list[Request]]:
     """The requests of a service that runs the jobs of an engine: one a step, named by content that is not known yet."""
 
-    def requests(said: ManagedSettings, system: str, what: What) -> list[Request]:
-        id, made = _example_id(system), service(said)
+    def requests(asked: Asked) -> list[Request]:
+        id, made = _example_id(asked.system.name), service(asked.said)
         found = []
-        for step, source in JOBS[what]:
-            work = Work(id=id, folder=folder_of(said.temporary, id), system=system, purpose=step)
+        for step, source in JOBS[asked.what]:
+            work = Work(id=id, folder=folder_of(asked.said.temporary, id), system=asked.system.name, purpose=step)
             request = made.render(work)
             later = tuple(Later(place, source) for place in _places(request.body))
             found.append(msgspec.structs.replace(request, later=later))
@@ -73,11 +88,18 @@ def stepwise(service: Callable[[ManagedSettings], Service]) -> Callable[[Managed
 
 OFFERS: dict[str, Offer] = {
     "dataproc": Offer(
-        dataproc.service_of,
         dataproc.knows,
         stepwise(dataproc.service_of),
         estimating.dataproc,
         "google.cloud.dataproc_v1",
+        service=dataproc.service_of,
+    ),
+    "vertex": Offer(
+        _of_vertex,
+        whole.requests,
+        estimating.vertex,
+        "google.cloud.aiplatform_v1",
+        whole={"run": whole.done, "table": whole.done},
     ),
 }
 
@@ -89,9 +111,28 @@ def offer(to: str) -> Offer:
     return OFFERS[to]
 
 
+def wholly(asked: Asked, to: str) -> Whole | None:
+    """What does a command at a service from beginning to end; None where its jobs are run there, and the rest here.
+
+    `UsageError` where the service does neither, or its client is not installed.
+    """
+    found = _reachable(to)
+    done = found.whole.get(asked.what)
+    if done is None and found.service is None:
+        raise UsageError(
+            f"submit {asked.what} --to {to}",
+            expected="a command that this service does",
+            got=asked.what,
+            do=f"submit {' or '.join(found.whole)}, or {asked.what} to another service",
+        )
+    return done
+
+
 def connected(to: str, said: ManagedSettings) -> Service:
-    """A service that is about to be called; `UsageError` where its client is not installed."""
-    return _reachable(to).service(said)
+    """A service that is about to be called to run the jobs of an engine."""
+    service = _reachable(to).service
+    assert service is not None, to
+    return service(said)
 
 
 def checked(settings: Settings, to: str) -> ManagedSettings:
@@ -128,14 +169,14 @@ def on_this_machine(said: ManagedSettings, to: str) -> bool:
     return urlsplit(str(getattr(said, to).endpoint)).scheme == "http"
 
 
-def rendered(settings: Settings, system: str, what: What, to: str) -> dict[str, Any]:
+def rendered(asked: Asked, to: str) -> dict[str, Any]:
     """What `submit` would send, and what a job may cost; offline, and nothing is looked up."""
-    said, found = checked(settings, to), offer(to)
+    said, found = checked(asked.settings, to), offer(to)
     return {
         "service": to,
-        "what": what,
-        "requests": msgspec.to_builtins(found.requests(said, system, what)),
-        "estimate": msgspec.to_builtins(found.estimate(said, what)),
+        "what": asked.what,
+        "requests": msgspec.to_builtins(found.requests(asked)),
+        "estimate": msgspec.to_builtins(found.estimate(said, asked.what)),
     }
 
 
