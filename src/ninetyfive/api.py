@@ -131,7 +131,7 @@ class System(Upkeep):
         from ninetyfive.steps.predict import check_output, delivered, predict
 
         settings, output = self.settings, Path(output)
-        check_output(output, [input, *self._read])
+        check_output(output, [input, *self.read_urls])
         with self._store(settings) as store, store.draft() as draft:
             opened = self._open(store, release)
             return delivered(opened, predict(opened, source_of(input), self._engine(settings, Silent()), draft), output)
@@ -359,22 +359,23 @@ class System(Upkeep):
     def submit(
         self, what: str, *, to: str, dry_run: bool = False, reporter: Reporter | None = None, **words: Any
     ) -> dict[str, Any]:
-        """`run`, `predict` or `table` with the jobs of the engine run by a managed service (docs/managed.md).
+        """`run`, `predict` or `table` done by a managed service, or `serve` there (docs/managed.md).
 
-        `words` are those of the verb (`run`, `predict_file`, `build_table`); its document comes back, with `service`
-        and the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline.
+        `words` are those of the verb (`run`, `predict_file`, `build_table`); of `serve` they are `release` (default:
+        the champion), `traffic` (percent) and `keep`. Its document comes back, with `service` and the ids of the
+        `service_jobs`. `dry_run` gives what would be sent instead, offline.
         """
-        from ninetyfive.managed.asked import Asked
-        from ninetyfive.managed.offers import JOBS, checked, rendered, wholly
+        from ninetyfive.managed.asked import COMMANDS, Asked
+        from ninetyfive.managed.offers import checked, rendered, wholly
 
-        if what not in JOBS:
-            raise UsageError("submit", expected="run, predict or table", got=repr(what), do=near_names(what, JOBS))
+        if what not in COMMANDS:
+            raise UsageError("submit", expected="a command", got=repr(what), do=near_names(what, COMMANDS))
         settings, told = self.settings, reporter or Silent()
         asked = Asked(self, settings, what, words)
         if dry_run:
             return rendered(asked, to)
-        checked(settings, to)
         done = wholly(asked, to)
+        checked(settings, to, what)
         if done is not None:
             with self._store(settings, create=what == "run", migrate=True) as store:
                 document, ids = done(asked, store, told)
@@ -431,12 +432,6 @@ class System(Upkeep):
         told, settings = reporter or Silent(), self.settings
         with self._store(settings, create=True) as store:
             yield Context(self, settings, store, self._engine(settings, told), told, as_of)
-
-    @property
-    def _read(self) -> list[str]:
-        """The urls that the system reads: nothing is written over them."""
-        read = (*self.source.urls, *(self.source.labels.urls if self.source.labels else ()))
-        return [str(self.folder / url) if "://" not in url else url for url in read]
 
     def _services(self) -> list[dict[str, Any]]:
         """The services of this system that run on this machine."""
