@@ -357,13 +357,21 @@ class System(Upkeep):
         return deploy(self, self.settings, Path(to), image, insecure=insecure, log=log)
 
     def submit(
-        self, what: str, *, to: str, dry_run: bool = False, reporter: Reporter | None = None, **words: Any
+        self,
+        what: str,
+        *,
+        to: str,
+        dry_run: bool = False,
+        here: bool = False,
+        reporter: Reporter | None = None,
+        **words: Any,
     ) -> dict[str, Any]:
-        """`run`, `predict` or `table` done by a managed service, or `serve` there (docs/managed.md).
+        """`run`, `predict` or `table` with its jobs, or all of it, done by a managed service; or `serve` there.
 
         `words` are those of the verb (`run`, `predict_file`, `build_table`); of `serve` they are `release` (default:
-        the champion), `traffic` (percent) and `keep`. Its document comes back, with `service` and the ids of the
-        `service_jobs`. `dry_run` gives what would be sent instead, offline.
+        the champion), `traffic` (percent) and `keep` (docs/managed.md). Its document comes back, with `service` and
+        the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline; `here` runs the pipeline of
+        a run on this machine.
         """
         from ninetyfive.managed.asked import COMMANDS, Asked
         from ninetyfive.managed.offers import checked, rendered, wholly
@@ -374,6 +382,10 @@ class System(Upkeep):
         asked = Asked(self, settings, what, words)
         if dry_run:
             return rendered(asked, to)
+        if here:
+            from ninetyfive.managed.locally import done_here
+
+            return {**done_here(asked, to, told), "service": "kfp.local", "service_jobs": []}
         done = wholly(asked, to)
         checked(settings, to, what)
         if done is not None:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -40,8 +41,9 @@ def at_once(command: list[str], environment: Mapping[str, str]) -> Callable[[], 
 
 @dataclass
 class FakeVertex:
-    """The fake; what was made, by the service's own names."""
+    """The fake; what was made, by the service's own names. Tasks say below `outputs` how they ended, as below /gcs."""
 
+    outputs: Path
     work: Work = at_once
     pipelines: dict[str, Any] = field(default_factory=dict)
     customs: dict[str, Any] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class FakeVertex:
         (name,) = due
         environment = {"CLOUD_ML_PROJECT_ID": "1"}
         self.environments.append(environment)
-        self.running[job.name] = self.work(command_of(spec, name, job), environment)
+        self.running[job.name] = self.work(command_of(spec, name, job, self.outputs), environment)
         job.job_detail.task_details.append(api.PipelineTaskDetail(task_name=name, state=State.RUNNING))
 
     def cancel_pipeline(self, asked: Any) -> Any:
@@ -184,13 +186,13 @@ def spec_of(job: Any) -> Any:
         raise Refusal(Status.INVALID_ARGUMENT, f"Invalid pipeline spec: {error}") from error
 
 
-def command_of(spec: Any, name: str, job: Any) -> list[str]:
+def command_of(spec: Any, name: str, job: Any, outputs: Path) -> list[str]:
     """The command of a task, with its inputs filled in as the service does."""
     task = spec.root.dag.tasks[name]
     values = job.runtime_config.parameter_values
     parameters = {key: values[one.component_input_parameter] for key, one in task.inputs.parameters.items()}
     executor = spec.components[task.component_ref.name].executor_label
     container = json_format.MessageToDict(spec.deployment_spec)["executors"][executor]["container"]
-    output = f"{job.runtime_config.gcs_output_directory}/{name}/executor_output.json"
+    output = f"{outputs}/{name}/executor_output.json"
     inputs = {"inputs": {"parameterValues": parameters}, "outputs": {"outputFile": output}}
     return [word.replace("{{$}}", json.dumps(inputs)) for word in (*container["command"], *container["args"])]

@@ -29,6 +29,7 @@ from ninetyfive.cli.project import load_system
 
 To = Annotated[str, typer.Option("--to", metavar="SERVICE", help="The service that runs the jobs: dataproc, vertex.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent and may cost, and send nothing.")]
+Here = Annotated[bool, typer.Option("--here", help="With vertex: run the same pipeline on this machine instead.")]
 JobId = Annotated[str, typer.Argument(help="The id of a job, or its beginning.")]
 
 submit_app = typer.Typer(help="Let a managed service run the jobs of a command.", no_args_is_help=True)
@@ -39,6 +40,7 @@ jobs_app = typer.Typer(help="List, show, cancel or wait for jobs of managed serv
 def submit_run(  # noqa: PLR0913  its arguments are the flags of the command
     to: To,
     dry_run: DryRun = False,
+    here: Here = False,
     if_due: IfDue = False,
     as_of: AsOf = None,
     no_promote: NoPromote = False,
@@ -47,12 +49,12 @@ def submit_run(  # noqa: PLR0913  its arguments are the flags of the command
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
-    """As `ninetyfive run`, with the jobs that read rows run by a service; training is done here.
+    """As `ninetyfive run`, with the jobs that read rows run by a service, and training here; by vertex all of it.
 
     Submitted twice it is one job; after a crash the same command attaches to what runs. Ctrl-C cancels.
     """
     words = {"if_due": if_due, "as_of": as_of, "promote": not no_promote, "cache": not no_cache, "start": start}
-    document = _submitted(system, "run", to, dry_run, json, words)
+    document = _submitted(system, "run", to, dry_run, json, words | ({"here": True} if here else {}))
     if document is None:
         return
     printing.run(document, json)

@@ -39,7 +39,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """A command and its project: `files` by their paths in it, of which `system` declares it, in order.
 
     `environment`: the settings in force there. `home`: the project's folder on this machine, where the workers share
-    its disk; what does not travel is found there.
+    its disk; what does not travel is found there. After so many `hours` (0: never) it is ended.
     """
 
     what: What
@@ -48,6 +48,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     files: list[tuple[str, bytes]]
     home: str = ""
+    hours: float = 0.0
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -71,11 +72,12 @@ def parcel_of(asked: Asked, shared_disk: bool = False) -> Parcel:
         _check_reachable(asked)
     return Parcel(
         what=asked.what,
-        words=dict(asked.words),
+        words=_words(asked),
         system=Path(origin).name,
         environment=_environment(asked, shared_disk),
         files=[(name, path.read_bytes()) for name, path in sorted(_files(folder, Path(origin)).items())],
         home=str(folder) if shared_disk else "",
+        hours=asked.said.hours,
     )
 
 
@@ -192,6 +194,13 @@ def _references(value: Any, name: str = "") -> Iterator[str]:
             yield from _references(one, name)
     elif isinstance(value, str) and _REFERENCE.search(value):
         yield name
+
+
+def _words(asked: Asked) -> dict[str, Any]:
+    """The words of the command, as they are understood elsewhere: a path is that of this machine."""
+    named = asked.words.get("population")
+    given = {} if named is None or "://" in named else {"population": os.path.abspath(named)}
+    return {**asked.words, **given}
 
 
 def _check_reachable(asked: Asked) -> None:

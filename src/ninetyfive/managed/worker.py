@@ -13,13 +13,16 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ninetyfive.errors import NinetyfiveError, ServiceError
+from ninetyfive.errors import EngineError, NinetyfiveError, ServiceError
 from ninetyfive.loading import executed
 from ninetyfive.managed.packing import ERROR, RESULTS, Place, pack_error
 from ninetyfive.managed.parcel import ACTOR, PARCEL, SCHEMA, Done, Parcel, laid_out, unpack
@@ -57,25 +60,65 @@ class Lines:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do the command of a folder, whose job and part are told; exit code 1 where an error of ours is written there.
-
-    Results that are there are left as they are.
-    """
+    """Do the command of a folder, whose job and part are told; exit code 1 where its error is written there."""
     folder, id, *part = sys.argv[1:] if arguments is None else arguments
-    place = Place(folder)
-    if place.read(RESULTS) is not None:
-        return
     signal.signal(signal.SIGTERM, _terminated)
-    try:
-        work(place, part[0] if part else None)
-    except NinetyfiveError as error:
-        print(error, file=sys.stderr)
-        place.write(f"{id}/{ERROR}", pack_error(error))
+    if not done(Place(folder), id, part[0] if part else None):
         sys.exit(1)
 
 
-def work(place: Place, part: str | None) -> None:
-    """Do the command of a place, or one part of it; its document is left there once there is one."""
+def done(place: Place, id: str, part: str | None = None) -> bool:
+    """Do the command of a place, or one part of it; False where it failed, and its error is written there.
+
+    Results that are there are left as they are.
+    """
+    if place.read(RESULTS) is not None:
+        return True
+    try:
+        parcel = _parcel(place)
+        with _limited(parcel.hours, place, id):
+            work(place, parcel, part)
+        return True
+    except NinetyfiveError as error:
+        told = error
+        print(error, file=sys.stderr)
+    except Exception as error:  # noqa: BLE001
+        traceback.print_exc()
+        told = EngineError(
+            f"job {id}",
+            expected="a command that ends well",
+            got=f"{type(error).__name__}: {error}",
+            do="look into its logs for where it was raised",
+        )
+    place.write(f"{id}/{ERROR}", pack_error(told))
+    return False
+
+
+def work(place: Place, parcel: Parcel, part: str | None) -> None:
+    """Do a command, or one part of it; its document is left in the place once there is one."""
+    os.environ.update(parcel.environment)
+    os.environ["NINETYFIVE_ACTOR"] = (place.read(ACTOR) or b"a service").decode()
+    with tempfile.TemporaryDirectory(prefix="ninetyfive-") as scratch:
+        file = laid_out(parcel, Path(scratch))
+        here = Path.cwd()
+        os.chdir(scratch)
+        schema = Path(scratch) / SCHEMA
+        inferred = place.read(SCHEMA)
+        if inferred is not None and not schema.exists():  # by an earlier part
+            schema.write_bytes(inferred)
+        before = _read(schema)
+        try:
+            document = _document(_declared(file), parcel, part)
+        finally:
+            now = _read(schema)
+            if now is not None and now != before:
+                place.write(SCHEMA, now)
+            os.chdir(here)  # the folder is about to be removed
+        if "until" not in document:
+            place.write(RESULTS, msgspec.json.encode(Done(document, None if now is None else now.decode())))
+
+
+def _parcel(place: Place) -> Parcel:
     data = place.read(PARCEL)
     if data is None:
         raise ServiceError(
@@ -84,26 +127,36 @@ def work(place: Place, part: str | None) -> None:
             got="none",
             do="submit it again; see that nothing removes the folder while its job runs",
         )
-    parcel = unpack(data, place.url)
-    os.environ.update(parcel.environment)
-    os.environ["NINETYFIVE_ACTOR"] = (place.read(ACTOR) or b"a service").decode()
-    with tempfile.TemporaryDirectory(prefix="ninetyfive-") as scratch:
-        file = laid_out(parcel, Path(scratch))
-        os.chdir(scratch)
-        schema = Path(scratch) / SCHEMA
-        inferred = place.read(SCHEMA)
-        if inferred is not None and not schema.exists():  # by an earlier part
-            schema.write_bytes(inferred)
-        before = schema.read_bytes() if schema.exists() else None
-        try:
-            document = _document(_declared(file), parcel, part)
-        finally:
-            now = schema.read_bytes() if schema.exists() else None
-            if now is not None and now != before:
-                place.write(SCHEMA, now)
-        if "until" not in document:
-            done = Done(document, None if now is None else now.decode())
-            place.write(RESULTS, msgspec.json.encode(done))
+    return unpack(data, place.url)
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+@contextmanager
+def _limited(hours: float, place: Place, id: str) -> Iterator[None]:
+    """End the process after so many hours (0: never), with an error, whatever it is in: a pipeline has no limit."""
+
+    def end() -> None:
+        error = ServiceError(
+            f"job {id}",
+            expected=f"a command that takes {hours:g} hours at most",
+            got="one that is not done",
+            do="let it have more: [managed] hours; the same command then goes on after what is recorded",
+        )
+        print(error, file=sys.stderr, flush=True)
+        place.write(f"{id}/{ERROR}", pack_error(error))
+        os._exit(1)
+
+    timer = threading.Timer(hours * 3600, end)
+    timer.daemon = True
+    if hours:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _declared(file: Path) -> Any:
