@@ -7,7 +7,8 @@
     identity.py  what names a job                                       estimating.py  what it may cost
     packing.py   plans and results in a folder of a bucket              offers.py      which services there are
     engine.py    an engine on a service; driver.py runs there           dataproc.py    one file a service
-    verbs.py     list, show, cancel, attach
+    verbs.py     list, show, cancel, attach                         container.py   the front of a serving container
+    vertex_verbs.py   serve a release, answer a batch: vertex_endpoint.py, vertex_rows.py
 
 The rule: what is sent is rendered first, offline, and sent as it was rendered. What is true stays here, in the catalog;
 the service only works. The clients of Google are imported in this folder only, inside the functions that call them.
