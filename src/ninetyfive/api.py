@@ -142,32 +142,13 @@ class System(Upkeep):
     def predict_file(self, input: str, output: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Answer a file of rows into a file; rows that break the schema go into `OUTPUT.rejected.ENDING` beside it."""
         from ninetyfive.sources.files import source_of
-        from ninetyfive.steps.predict import check_output, deliver, no_answer, predict
+        from ninetyfive.steps.predict import check_output, delivered, predict
 
         settings, output = self.settings, Path(output)
-        read = (*self.source.urls, *(self.source.labels.urls if self.source.labels else ()))
-        own = [str(self.folder / url) if "://" not in url else url for url in read]
-        check_output(output, [input, *own])
+        check_output(output, [input, *self.read_urls])
         with self._store(settings) as store, store.draft() as draft:
             opened = self._open(store, release)
-            answered = predict(opened, source_of(input), self._engine(settings, Silent()), draft)
-            unanswered = deliver(answered.answers, output)
-            beside = output.with_name(f"{output.stem}.rejected{output.suffix}")
-            beside.unlink(missing_ok=True)  # of an earlier answer to the same file
-            rejected = beside if answered.rejected.count else None
-            if rejected is not None:
-                deliver(answered.rejected, rejected)
-            return {
-                "release": opened.hash,
-                "rows": {
-                    "answered": answered.answers.count - unanswered,
-                    "unanswered": unanswered,
-                    "rejected": answered.rejected.count,
-                },
-                "output": str(output),
-                "rejected": None if rejected is None else str(rejected),
-                "notices": [*answered.notices, *no_answer(unanswered)],
-            }
+            return delivered(opened, predict(opened, source_of(input), self._engine(settings, Silent()), draft), output)
 
     def export(self, to: str | Path, *, release: str | None = None) -> dict[str, Any]:
         """Write a release of a Keras model as a SavedModel into a new folder, for TensorFlow Serving (docs/keras.md).
@@ -399,17 +380,18 @@ class System(Upkeep):
         reporter: Reporter | None = None,
         **words: Any,
     ) -> dict[str, Any]:
-        """`run`, `predict` or `table` with its jobs, or all of it, done by a managed service (docs/managed.md).
+        """`run`, `predict` or `table` with its jobs, or all of it, done by a managed service; or `serve` there.
 
-        `words` are those of the verb (`run`, `predict_file`, `build_table`); its document comes back, with `service`
-        and the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline; `here` runs the pipeline
-        of a run on this machine.
+        `words` are those of the verb (`run`, `predict_file`, `build_table`); of `serve` they are `release` (default:
+        the champion), `traffic` (percent) and `keep` (docs/managed.md). Its document comes back, with `service` and
+        the ids of the `service_jobs`. `dry_run` gives what would be sent instead, offline; `here` runs the pipeline of
+        a run on this machine.
         """
-        from ninetyfive.managed.asked import Asked
-        from ninetyfive.managed.offers import JOBS, checked, rendered, wholly
+        from ninetyfive.managed.asked import COMMANDS, Asked
+        from ninetyfive.managed.offers import checked, rendered, wholly
 
-        if what not in JOBS:
-            raise UsageError("submit", expected="run, predict or table", got=repr(what), do=near_names(what, JOBS))
+        if what not in COMMANDS:
+            raise UsageError("submit", expected="a command", got=repr(what), do=near_names(what, COMMANDS))
         settings, told = self.settings, reporter or Silent()
         asked = Asked(self, settings, what, words)
         if dry_run:
@@ -418,8 +400,8 @@ class System(Upkeep):
             from ninetyfive.managed.locally import done_here
 
             return {**done_here(asked, to, told), "service": "kfp.local", "service_jobs": []}
-        checked(settings, to)
         done = wholly(asked, to)
+        checked(settings, to, what)
         if done is not None:
             with self._store(settings, create=what == "run", migrate=True) as store:
                 document, ids = done(asked, store, told)

@@ -53,6 +53,10 @@ class VertexSettings(msgspec.Struct, frozen=True, kw_only=True):
     Tasks of data, evaluation and release get `cores` and `memory_gib` (in all), that of training `train_cores` and
     `train_memory_gib`. `accelerators` of the type `accelerator` ("": none) are for training, or for the whole custom
     job. `network`: of a VPC that is peered ("": none).
+
+    A release is served, and batches are answered, by the container `serving_image` ("": `managed.image`) on from
+    `min_replicas` to `max_replicas` machines `serving_machine`. `request_log`: the table of BigQuery, bq://…, into
+    which the service writes all requests of an endpoint and their answers ("": none).
     """
 
     pipeline: bool = True
@@ -64,6 +68,11 @@ class VertexSettings(msgspec.Struct, frozen=True, kw_only=True):
     accelerator: str = ""
     accelerators: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     network: str = ""
+    serving_image: str = ""
+    serving_machine: str = "e2-standard-2"
+    min_replicas: Machines = 1
+    max_replicas: Machines = 1
+    request_log: str = ""
     endpoint: str = ""
 
 

@@ -38,6 +38,12 @@ class Upkeep(Declaration):
         return load_settings(self.folder)
 
     @property
+    def read_urls(self) -> list[str]:
+        """The urls that the system reads: nothing is written over them."""
+        read = (*self.source.urls, *(self.source.labels.urls if self.source.labels else ()))
+        return [str(self.folder / url) if "://" not in url else url for url in read]
+
+    @property
     def accepted(self) -> Accepted | None:
         """The design in force of the project: design/accepted.toml, read now; None where there is none."""
         found = read_accepted(self.folder) if self.origin else None

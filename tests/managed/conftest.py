@@ -8,11 +8,22 @@ from pathlib import Path
 import pytest
 from tests.managed.fake_dataflow import FakeDataflow
 from tests.managed.fake_dataproc import FakeDataproc
+from tests.managed.fake_endpoints import FakeEndpoints
 from tests.managed.fake_vertex import FakeVertex
 from tests.managed.services import GrpcServer
 from tests.store.conftest import bucket, postgres
 
 __all__ = ["bucket", "postgres"]
+
+VERTEX_SAID = {
+    "PROJECT": "my-project",
+    "REGION": "europe-west1",
+    "IMAGE": "europe-docker.pkg.dev/my-project/ninetyfive/run:1",
+    "SERVICE_ACCOUNT": "serving@my-project.iam.gserviceaccount.com",
+    "POLL": "0.02",
+    "PATIENCE": "0",
+    "VERTEX_REQUEST_LOG": "bq://my-project.requests.trips",
+}
 
 
 @pytest.fixture
@@ -51,4 +62,24 @@ def vertex(tmp_path: Path) -> FakeVertex:
 def vertex_server(vertex: FakeVertex) -> Iterator[GrpcServer]:
     """A server that speaks Vertex AI's definition."""
     with vertex.server().running() as server:
+        yield server
+
+
+@pytest.fixture
+def endpoints(tmp_path: Path) -> FakeEndpoints:
+    """What the server of models, endpoints and batch predictions of this test answers by; its machines are real."""
+    (tmp_path / "machines").mkdir()
+    return FakeEndpoints(tmp_path / "machines")
+
+
+@pytest.fixture
+def endpoints_server(endpoints: FakeEndpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GrpcServer]:
+    """The server of the fake; commands of this test, and of processes that it starts, meet it."""
+    with endpoints.running() as server:
+        for name, value in {
+            **VERTEX_SAID,
+            "TEMPORARY": str(tmp_path / "temporary"),
+            "VERTEX_ENDPOINT": server.url,
+        }.items():
+            monkeypatch.setenv(f"NINETYFIVE_MANAGED_{name}", value)
         yield server

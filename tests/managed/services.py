@@ -47,6 +47,7 @@ class Definition:
             made.close()
         for name, takes, gives in (
             ("GetOperation", operations_pb2.GetOperationRequest, operations_pb2.Operation),
+            ("ListOperations", operations_pb2.ListOperationsRequest, operations_pb2.ListOperationsResponse),
             ("CancelOperation", operations_pb2.CancelOperationRequest, empty_pb2.Empty),
             ("DeleteOperation", operations_pb2.DeleteOperationRequest, empty_pb2.Empty),
         ):

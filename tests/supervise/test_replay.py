@@ -156,7 +156,7 @@ def test_cells_are_sent_as_a_request_holds_them() -> None:
             "whole": [2**62],
         }
     )
-    cells = [module._plain(frame[name][0]) for name in frame.columns]
+    cells = [module.request_cell(frame[name][0]) for name in frame.columns]
     assert cells == ["1970-01-01T00:00:00Z", "1970-01-02", {"b64": "/w=="}, ["a", None], 2**62]
 
 

@@ -86,6 +86,40 @@ def submit_predict(  # noqa: PLR0913  its arguments are the flags of the command
         raise typer.Exit(3)
 
 
+@submit_app.command("serve")
+def submit_serve(  # noqa: PLR0913  its arguments are the flags of the command
+    to: To,
+    dry_run: DryRun = False,
+    release: ReleaseOption = None,
+    traffic: Annotated[
+        int, typer.Option("--traffic", metavar="PERCENT", help="How much of the traffic this release gets.")
+    ] = 100,
+    keep: Annotated[
+        int, typer.Option("--keep", help="How many others without traffic stay deployed; each costs as long.")
+    ] = 0,
+    system: SystemFile = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Deploy a release on an endpoint of the service, or give it another share of the traffic.
+
+    What is deployed costs every hour until `ninetyfive jobs cancel` undeploys it.
+    """
+    words = {"release": release, "traffic": traffic, "keep": keep}
+    document = _submitted(system, "serve", to, dry_run, json, words)
+    if document is None:
+        return
+    if json:
+        printing.emit(document)
+        return
+    console = printing.console_of()
+    console.print(f"[bold]release {document['release'][:12]}[/] is deployed: {document['url']}", soft_wrap=True)
+    for job, share in document["traffic"].items():
+        console.print(f"  {share:>3} %  {job}")
+    for job in document["undeployed"]:
+        console.print(f"  undeployed: {job}")
+    console.print("each costs as long as it is deployed: ninetyfive jobs cancel JOB")
+
+
 @submit_app.command("table")
 def submit_table(  # noqa: PLR0913  its arguments are the flags of the command
     to: To,
@@ -174,7 +208,8 @@ def _rendered(document: dict[str, Any], json: bool) -> None:
         price = f"{line['price']:g} {cost['currency']} a {line['unit']}, {line['as_of']}"
         console.print(f"{line['what']}: {line['amount']:g} an hour at {price}")
     if cost["lines"]:
-        amounts = f"{cost['hour']:.4g} an hour, at least {cost['least']:.4g}, at most {cost['most']:.4g}"
+        most = "without an end of its own" if cost["most"] is None else f"at most {cost['most']:.4g}"
+        amounts = f"{cost['hour']:.4g} an hour, at least {cost['least']:.4g}, {most}"
         console.print(f"[bold]a job[/]: {cost['currency']} {amounts}; list prices of {cost['region']}, {cost['dated']}")
     for text in cost["not_known"]:
         console.print(f"not in it: {escape(text)}")

@@ -14,6 +14,9 @@
     vertex.py, vertex_pipelines.py, vertex_custom.py     pipelining.py  a run as a pipeline, compiled by kfp
     asked.py     a command and its words                  locally.py     the same pipeline on this machine
 
+    submit ─▶ vertex_verbs.py: serve a release (vertex_endpoint.py), answer a batch (vertex_batch.py, vertex_rows.py)
+              container.py  the front of a serving container
+
 The rule: what is sent is rendered first, offline, and sent as it was rendered. What is true stays here, in the catalog;
 the service only works. The clients of Google are imported here, and in `sources` for what lands from a service, inside
 the functions that call them; how a call is retried and told is `ninetyfive.calling`.

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.settings import Settings
 from ninetyfive.upkeep import Upkeep
 
-What = Literal["run", "predict", "table"]
+What = Literal["run", "predict", "table", "serve"]
+
+
+COMMANDS: tuple[What, ...] = get_args(What)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A command `what` of a `system`; `words` are those of its verb (`run`, `predict_file`, `build_table`)."""
+    """A command `what` of a `system`; `words` are those of its verb (`run`, `predict_file`, `build_table`), of
+    "serve" those of `vertex_verbs.serve`."""
 
     system: Upkeep
     settings: Settings

@@ -292,8 +292,13 @@ def knows(settings: ManagedSettings, job: Job) -> Batches | ClusterJobs:
 
 
 def labels(work: Work) -> dict[str, str]:
-    """What a job is labelled with, so that its cost can be told from that of others: RFC 1035 words."""
-    word = re.sub(r"[^a-z0-9-]", "-", work.system.lower()).strip("-")[:63].rstrip("-")
+    """What a job is labelled with, so that its cost can be told from that of others."""
+    return system_label(work.system)
+
+
+def system_label(system: str) -> dict[str, str]:
+    """The label that names a system, by what labels may hold: RFC 1035 words."""
+    word = re.sub(r"[^a-z0-9-]", "-", system.lower()).strip("-")[:63].rstrip("-")
     return {"ninetyfive-system": word if word[:1].isalpha() else f"s-{word}"[:63].rstrip("-")}
 
 

@@ -25,6 +25,8 @@ _GIB = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}
 _GIB_N1 = {"standard": 3.75, "highmem": 6.5, "highcpu": 0.9}
 _NODE_CORES = 4
 """Cores of the machine whose price the table has for training."""
+_NODE = "e2-standard-2"
+"""The machine whose price the table has for prediction."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -41,13 +43,15 @@ class Line(msgspec.Struct, frozen=True):
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a job costs: an hour, at the least (what the service bills at the least), at the most (where we end it).
 
+    `most` is None where nothing ends it but people, or its work.
+
     `not_known` says what is not in it; all at list prices in one `currency`, of a table `dated` so.
     """
 
     lines: tuple[Line, ...]
     hour: float
     least: float
-    most: float
+    most: float | None
     currency: str
     region: str
     dated: str
@@ -59,15 +63,17 @@ def line(what: str, amount: float, price: Price) -> Line:
     return Line(what, amount, price.unit, price.value, price.source, price.as_of)
 
 
-def estimate(lines: Sequence[Line], hours: float, least: float = MINUTE, not_known: Sequence[str] = ()) -> Estimate:
-    """The sum of lines, for a job that runs `hours` at most and of which `least` hours are billed in any case."""
+def estimate(
+    lines: Sequence[Line], hours: float | None, least: float = MINUTE, not_known: Sequence[str] = ()
+) -> Estimate:
+    """The sum of lines, for a job that runs `hours` at most (None: without an end); `least` hours are billed always."""
     table = price_table()
     hour = sum(one.amount * one.price for one in lines)
     return Estimate(
         lines=tuple(lines),
         hour=hour,
         least=hour * least,
-        most=hour * hours,
+        most=None if hours is None else hour * hours,
         currency=table.currency,
         region=table.region,
         dated=table.dated,
@@ -133,6 +139,8 @@ def vertex(settings: ManagedSettings, what: str = "run") -> Estimate:
     >>> round(vertex(ManagedSettings()).hour, 3)
     0.218
     """
+    if what in ("predict", "serve"):
+        return _nodes(settings, what)
     said, node = settings.vertex, price_table().prices.train_node_hour
     told = ["what the bucket holds, network between regions, the catalog's server"]
     if said.accelerator:
@@ -146,3 +154,14 @@ def vertex(settings: ManagedSettings, what: str = "run") -> Estimate:
         if not digits.isdecimal():
             told.insert(0, f"what {said.machine} costs beside an n1-standard-4")
     return estimate([line(name, cores / _NODE_CORES, node)], settings.hours, not_known=told)
+
+
+def _nodes(settings: ManagedSettings, what: str) -> Estimate:
+    """What serving or a batch prediction costs: hours of the machines that answer, as many as there may be."""
+    said, node = settings.vertex, price_table().prices.predict_node_hour
+    lasts = {"serve": "every hour until it is undeployed, asked or not", "predict": "every hour until all are answered"}
+    told = ["what the bucket holds, network between regions", *(["the request log"] if said.request_log else [])]
+    if said.serving_machine != _NODE:
+        told.insert(0, f"what {said.serving_machine} costs beside an {_NODE}, whose price this is")
+    name = f"{said.max_replicas} {said.serving_machine}, {lasts[what]}"
+    return estimate([line(name, said.max_replicas, node)], None, not_known=told)

@@ -11,7 +11,7 @@ What does not belong here: a call (`calling`, and a file a service), and what th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -26,6 +26,8 @@ DRIVER = "driver.py"
 """The main file of a job, in its folder."""
 GRAPHS = "graphs"
 """The folder of the graphs of an attempt, in its own."""
+STANDS_FOR = "<content>"
+"""What is shown for the hash of a content that is not known yet."""
 ENDED = ("done", "failed", "cancelled", "lost")
 TRIES = 3
 """How many attempts one command watches of a job that the service loses."""
@@ -76,21 +78,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     graph: Graph | None = None
 
 
-class Service(Protocol):
-    """A managed service. `render` and `name` are pure and need no network; the others raise `ServiceError`."""
+class Looking(Protocol):
+    """What of a managed service knows jobs that there are; `name` is pure, the others raise `ServiceError`."""
 
     NAME: ClassVar[str]
 
     def name(self, id: str) -> str:
         """The service's full name of the job with this id, as `look` and `cancel` take it."""
-        ...
-
-    def render(self, work: Work) -> Request:
-        """The call that submits this work: exactly what `submit` sends."""
-        ...
-
-    def submit(self, request: Request) -> Job:
-        """Send a rendered call; a job that is there already under its name is the answer, not an error."""
         ...
 
     def look(self, name: str) -> Job | None:
@@ -99,6 +93,18 @@ class Service(Protocol):
 
     def cancel(self, name: str) -> Job | None:
         """Stop a job, and whatever costs; one that has ended stays as it is. Returns as soon as that is asked for."""
+        ...
+
+
+class Service(Looking, Protocol):
+    """A managed service that takes jobs. `render` is pure and needs no network; `submit` raises `ServiceError`."""
+
+    def render(self, work: Work) -> Request:
+        """The call that submits this work: exactly what `submit` sends."""
+        ...
+
+    def submit(self, request: Request) -> Job:
+        """Send a rendered call; a job that is there already under its name is the answer, not an error."""
         ...
 
 
@@ -146,6 +152,28 @@ def job_id(system: str, content: Any, attempt: int = 1) -> str:
     end = f"-{content_hash(content)[:_HASH_LETTERS]}-{attempt}"
     room = min(_SYSTEM_LETTERS, ID_LETTERS - len("n95-") - len(end))
     return f"n95-{word[:room].strip('-') or 'system'}{end}"
+
+
+def example_id(system: str) -> str:
+    """An id with a mark where the hash of a content will stand that is not known yet.
+
+    >>> example_id("late")
+    'n95-late-<content>-1'
+    """
+    head, _, attempt = job_id(system, "").rpartition("-")
+    return f"{head.rpartition('-')[0]}-{STANDS_FOR}-{attempt}"
+
+
+def places(value: Any, mark: str, path: str = "") -> Iterator[str]:
+    """The paths of all values of a body that hold `mark`, which stands for what an earlier call supplies."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from places(one, mark, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from places(one, mark, f"{path}.{number}")
+    elif isinstance(value, str) and mark in value:
+        yield path
 
 
 def attempt_of(id: str, attempt: int) -> str:

@@ -8,7 +8,7 @@ What does not belong here: the steps of a run (`run`), what a service is told (a
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -16,10 +16,24 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ninetyfive.errors import SettingsError, UsageError, near_names, needs_extra
-from ninetyfive.managed import dataflow, dataproc, estimating, whole
+from ninetyfive.managed import dataflow, dataproc, estimating, vertex_verbs, whole
 from ninetyfive.managed.asked import Asked, What
-from ninetyfive.managed.jobs import GRAPHS, Graph, Later, Request, Service, Work, folder_of, job_id
+from ninetyfive.managed.jobs import (
+    GRAPHS,
+    STANDS_FOR,
+    Graph,
+    Later,
+    Looking,
+    Request,
+    Service,
+    Work,
+    example_id,
+    folder_of,
+    places,
+)
+from ninetyfive.managed.vertex_batch import BatchPredictions
 from ninetyfive.managed.vertex_custom import CustomJobs
+from ninetyfive.managed.vertex_endpoint import Deployment
 from ninetyfive.managed.vertex_pipelines import Pipelines
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.progress import Reporter
@@ -40,13 +54,17 @@ class Offer(NamedTuple):
     that makes plans a graph, where the service takes one; loaded when it is needed, as Beam is.
     """
 
-    knows: Callable[[ManagedSettings, Job], Service]
+    knows: Callable[[ManagedSettings, Job], Looking]
     requests: Callable[[Asked], list[Request]]
     estimate: Callable[[ManagedSettings, What], estimating.Estimate]
     client: str
     service: Callable[[ManagedSettings], Service] | None = None
     whole: Mapping[What, Whole] = MappingProxyType({})
     graphs: str = ""
+
+    def does(self, what: What) -> bool:
+        """Whether a command is offered."""
+        return what in self.whole or (self.service is not None and what in JOBS)
 
 
 JOBS: dict[What, tuple[tuple[str, str], ...]] = {
@@ -63,14 +81,28 @@ JOBS: dict[What, tuple[tuple[str, str], ...]] = {
     ),
 }
 """The steps that run jobs, in order, and what decides the content of each: the rest is done where the command runs."""
-_STANDS_FOR = "<content>"
 _GRAPHS = "ninetyfive.managed.graph_job"
-_VERTEX: dict[str, Callable[[ManagedSettings], Service]] = {"customJobs": CustomJobs, "pipelineJobs": Pipelines}
+_VERTEX: dict[str, Callable[[ManagedSettings, Job], Looking]] = {
+    "customJobs": lambda said, _: CustomJobs(said),
+    "pipelineJobs": lambda said, _: Pipelines(said),
+    "batchPredictionJobs": lambda said, _: BatchPredictions(said),
+    "deployedModels": Deployment,
+}
 """What of Vertex AI knows a job, by the collection in its name."""
+_VERTEX_REQUESTS = {
+    "run": whole.requests,
+    "table": whole.requests,
+    "predict": vertex_verbs.predict_requests,
+    "serve": vertex_verbs.serve_requests,
+}
 
 
-def _of_vertex(said: ManagedSettings, job: Job) -> Service:
-    return _VERTEX[job.name.split("/")[-2]](said)
+def _of_vertex(said: ManagedSettings, job: Job) -> Looking:
+    return _VERTEX[job.name.split("/")[-2]](said, job)
+
+
+def _vertex_requests(asked: Asked) -> list[Request]:
+    return _VERTEX_REQUESTS[asked.what](asked)
 
 
 def stepwise(service: Callable[[ManagedSettings], Service], graphs: str = "") -> Callable[[Asked], list[Request]]:
@@ -78,13 +110,13 @@ def stepwise(service: Callable[[ManagedSettings], Service], graphs: str = "") ->
 
     def requests(asked: Asked) -> list[Request]:
         said, system = asked.said, asked.system.name
-        id, made, found = _example_id(system), service(said), []
+        id, made, found = example_id(system), service(said), []
         folder = folder_of(said.temporary, id)
-        graph = _example_graph(said, f"{folder}/{id}/{GRAPHS}/{_STANDS_FOR}", graphs) if graphs else None
+        graph = _example_graph(said, f"{folder}/{id}/{GRAPHS}/{STANDS_FOR}", graphs) if graphs else None
         for step, source in JOBS[asked.what]:
             work = Work(id=id, folder=folder, system=system, purpose=step, graph=graph)
             request = made.render(work)
-            later = tuple(Later(place, source) for place in _places(request.body))
+            later = tuple(Later(place, source) for place in places(request.body, STANDS_FOR))
             found.append(msgspec.structs.replace(request, later=later))
         return found
 
@@ -109,10 +141,10 @@ OFFERS: dict[str, Offer] = {
     ),
     "vertex": Offer(
         _of_vertex,
-        whole.requests,
+        _vertex_requests,
         estimating.vertex,
         "google.cloud.aiplatform_v1",
-        whole={"run": whole.done, "table": whole.done},
+        whole={"run": whole.done, "table": whole.done, "predict": vertex_verbs.predict, "serve": vertex_verbs.serve},
     ),
 }
 
@@ -129,16 +161,20 @@ def wholly(asked: Asked, to: str) -> Whole | None:
 
     `UsageError` where the service does neither, or its client is not installed.
     """
-    found = _reachable(to)
-    done = found.whole.get(asked.what)
-    if done is None and found.service is None:
+    _check_offered(asked, to)
+    return _reachable(to).whole.get(asked.what)
+
+
+def _check_offered(asked: Asked, to: str) -> None:
+    found = offer(to)
+    if not found.does(asked.what):
+        others = [name for name, one in OFFERS.items() if one.does(asked.what)]
         raise UsageError(
             f"submit {asked.what} --to {to}",
             expected="a command that this service does",
             got=asked.what,
-            do=f"submit {' or '.join(found.whole)}, or {asked.what} to another service",
+            do=f"submit it --to {' or '.join(others)}",
         )
-    return done
 
 
 def connected(to: str, said: ManagedSettings) -> Service:
@@ -148,8 +184,8 @@ def connected(to: str, said: ManagedSettings) -> Service:
     return service(said)
 
 
-def checked(settings: Settings, to: str) -> ManagedSettings:
-    """The settings of managed services, with all that a job of `to` needs said; `SettingsError` for what is missing."""
+def checked(settings: Settings, to: str, what: What = "run") -> ManagedSettings:
+    """The settings of services, with all that `what` needs said on `to`; `SettingsError` for what is missing."""
     said = settings.managed
     offer(to)
     needs = {
@@ -162,11 +198,14 @@ def checked(settings: Settings, to: str) -> ManagedSettings:
             "the container image of the workers",
             'image = "REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG"',
         )
-    for name, (what, like) in needs.items():
+    for name, (needed, like) in needs.items():
         if not getattr(said, name):
-            raise SettingsError(f"{FILE}, [managed] {name!r}", expected=what, got="nothing", do=f"write {like}")
+            raise SettingsError(f"{FILE}, [managed] {name!r}", expected=needed, got="nothing", do=f"write {like}")
     if not on_this_machine(said, to):
-        for name, url in (("[managed] 'temporary'", said.temporary), ("'store'", settings.store_url)):
+        reached = {"[managed] 'temporary'": said.temporary, "'store'": settings.store_url}
+        if to == "vertex" and what in ("predict", "serve"):
+            del reached["'store'"]  # what they need of it is copied
+        for name, url in reached.items():
             if not url.startswith("gs://"):
                 raise SettingsError(
                     f"{FILE}, {name}",
@@ -184,7 +223,8 @@ def on_this_machine(said: ManagedSettings, to: str) -> bool:
 
 def rendered(asked: Asked, to: str) -> dict[str, Any]:
     """What `submit` would send, and what a job may cost; offline, and nothing is looked up."""
-    said, found = checked(asked.settings, to), offer(to)
+    _check_offered(asked, to)
+    said, found = checked(asked.settings, to, asked.what), offer(to)
     return {
         "service": to,
         "what": asked.what,
@@ -193,32 +233,14 @@ def rendered(asked: Asked, to: str) -> dict[str, Any]:
     }
 
 
-def _example_id(system: str) -> str:
-    """An id with a mark where the hash of the content will stand."""
-    head, _, attempt = job_id(system, "").rpartition("-")
-    return f"{head.rpartition('-')[0]}-{_STANDS_FOR}-{attempt}"
-
-
 def _example_graph(said: ManagedSettings, root: str, graphs: str) -> Graph:
     """A graph to look at, and checked as one that is sent."""
     with needs_extra("managed", "a graph of Beam"):
         module = importlib.import_module(graphs)
-    return Graph(f"{root}/{dataflow.PIPELINE}", module.example(said, root), _STANDS_FOR)
+    return Graph(f"{root}/{dataflow.PIPELINE}", module.example(said, root), STANDS_FOR)
 
 
-def _places(value: Any, path: str = "") -> Iterator[str]:
-    """The paths of all values of a body that an earlier job, or a look at the source, supplies."""
-    if isinstance(value, dict):
-        for name, one in value.items():
-            yield from _places(one, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _places(one, f"{path}.{number}")
-    elif isinstance(value, str) and _STANDS_FOR in value:
-        yield path
-
-
-def service_for(job: Job, said: ManagedSettings) -> Service:
+def service_for(job: Job, said: ManagedSettings) -> Looking:
     """The service that knows a job, in the project and region where it was submitted."""
     place = dict(zip(job.name.split("/")[::2], job.name.split("/")[1::2], strict=False))
     region = place.get("locations") or place.get("regions") or said.region

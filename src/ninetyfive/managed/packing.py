@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -83,6 +84,22 @@ class Place:
                 self._files.mv(part, path)
             else:
                 self._files.pipe_file(path, data)
+
+    def bring(self, folder: Path, name: str = "") -> None:
+        """All files of a folder of this machine, under `name`."""
+        target = f"{self._path}/{name}".rstrip("/")
+        with self.told():
+            for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+                place = f"{target}/{path.relative_to(folder).as_posix()}"
+                self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
+                self._files.put_file(str(path), place)
+
+    def names(self, below: str) -> list[str]:
+        """The names of all files below `below`, by which `read` reads them; none where there is no such folder."""
+        with self.told():
+            found = self._files.find(f"{self._path}/{below}")
+            start = len(str(self._files._strip_protocol(self.url))) + 1
+            return sorted(str(path)[start:] for path in found)
 
     def there(self, urls: Iterable[str]) -> bool:
         """Whether all these files below the folder are there, by one look at it."""

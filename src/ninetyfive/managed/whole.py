@@ -9,7 +9,7 @@ What does not belong here: what becomes of a job (`attending`), what runs there 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ import msgspec
 from ninetyfive.errors import IntegrityError
 from ninetyfive.managed.asked import Asked
 from ninetyfive.managed.attending import Attendant
-from ninetyfive.managed.jobs import Later, Request, Service, Work, folder_of, job_id
+from ninetyfive.managed.jobs import Later, Request, Service, Work, folder_of, job_id, places
 from ninetyfive.managed.packing import RESULTS, Place
 from ninetyfive.managed.parcel import ACTOR, PARCEL, SCHEMA, Done, Parcel, content_of, pack, parcel_of
 from ninetyfive.managed.vertex_custom import CustomJobs
@@ -82,7 +82,7 @@ def requests(asked: Asked) -> list[Request]:
     work, _ = _work(asked, service)
     request = service.render(work)
     source = "how many attempts there were: the last number of the id counts them"
-    later = tuple(Later(place, source) for place in _places(request.body, work.id))
+    later = tuple(Later(place, source) for place in places(request.body, work.id))
     return [msgspec.structs.replace(request, later=later)]
 
 
@@ -114,15 +114,3 @@ def _work(asked: Asked, service: Service) -> tuple[Work, Parcel]:
     name = {"run": "the whole run", "table": "the whole table"}.get(asked.what, asked.what)
     work = Work(id=first, folder=folder_of(said.temporary, first), system=asked.system.name, purpose=name)
     return work, parcel
-
-
-def _places(value: Any, id: str, path: str = "") -> Iterator[str]:
-    """The paths of all values of a body that hold the id with its attempt."""
-    if isinstance(value, dict):
-        for name, one in value.items():
-            yield from _places(one, id, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _places(one, id, f"{path}.{number}")
-    elif isinstance(value, str) and id in value:
-        yield path

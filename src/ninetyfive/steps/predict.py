@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from ninetyfive.conform import Conform
 from ninetyfive.errors import UsageError
 from ninetyfive.features.frames import scalars
+from ninetyfive.models.predictor import Answers
 from ninetyfive.models.release import OpenRelease
 from ninetyfive.models.scoring import Output, Score, answer_columns
 from ninetyfive.parsing import parse
@@ -76,6 +78,44 @@ def predict(release: OpenRelease, source: Source, engine: Engine, draft: str) ->
     return Answered(Rows(found["answers"], answers.output), Rows(found["rejected"], rejected.output), notices)
 
 
+def sift(release: OpenRelease, source: Source, engine: Engine, draft: str) -> tuple[Rows, Rows, tuple[str, ...]]:
+    """The rows of `source` that keep the request's schema, those that do not, and what is to be told; none answered.
+
+    Files and errors as those of `predict`.
+    """
+    rows, rejected, notices = _sifted(release, source)
+    found = engine.run({"rows": Write(rows, f"{draft}/rows"), "rejected": Write(rejected, f"{draft}/rejected")})
+    return Rows(found["rows"], rows.output), Rows(found["rejected"], rejected.output), notices
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Rows):
+    """Rows that were answered elsewhere: `known` is what the files hold, `columns` what comes out.
+
+    `values` are the answers as a predictor gives them, row by row in the order of the files.
+    """
+
+    known: Output
+    score: Score
+    values: Answers
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """As of `Rows`, with the answers beside what is passed through."""
+        yield pl.DataFrame(schema=dict(self.columns))
+        start = 0
+        for frame in Rows(self.files, self.known).frames():
+            part = self.values[start : start + frame.height]
+            start += frame.height
+            answers = answer_columns(part, PREDICTION, self.score.task, self.score.classes)
+            yield frame.select(*self.score.keep, *answers)
+
+
+def joined(release: OpenRelease, rows: Rows, values: Answers) -> Joined:
+    """What `predict` would have answered to rows whose answers are `values`."""
+    score = _score(release)
+    return Joined(rows.files, score.output(rows.columns), rows.columns, score, values)
+
+
 def predict_frame(release: OpenRelease, source: Source, engine: Engine) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Answers and rejected rows of a frame in memory, by the engine; no file. Errors as those of `predict`."""
     answers, rejected, _ = _plans(release, source)
@@ -85,6 +125,18 @@ def predict_frame(release: OpenRelease, source: Source, engine: Engine) -> tuple
 
 def _plans(release: OpenRelease, source: Source) -> tuple[Map, Map, tuple[str, ...]]:
     """The plans of answers and of rejected rows, and what is to be told."""
+    rows, rejected, notices = _sifted(release, source)
+    score = _score(release)
+    return Map(rows, score, score.output(rows.output)), rejected, notices
+
+
+def _score(release: OpenRelease) -> Score:
+    keep = passed_through(release, release.request)
+    return Score((release.scorer(PREDICTION),), keep, release.about.task, release.about.classes)
+
+
+def _sifted(release: OpenRelease, source: Source) -> tuple[Map, Map, tuple[str, ...]]:
+    """The plans of rows that keep the schema and of those that do not, and what is to be told."""
     reader, request = reader_of(source), release.request
     parts = tuple(file.part for file in discover(source))
     notices: dict[str, None] = {}
@@ -94,9 +146,7 @@ def _plans(release: OpenRelease, source: Source) -> tuple[Map, Map, tuple[str, .
     raw = Read(parts, reader, position=True)
     rows = Map(raw, conform, conform.accepted)
     rejected = Map(raw, conform, conform.rejected(position=True), side="rejected")
-    keep = passed_through(release, request)
-    score = Score((release.scorer(PREDICTION),), keep, release.about.task, release.about.classes)
-    return Map(rows, score, score.output(rows.output)), rejected, tuple(notices)
+    return rows, rejected, tuple(notices)
 
 
 def predict_few(release: OpenRelease, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -171,6 +221,27 @@ def deliver(rows: Rows, output: Path) -> int:
             return unanswered
     finally:
         attempt.unlink(missing_ok=True)
+
+
+def delivered(release: OpenRelease, answered: Answered, output: Path) -> dict[str, Any]:
+    """Put answers into `output` and rejected rows into `OUTPUT.rejected.ENDING` beside it; the document of it."""
+    unanswered = deliver(answered.answers, output)
+    beside = output.with_name(f"{output.stem}.rejected{output.suffix}")
+    beside.unlink(missing_ok=True)  # of an earlier answer to the same file
+    rejected = beside if answered.rejected.count else None
+    if rejected is not None:
+        deliver(answered.rejected, rejected)
+    return {
+        "release": release.hash,
+        "rows": {
+            "answered": answered.answers.count - unanswered,
+            "unanswered": unanswered,
+            "rejected": answered.rejected.count,
+        },
+        "output": str(output),
+        "rejected": None if rejected is None else str(rejected),
+        "notices": [*answered.notices, *no_answer(unanswered)],
+    }
 
 
 def _stream(rows: Rows, path: Path, suffix: str) -> int:

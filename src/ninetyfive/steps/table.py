@@ -231,7 +231,7 @@ def promote(store: Store, serving: Serving, release: str, table: str | None, rea
     found, champion = store.release(release).release, store.champion()
     chosen = store.newest_table(found) if table is None else store.table(table)
     kept = champion.table if champion is not None and champion.release == found else None
-    _check_servable(serving, found, kept if chosen is None else chosen.id)
+    check_servable(serving, found, kept if chosen is None else chosen.id)
     return store.promote(found, champion.epoch if champion else 0, reason, chosen.id if table and chosen else None)
 
 
@@ -240,7 +240,7 @@ def rollback(store: Store, serving: Serving, reason: str) -> Pointer:
     champion, history = store.champion(), {pointer.epoch: pointer for pointer in store.history()}
     target = history.get(champion.below) if champion is not None and champion.below is not None else None
     if target is not None:
-        _check_servable(serving, target.release, target.table)
+        check_servable(serving, target.release, target.table)
     return store.rollback(champion.epoch if champion else 0, reason)
 
 
@@ -256,7 +256,7 @@ def lacking(store: Store, serving: Serving, release: str) -> str | None:
     )
 
 
-def _check_servable(serving: Serving, release: str, table: str | None) -> None:
+def check_servable(serving: Serving, release: str, table: str | None) -> None:
     """`UsageError` where static serving would have no table to answer from."""
     if isinstance(serving, StaticServing) and table is None:
         raise UsageError(

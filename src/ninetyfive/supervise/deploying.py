@@ -212,21 +212,30 @@ def _write(config: WorkerConfig, live: Live, folder: Path, image: str | None, *,
         "kubernetes.yaml": _KUBERNETES.format(**words),
         "requirements.txt": _requirements(native),
         "wheels/README": _WHEELS,
-        "service/config.json": msgspec.json.format(messages.encode(_placed(config, live)).decode(), indent=2) + "\n",
     }
     with disk_errors(str(folder)):
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
-        shutil.copytree(live.folder, folder / "service" / "release")
-        if live.table_folder is not None:
-            shutil.copytree(live.table_folder, folder / "service" / "table")
-    return list(files)
-
-
-def _placed(config: WorkerConfig, live: Live) -> WorkerConfig:
-    """The configuration as it holds in the container: everything beside it, or in the folder that is written to."""
     log = None if config.log is None or config.log.mode == "off" else _log(config.log)
+    config = msgspec.structs.replace(config, log=log, counters=f"{_DATA}/1.counters", metrics=True)
+    write_service(config, live, folder / "service")
+    return [*files, "service/config.json"]
+
+
+def write_service(config: WorkerConfig, live: Live, folder: Path) -> None:
+    """Write what one worker serves `live` from, wherever the folder is brought: config.json, release/ and table/."""
+    placed = placed_config(config, live)
+    with disk_errors(str(folder)):
+        shutil.copytree(live.folder, folder / "release")
+        if live.table_folder is not None:
+            shutil.copytree(live.table_folder, folder / "table")
+        text = msgspec.json.format(messages.encode(placed).decode(), indent=2) + "\n"
+        (folder / "config.json").write_text(text, encoding="utf-8")
+
+
+def placed_config(config: WorkerConfig, live: Live) -> WorkerConfig:
+    """The configuration as it holds in such a folder: everything beside it, and open to the host around it."""
     return msgspec.structs.replace(
         config,
         name="w1",
@@ -236,9 +245,6 @@ def _placed(config: WorkerConfig, live: Live) -> WorkerConfig:
             table_folder=None if live.table_folder is None else "table",
             table_checked=False,
         ),
-        log=log,
-        counters=f"{_DATA}/1.counters",
-        metrics=True,
         host="0.0.0.0",
         listen_fd=None,
         tls_cert=None,

@@ -197,12 +197,12 @@ def _of(file: FileFound) -> Iterator[Logged]:
 
 def body_of(columns: Sequence[str], row: Sequence[Any]) -> bytes:
     """The body of a request for one row, without its nulls."""
-    given = {name: _plain(cell) for name, cell in zip(columns, row, strict=True) if cell is not None}
+    given = {name: request_cell(cell) for name, cell in zip(columns, row, strict=True) if cell is not None}
     return msgspec.json.encode({"instances": [given]})
 
 
-def _plain(cell: Any) -> Any:
-    """A cell as a request holds it in JSON."""
+def request_cell(cell: Any) -> Any:
+    """A cell of a frame as a request holds it in JSON; NaN becomes null when it is written."""
     if isinstance(cell, datetime):
         return cell.replace(tzinfo=None).isoformat() + ("" if cell.tzinfo is None else "Z")
     if isinstance(cell, date):

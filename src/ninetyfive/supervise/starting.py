@@ -20,7 +20,7 @@ import msgspec
 from ninetyfive.durations import duration
 from ninetyfive.errors import SettingsError
 from ninetyfive.paradigms import DynamicServing, Serving, StaticServing
-from ninetyfive.serve.messages import Live, Policy, WorkerConfig
+from ninetyfive.serve.messages import Access, Live, Policy, WorkerConfig
 from ninetyfive.settings import Settings
 from ninetyfive.steps.population import log_folder
 from ninetyfive.store.opening import Store, open_store, work_folder
@@ -94,6 +94,14 @@ def deploy(
     with open_store(settings.store_url, settings.catalog, create=False) as store:
         store.check_system(declared.name)
         return render(config, store, folder, image)
+
+
+def hosted_config(declared: Declaration, settings: Settings) -> WorkerConfig:
+    """What a worker is told that a platform stands in front of, which lets in, logs and counts itself."""
+    asked = Asked(host="127.0.0.1", port=_PORT, admin_host="127.0.0.1", admin_port=0)
+    home = work_folder(settings.store_url, settings.catalog)
+    config = worker_config(declared, settings, asked, {}, home)
+    return msgspec.structs.replace(config, access=Access(hosts=("*",)), log=None, metrics=False)
 
 
 def asked_of(settings: Settings, words: Words, environment: Mapping[str, str]) -> Asked:
