@@ -15,8 +15,9 @@ from tests.managed.fake_endpoints import FakeEndpoints
 from tests.managed.services import GrpcServer
 from tests.managed.test_submit import killed
 
+from ninetyfive.engines.shipping import unpack_error
 from ninetyfive.errors import ServiceError
-from ninetyfive.managed.packing import ERROR, Place, unpack_error
+from ninetyfive.managed.packing import ERROR, Place
 from ninetyfive.managed.vertex_rows import Batch, write_instances
 from ninetyfive.steps.predict import Rows
 from ninetyfive.store.records import Job
