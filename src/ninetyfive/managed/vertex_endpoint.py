@@ -19,6 +19,7 @@ import msgspec
 from ninetyfive.errors import ServiceError
 from ninetyfive.managed import vertex_serving as rendering
 from ninetyfive.managed.attending import Ledger
+from ninetyfive.managed.cloud import last
 from ninetyfive.managed.container import CONFIG
 from ninetyfive.managed.jobs import Request, attempt_of
 from ninetyfive.managed.packing import Place
@@ -74,7 +75,7 @@ class Deployment:
         endpoint = self._endpoint()
         if endpoint is None:
             return None
-        found = _deployed(endpoint, name.rpartition("/")[2])
+        found = _deployed(endpoint, last(name))
         if found is not None:
             share = dict(endpoint.traffic_split).get(found.id, 0)
             return self._seen("running", told(self._settings, self._names.endpoint, share, found))
@@ -87,7 +88,7 @@ class Deployment:
         calls, names = self._calls, self._names
         settle(calls, names)
         endpoint = self._endpoint()
-        found = None if endpoint is None else _deployed(endpoint, name.rpartition("/")[2])
+        found = None if endpoint is None else _deployed(endpoint, last(name))
         if endpoint is not None and found is not None:
             undeploy(calls, names, endpoint, found)
             endpoint = self._endpoint()

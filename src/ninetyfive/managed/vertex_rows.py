@@ -19,6 +19,7 @@ import polars as pl
 from ninetyfive.engines.shipping import pack_error
 from ninetyfive.errors import ServiceError
 from ninetyfive.hashing import bytes_hash
+from ninetyfive.managed.cloud import last
 from ninetyfive.managed.container import CONFIG
 from ninetyfive.managed.jobs import Request, Work
 from ninetyfive.managed.packing import ERROR, Place
@@ -89,7 +90,7 @@ class Batch:
 
     def _lines(self, names: Sequence[str], begin: tuple[str, ...]) -> Iterator[bytes]:
         for name in names:
-            if name.rpartition("/")[2].startswith(begin):
+            if last(name).startswith(begin):
                 yield from (line for line in (self.place.read(name) or b"").splitlines() if line.strip())
 
 

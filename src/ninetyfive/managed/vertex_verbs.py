@@ -17,9 +17,9 @@ import msgspec
 from ninetyfive.errors import UsageError
 from ninetyfive.managed.asked import Asked
 from ninetyfive.managed.attending import Attendant
+from ninetyfive.managed.cloud import parent
 from ninetyfive.managed.jobs import STANDS_FOR, Later, Request, Work, example_id, folder_of, job_id, places
 from ninetyfive.managed.packing import Place
-from ninetyfive.managed.vertex import parent
 from ninetyfive.managed.vertex_batch import BATCH, BatchPredictions
 from ninetyfive.managed.vertex_endpoint import Deploying, Wanted
 from ninetyfive.managed.vertex_rows import Batch, write_instances
