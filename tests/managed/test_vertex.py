@@ -22,9 +22,10 @@ from tests.managed.fake_vertex import FakeVertex, spec_of
 from tests.managed.services import GrpcServer
 from tests.store.conftest import PostgresServer
 
-from ninetyfive.errors import ServiceError
+from ninetyfive.errors import ServiceError, UsageError
+from ninetyfive.managed.asked import Asked
 from ninetyfive.managed.packing import Place
-from ninetyfive.managed.parcel import PARCEL, pack, unpack
+from ninetyfive.managed.parcel import PARCEL, pack, parcel_of, unpack
 
 RUN = ["submit", "run", "--to", "vertex"]
 SAID = {
@@ -148,7 +149,8 @@ def test_a_dry_run_shows_what_is_sent_offline(
     vertex_server.definition.check(request["method"], request["body"])
     places = {later["place"].partition(".")[0] for later in request["later"]}
     assert places == ({"pipelineJobId", "pipelineJob"} if pipeline else {"customJob"})
-    assert shown["estimate"]["hour"] == pytest.approx(0.2185, abs=1e-4)
+    hour, most = (shown["estimate"][name] for name in ("hour", "most"))
+    assert (hour, most) == (pytest.approx(0.2185, abs=1e-4), pytest.approx(hour * 4 * (3 if pipeline else 1)))
     assert "1 NVIDIA_TESLA_T4: the table has no price" in project.command(*RUN, "--dry-run").out
     assert project.command(*RUN).code == 0
     (sent,) = vertex_server.calls("CreatePipelineJob" if pipeline else "CreateCustomJob")
@@ -182,6 +184,22 @@ def test_a_table_is_one_custom_job_and_that_of_here(copied: Project, managed: Fa
     table = json.loads(said.out)
     assert table["table"] == json.loads(copied.command("table", "build", *words).out)["table"]
     assert len(table["service_jobs"]) == len(managed.customs) == 1
+
+
+def test_files_that_a_command_names_are_named_so_that_they_are_found_there(
+    project: Project, managed: FakeVertex
+) -> None:
+    words = {"population": "gs://bucket/all.parquet", "log": "requests", "as_of": None}
+    parcel = parcel_of(Asked(project.load(), project.load().settings, "table", words), shared_disk=True)
+    assert parcel.words == {**words, "log": os.path.abspath("requests")}
+    with pytest.raises(UsageError, match="file requests: expected a url"):
+        parcel_of(Asked(in_a_bucket(project), project.load().settings, "table", {"log": "requests"}))
+
+
+def in_a_bucket(project: Project) -> Any:
+    """The system of a project, with its source in a bucket."""
+    project.edit(('"data/*.parquet"', '"gs://bucket/*.parquet"'))
+    return project.load()
 
 
 def test_what_runs_is_attached_to_and_cancelled(
@@ -227,8 +245,8 @@ def test_a_refusal_leaves_what_is_here_whole(project: Project, managed: FakeVert
     with pytest.raises(ServiceError, match=r"403.*aiplatform\.pipelineJobs\.create"):
         project.load().submit("run", to="vertex")
     assert project.load().doctor()["healthy"]
-    refused_here = project.command("submit", "table", "--to", "vertex", "--here")
-    assert refused_here.code == 2
+    assert project.command("submit", "table", "--to", "vertex", "--here").code == 2  # it has no such flag
+    assert "expected --here or --dry-run, got both" in project.command(*RUN, "--here", "--dry-run").err
 
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch, catalog: str) -> None:

@@ -203,17 +203,19 @@ def _references(value: Any, name: str = "") -> Iterator[str]:
 
 def _words(asked: Asked) -> dict[str, Any]:
     """The words of the command, as they are understood elsewhere: a path is that of this machine."""
-    named = asked.words.get("population")
-    given = {} if named is None or "://" in named else {"population": os.path.abspath(named)}
-    return {**asked.words, **given}
+    return {**asked.words, **{name: path if "://" in path else os.path.abspath(path) for name, path in _paths(asked)}}
+
+
+def _paths(asked: Asked) -> list[tuple[str, str]]:
+    """The words of the command that name files."""
+    return [(name, asked.words[name]) for name in ("population", "log") if asked.words.get(name) is not None]
 
 
 def _check_reachable(asked: Asked) -> None:
-    """`UsageError` where the source, or a population that is named, is a path of this machine."""
+    """`UsageError` where the source, or a file that the command names, is a path of this machine."""
     source = asked.system.source
     labels = source.labels.urls if source.labels else ()
-    named = asked.words.get("population")
-    for url in (*source.urls, *labels, *([named] if named else ())):
+    for url in (*source.urls, *labels, *(path for _, path in _paths(asked))):
         if "://" not in url or url.startswith("file:"):
             raise UsageError(
                 f"file {url}",
