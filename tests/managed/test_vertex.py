@@ -152,7 +152,8 @@ def test_a_dry_run_shows_what_is_sent_offline(
     hour, most = (shown["estimate"][name] for name in ("hour", "most"))
     assert (hour, most) == (pytest.approx(0.2185, abs=1e-4), pytest.approx(hour * 4 * (3 if pipeline else 1)))
     assert "1 NVIDIA_TESLA_T4: the table has no price" in project.command(*RUN, "--dry-run").out
-    assert project.command(*RUN).code == 0
+    monkeypatch.setenv("NINETYFIVE_CRASH", "raise job submitted")
+    assert project.command(*RUN).code == 1
     (sent,) = vertex_server.calls("CreatePipelineJob" if pipeline else "CreateCustomJob")
     assert sent.body == vertex_server_json(vertex_server, request)
     if pipeline:
