@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from google.cloud import aiplatform_v1 as api
 from tests.conftest import Project, trips
 from tests.managed.fake_endpoints import FakeEndpoints
 from tests.managed.services import GrpcServer
@@ -17,8 +18,11 @@ from tests.managed.test_submit import killed
 
 from ninetyfive.engines.shipping import unpack_error
 from ninetyfive.errors import ServiceError
+from ninetyfive.managed.jobs import Work
 from ninetyfive.managed.packing import ERROR, Place
+from ninetyfive.managed.vertex_batch import BatchPredictions
 from ninetyfive.managed.vertex_rows import Batch, write_instances
+from ninetyfive.managed_settings import ManagedSettings, VertexSettings
 from ninetyfive.steps.predict import Rows
 from ninetyfive.store.records import Job
 
@@ -164,7 +168,40 @@ def test_answers_of_many_classes_come_in_the_order_of_the_rows(tmp_path: Path) -
     place.write(f"{batch.id}/answers/x/prediction.results-1", "\n".join(map(json.dumps, lines)).encode())
     assert batch.results(done) is None
     assert "none for 1 of them, and no word of why" in unpack_error(place.read(f"{batch.id}/{ERROR}") or b"").got
-    place.write(f"{batch.id}/answers/x/predictions_0002.jsonl", b'{"key": "1", "prediction": {"a": 1.0, "b": 0.0}}\n')
+    odd = (
+        '{"key": "3", "prediction": null}',
+        '{"prediction": {}}',
+        '{"key": "1", "prediction": {"a": 7}}',
+        '{"key": "1", "pre',
+    )
+    for line in (*odd, '{"key": "1", "prediction": NaN}', '{"key": "1", "prediction": 7}'):
+        place.write(f"{batch.id}/answers/x/prediction.results-2", line.encode())
+        assert batch.results(done) is None
+        assert f"none for 1 of them, and {line}" in unpack_error(place.read(f"{batch.id}/{ERROR}") or b"").got
+    place.write(f"{batch.id}/answers/x/predictions_0002.jsonl", b'{"key": "1", "prediction": {"a": 1, "b": 0.0}}\n')
     found = batch.results(done)
     assert found is not None
     np.testing.assert_equal(found, [[np.nan, np.nan], [1.0, 0.0], [0.75, 0.25]])
+
+
+def test_of_two_made_at_once_the_oldest_stays(endpoints: FakeEndpoints, endpoints_server: GrpcServer) -> None:
+    said = ManagedSettings(
+        project="my-project",
+        region="europe-west1",
+        image="host/run:1",
+        vertex=VertexSettings(endpoint=endpoints_server.url),
+    )
+    batches = BatchPredictions(said)
+
+    def twice(sent: Any) -> Any:
+        endpoints.create_job(sent)  # somebody else, in between
+        return endpoints.create_job(sent)
+
+    endpoints_server.answers = {**endpoints_server.answers, endpoints_server.full("CreateBatchPredictionJob"): twice}
+    endpoints_server.answers[endpoints_server.full("ListBatchPredictionJobs")] = lambda _: (
+        api.ListBatchPredictionJobsResponse(batch_prediction_jobs=list(endpoints.jobs.values()))
+    )
+    job = batches.submit(batches.render(Work(id="n95-late-0a-1", folder="gs://b/f", system="late", purpose="predict")))
+    first, second = endpoints.jobs.values()
+    assert job.link.partition("?")[0].endswith(first.name.rpartition("/")[2])
+    assert (first.state, second.state) == (api.JobState.JOB_STATE_QUEUED, api.JobState.JOB_STATE_CANCELLING)

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from ninetyfive.calling import CALL_SECONDS, Caller, connect
-from ninetyfive.managed.jobs import DRIVER, Request, Work
+from ninetyfive.managed.jobs import DRIVER, Request, Work, word_of
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
 
@@ -144,7 +144,7 @@ class Batches:
         return self._call(get, f"batch {_last(name)}", self._link(_last(name)))
 
     def _seen(self, name: str, batch: Any) -> Job:
-        return self._job(_last(name), _BATCH.get(batch.state.name, "pending"), batch.state_message)
+        return self._job(_last(name), _BATCH.get(word_of(batch), "pending"), batch.state_message)
 
     def _job(self, id: str, state: JobState, message: str) -> Job:
         lost: JobState = "lost" if state == "failed" and _TAKEN.search(message) else state
@@ -269,7 +269,7 @@ class ClusterJobs:
         return connect(JobControllerClient, JobControllerGrpcTransport, *_endpoint(self._settings))
 
     def _seen(self, id: str, job: Any) -> Job:
-        return self._job(id, _JOB.get(job.status.state.name, "pending"), job.status.details)
+        return self._job(id, _JOB.get(word_of(job.status), "pending"), job.status.details)
 
     def _job(self, id: str, state: JobState, message: str) -> Job:
         lost: JobState = "lost" if state == "failed" and _TAKEN.search(message) else state

@@ -164,6 +164,19 @@ def example_id(system: str) -> str:
     return f"{head.rpartition('-')[0]}-{STANDS_FOR}-{attempt}"
 
 
+def word_of(message: Any, field: str = "state") -> str:
+    """The name of the state that a message of a service holds; "" for one that its definition here does not know yet.
+
+    >>> from google.cloud.dataproc_v1 import Batch
+    >>> word_of(Batch(state="RUNNING")), word_of(Batch.deserialize(bytes([72, 77])))
+    ('RUNNING', '')
+    """
+    plain = type(message).pb(message)
+    known = plain.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
+    number = getattr(plain, field)
+    return str(known[number].name) if number in known else ""
+
+
 def places(value: Any, mark: str, path: str = "") -> Iterator[str]:
     """The paths of all values of a body that hold `mark`, which stands for what an earlier call supplies."""
     if isinstance(value, dict):

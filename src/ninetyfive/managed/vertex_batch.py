@@ -10,11 +10,12 @@ What does not belong here: the rows and their answers (`vertex_rows`).
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from ninetyfive.calling import CALL_SECONDS
 from ninetyfive.managed.dataproc import filled, labels
-from ninetyfive.managed.jobs import Request, Work
+from ninetyfive.managed.jobs import Request, Work, word_of
 from ninetyfive.managed.vertex import NAME, page, seen_as, state_of
 from ninetyfive.managed.vertex_calls import API, Calls
 from ninetyfive.managed.vertex_serving import container
@@ -72,7 +73,7 @@ class BatchPredictions:
         return Request(method=f"{API}.JobService/CreateBatchPredictionJob", body=body, purpose=work.purpose)
 
     def submit(self, request: Request) -> Job:
-        """As in `Service`. The service would make a second one: so it is looked for before each try."""
+        """As in `Service`; of several that were made at once the oldest stays, the others are cancelled."""
         from google.cloud.aiplatform_v1 import CreateBatchPredictionJobRequest
 
         id = request.body["batchPredictionJob"]["displayName"]
@@ -80,10 +81,14 @@ class BatchPredictions:
         client = self._calls.jobs
 
         def create() -> Any:
-            found = self._listed(id)
+            found = self._listed(id)  # one whose answer was lost, or of somebody else
             return found[0] if found else client.create_batch_prediction_job(sent, retry=None, timeout=CALL_SECONDS)
 
-        return self._seen(id, self._calls.call(create, f"job {id}"))
+        made = self._calls.call(create, f"job {id}")
+        there = self._calls.call(lambda: self._listed(id), f"job {id}")
+        if there and there[0].name != made.name:
+            self._calls.call(lambda: self._stop(made.name), f"cancelling job {id}")
+        return self._seen(id, there[0] if there else made)
 
     def look(self, name: str) -> Job | None:
         """As in `Service`."""
@@ -93,33 +98,34 @@ class BatchPredictions:
 
     def cancel(self, name: str) -> Job | None:
         """As in `Service`."""
-        from google.api_core.exceptions import FailedPrecondition, NotFound
-
         id = _last(name)
 
         def stop() -> None:
             for one in self._listed(id):
                 if not self._seen(id, one).ended:
-                    try:
-                        self._calls.jobs.cancel_batch_prediction_job(name=one.name, retry=None, timeout=CALL_SECONDS)
-                    except (FailedPrecondition, NotFound):  # it has ended meanwhile
-                        continue
+                    self._stop(one.name)
 
         self._calls.call(stop, f"cancelling job {id}")
         return self.look(name)
+
+    def _stop(self, number: str) -> None:
+        from google.api_core.exceptions import FailedPrecondition, NotFound
+
+        with suppress(FailedPrecondition, NotFound):  # it has ended meanwhile
+            self._calls.jobs.cancel_batch_prediction_job(name=number, retry=None, timeout=CALL_SECONDS)
 
     def _listed(self, id: str) -> list[Any]:
         """The jobs of this display name, the oldest first."""
         asked = {"parent": self._calls.parent, "filter": f'display_name="{id}"'}
         found = list(self._calls.jobs.list_batch_prediction_jobs(asked, retry=None, timeout=CALL_SECONDS))
-        return sorted(found, key=lambda one: (one.create_time.timestamp(), one.name))
+        return sorted(found, key=lambda one: (one.create_time.isoformat() if one.create_time else "", one.name))
 
     def _seen(self, id: str, found: Any) -> Job:
         message, failed = found.error.message, found.completion_stats.failed_count
         if failed > 0:
             message = f"{message} {failed} rows were not answered"
         link = page(self._settings, f"batch-predictions/{_last(found.name)}")
-        return seen_as(self.name(id), state_of(found.state.name, message), link, message)
+        return seen_as(self.name(id), state_of(word_of(found), message), link, message)
 
 
 def _last(name: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from ninetyfive.calling import CALL_SECONDS, Caller
 from ninetyfive.managed import vertex
 from ninetyfive.managed.dataproc import filled, labels
-from ninetyfive.managed.jobs import Request, Work
+from ninetyfive.managed.jobs import Request, Work, word_of
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job
 
@@ -69,16 +69,14 @@ class CustomJobs:
         sent = CreateCustomJobRequest.from_json(json.dumps(request.body))
 
         def create() -> Any:
-            if not self._listed(id):  # one whose answer was lost, or of somebody else
-                return self._client.create_custom_job(sent, retry=None, timeout=CALL_SECONDS)
-            return None
+            found = self._listed(id)  # one whose answer was lost, or of somebody else
+            return found[0] if found else self._client.create_custom_job(sent, retry=None, timeout=CALL_SECONDS)
 
         made = self._call(create, f"custom job {id}")
         there = self._call(lambda: self._listed(id), f"custom job {id}")
-        if made is not None and there and there[0].name != made.name:
+        if there and there[0].name != made.name:
             self._stop(made.name, id)
-        found = there[0] if there else made
-        return self._seen(self.name(id), found)
+        return self._seen(self.name(id), there[0] if there else made)
 
     def look(self, name: str) -> Job | None:
         """As in `Service`."""
@@ -120,7 +118,7 @@ class CustomJobs:
 
     def _seen(self, name: str, job: Any) -> Job:
         message = job.error.message
-        return vertex.seen_as(name, vertex.state_of(job.state.name, message), self._link(job.name), message)
+        return vertex.seen_as(name, vertex.state_of(word_of(job), message), self._link(job.name), message)
 
     def _link(self, number: str) -> str:
         return vertex.page(self._settings, f"training/{number.rpartition('/')[2]}")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from ninetyfive.calling import CALL_SECONDS, Caller
 from ninetyfive.managed import vertex
 from ninetyfive.managed.dataproc import filled, labels
-from ninetyfive.managed.jobs import Request, Work
+from ninetyfive.managed.jobs import Request, Work, word_of
 from ninetyfive.managed.pipelining import compiled
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job
@@ -113,11 +113,11 @@ class Pipelines:
         tasks = [
             f"task {task.task_name}: {task.error.message}"
             for task in job.job_detail.task_details
-            if task.error.message and task.state.name == "FAILED"
+            if task.error.message and word_of(task) == "FAILED"
         ]
         message = "; ".join(tasks) or job.error.message
         return vertex.seen_as(
-            name, vertex.state_of(job.state.name, message), self._link(name.rpartition("/")[2]), message
+            name, vertex.state_of(word_of(job), message), self._link(name.rpartition("/")[2]), message
         )
 
     def _link(self, id: str) -> str:
