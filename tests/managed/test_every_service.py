@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -192,21 +190,24 @@ def test_submitted_twice_by_anybody_it_is_one_job(case: Case) -> None:
     assert case.states()[-1] == "done"
 
 
-def test_of_two_who_submit_at_once_one_job_runs_on(case: Case) -> None:
+def test_of_two_made_at_once_the_oldest_runs_on(case: Case) -> None:
     """Where the service takes both, the younger is cancelled."""
     case.ends(lambda: None)
-    request, meet = case.service().render(case.work), threading.Barrier(2)
+    full = case.server.full(case.create)
+    create = case.server.answers[full]
 
-    def submit() -> None:
-        service = case.service()
-        meet.wait(30)
-        service.submit(request)
+    def twice(asked: Any) -> Any:
+        create(asked)  # somebody else, in between
+        return create(asked)
 
-    with ThreadPoolExecutor(2) as pool:
-        for one in [pool.submit(submit) for _ in range(2)]:
-            one.result(60)
-    case.states()
-    assert len([state for state in case.jobs() if "CANCEL" not in state]) == 1
+    case.server.answers = {**case.server.answers, full: twice}
+    service = case.service()
+    service.submit(service.render(case.work))
+    assert case.states()[-1] == "running"
+    first, *others = case.jobs()
+    assert "CANCEL" not in first
+    assert all("CANCEL" in state for state in others)
+    assert len(others) == (case.kind in ("customs", "predictions"))
 
 
 def test_an_answer_that_was_lost_on_its_way_makes_no_second_job(case: Case) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 import fsspec
 import msgspec
 import pytest
-from google.cloud import aiplatform_v1 as api
 from tests.conftest import Project, trips
 from tests.managed.containers import Ended, Processes, arguments_of, at_once
 from tests.managed.fake_vertex import FakeVertex, spec_of
@@ -357,22 +356,3 @@ def test_a_command_that_was_killed_is_gone_on_from_by_another_process(
     assert len(vertex_server.calls("CreatePipelineJob")) == 1
     assert [job["state"] for job in project.load().jobs()] == ["done"]
     assert project.champion()
-
-
-def test_of_two_custom_jobs_made_at_once_the_oldest_stays(
-    copied: Project, managed: FakeVertex, vertex_server: GrpcServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NINETYFIVE_MANAGED_VERTEX_PIPELINE", "false")
-    create = managed.create_custom
-
-    def twice(asked: Any) -> Any:
-        vertex_server.answers = {**vertex_server.answers, vertex_server.full("CreateCustomJob"): create}
-        create(asked)  # somebody else, in between
-        return create(asked)
-
-    vertex_server.answers = {**vertex_server.answers, vertex_server.full("CreateCustomJob"): twice}
-    managed.work = lambda *_: lambda: None if len(vertex_server.calls("CancelCustomJob")) == 0 else ""
-    monkeypatch.setenv("NINETYFIVE_CRASH", "raise job submitted")
-    assert copied.command(*RUN).code == 1
-    first, second = managed.customs.values()
-    assert (first.state, second.state) == (api.JobState.JOB_STATE_RUNNING, api.JobState.JOB_STATE_CANCELLING)

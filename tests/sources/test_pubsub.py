@@ -94,6 +94,7 @@ def test_what_is_no_object_is_put_aside_and_blocks_nobody(
     fake: FakePubSub, server: GrpcServer, landing: Landing
 ) -> None:
     bad = [b"[1]", b"", b'{"a": NaN}', b'{"a": "\xff"}', b'{"__a": 1}', b'{"": 1}', b'{"a": 1} x', b'"text"']
+    bad += [b'{"a": %s1%s}' % (b"[" * 5_000, b"]" * 5_000), b'{"pubsub_message_id": "of another"}']
     for number, data in enumerate(bad):
         fake.publish(data, number=str(number))
         fake.publish(b'{"key": %d}' % number)
@@ -103,7 +104,7 @@ def test_what_is_no_object_is_put_aside_and_blocks_nobody(
     dead = [json.loads(line) for line in path.read_text().splitlines()]
     assert [one["attributes"]["number"] for one in dead] == [str(number) for number in range(len(bad))]
     assert all(one["why"] for one in dead)
-    assert landed.notices == (f"8 messages of {NAME} are no rows, and stand in {path.parent} with why",)
+    assert landed.notices == (f"10 messages of {NAME} are no rows, and stand in {path.parent} with why",)
     assert not fake.waiting
 
 

@@ -38,6 +38,19 @@ def page(said: ManagedSettings, path: str) -> str:
     return f"https://console.cloud.google.com/{path}{'&' if '?' in path else '?'}project={said.project}"
 
 
+def word_of(message: Any, field: str = "state") -> str:
+    """The name of the state that a message of a service holds; "" for one that its definition here does not know yet.
+
+    >>> from google.cloud.dataproc_v1 import Batch
+    >>> word_of(Batch(state="RUNNING")), word_of(Batch.deserialize(bytes([72, 77])))
+    ('RUNNING', '')
+    """
+    plain = type(message).pb(message)
+    known = plain.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
+    number = getattr(plain, field)
+    return str(known[number].name) if number in known else ""
+
+
 def seen_as(service: str, name: str, state: JobState, link: str, message: str, taken: re.Pattern[str]) -> Job:
     """A job as it is seen; `name` ends with our id. One that failed is lost where its words say so (`taken`)."""
     lost: JobState = "lost" if state == "failed" and taken.search(message) else state

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from ninetyfive.calling import CALL_SECONDS, Caller, connect
 from ninetyfive.errors import ServiceError
-from ninetyfive.managed.cloud import labels, last, page, parent, seen_as
+from ninetyfive.managed.cloud import labels, last, page, parent, seen_as, word_of
 from ninetyfive.managed.jobs import Request, Work
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
@@ -153,7 +153,7 @@ class Dataflow:
 
     def _seen(self, found: Any) -> Job:
         self._ids[found.name] = found.id
-        state = _STATES.get(found.current_state.name, "pending")
+        state = _STATES.get(word_of(found, "current_state"), "pending")
         message = self._messages(found.id) if state in ("failed", "cancelled") else ""
         return self._job(found.name, found.id, state, message)
 

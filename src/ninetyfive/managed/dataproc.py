@@ -16,7 +16,7 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from ninetyfive.calling import CALL_SECONDS, Caller, connect
-from ninetyfive.managed.cloud import filled, labels, last, page, parent, seen_as
+from ninetyfive.managed.cloud import filled, labels, last, page, parent, seen_as, word_of
 from ninetyfive.managed.jobs import DRIVER, Request, Work
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
@@ -126,7 +126,7 @@ class Batches:
         return self._call.unless(NotFound, get, f"batch {last(name)}", self._link(last(name)))
 
     def _seen(self, name: str, batch: Any) -> Job:
-        return self._job(last(name), _BATCH.get(batch.state.name, "pending"), batch.state_message)
+        return self._job(last(name), _BATCH.get(word_of(batch), "pending"), batch.state_message)
 
     def _job(self, id: str, state: JobState, message: str) -> Job:
         return seen_as(self.NAME, self.name(id), state, self._link(id), message, _TAKEN)
@@ -227,7 +227,7 @@ class ClusterJobs:
         return connect(JobControllerClient, *_endpoint(self._settings))
 
     def _seen(self, id: str, job: Any) -> Job:
-        return self._job(id, _JOB.get(job.status.state.name, "pending"), job.status.details)
+        return self._job(id, _JOB.get(word_of(job.status), "pending"), job.status.details)
 
     def _job(self, id: str, state: JobState, message: str) -> Job:
         return seen_as(self.NAME, self.name(id), state, self._link(id), message, _TAKEN)

@@ -44,7 +44,8 @@ def cancelled(
         sleep(said.poll)
         seen = service.look(job.name)
     found = store.move_job(seen or _gone(job))
-    if job.folder and found.state != "done":  # results that are there are worth their place until they are read
+    shared = any(other.folder == job.folder and not other.ended for other in store.jobs())  # by another attempt
+    if job.folder and found.state != "done" and not shared:  # results that are there stay until they are read
         Place(job.folder).remove()
     return plain(found)
 

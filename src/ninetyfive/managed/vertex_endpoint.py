@@ -177,10 +177,7 @@ class Deploying:
             return
         self._reporter.notice(f"the service of release {wanted.release[:12]} is copied to {wanted.folder}")
         write(scratch)
-        config = (scratch / CONFIG).read_bytes()
-        (scratch / CONFIG).unlink()
-        place.bring(scratch)
-        place.write(CONFIG, config)
+        place.bring(scratch, last=CONFIG)
 
     def _upload(self, wanted: Wanted, names: Names) -> None:
         calls = self._calls

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from ninetyfive.calling import CALL_SECONDS
-from ninetyfive.managed.cloud import last
+from ninetyfive.managed.cloud import last, word_of
 from ninetyfive.managed.jobs import Request
 from ninetyfive.managed.vertex import NAME, page, seen
 from ninetyfive.managed.vertex_calls import Calls
@@ -92,7 +92,7 @@ class Numbered:
         return getattr(self._calls.client("JobService"), like.format(self.KIND))
 
     def _seen(self, name: str, job: Any) -> Job:
-        return seen(name, job.state.name, self._link(job.name), self.message(job))
+        return seen(name, word_of(job), self._link(job.name), self.message(job))
 
     def _told(self, id: str) -> str:
         return f"{self.KIND.replace('_', ' ')} {id}"

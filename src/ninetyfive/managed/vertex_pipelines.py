@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ninetyfive.managed.cloud import filled, labels, last
+from ninetyfive.managed.cloud import filled, labels, last, word_of
 from ninetyfive.managed.jobs import Request, Work
 from ninetyfive.managed.pipelining import compiled
 from ninetyfive.managed.vertex import API, NAME, page, seen
@@ -82,9 +82,9 @@ class Pipelines:
         tasks = [
             f"task {task.task_name}: {task.error.message}"
             for task in job.job_detail.task_details
-            if task.error.message and task.state.name == "FAILED"
+            if task.error.message and word_of(task) == "FAILED"
         ]
-        return seen(name, job.state.name, self._link(last(name)), "; ".join(tasks) or job.error.message)
+        return seen(name, word_of(job), self._link(last(name)), "; ".join(tasks) or job.error.message)
 
     def _link(self, id: str) -> str:
         return page(self._settings, f"pipelines/runs/{id}")
