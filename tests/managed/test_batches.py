@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.conftest import Project, trips
+from tests.managed.commands import killed
 from tests.managed.fake_endpoints import FakeEndpoints
 from tests.managed.services import GrpcServer
-from tests.managed.test_submit import killed
 
 from ninetyfive.engines.shipping import unpack_error
 from ninetyfive.errors import ServiceError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Project
-from tests.managed.test_vertex import SAID, elsewhere
+from tests.managed.commands import SAID, elsewhere
 
 from ninetyfive.managed.asked import Asked
 from ninetyfive.managed.parcel import MODULES, Parcel, laid_out, parcel_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import fsspec
 import polars as pl
 import pytest
 from tests.conftest import Project, trips
+from tests.managed.commands import killed, meet
 from tests.managed.fake_dataproc import FakeDataproc
 from tests.managed.services import GrpcServer
 from tests.managed.workers import Cluster, runs
@@ -25,23 +25,13 @@ from ninetyfive.managed.engine import check_reachable
 from ninetyfive.managed.offers import JOBS
 from ninetyfive.managed.packing import PLANS, Place, unpack
 
-SAID = {
-    "PROJECT": "my-project",
-    "REGION": "europe-west1",
-    "IMAGE": "europe-docker.pkg.dev/my-project/ninetyfive/run:1",
-    "POLL": "0.01",
-    "PATIENCE": "1",
-}
-
 
 @pytest.fixture
 def managed(
     tmp_path: Path, dataproc: FakeDataproc, dataproc_server: GrpcServer, monkeypatch: pytest.MonkeyPatch
 ) -> FakeDataproc:
     """Commands of this test, and of processes that it starts, meet the server of the fake."""
-    said = {**SAID, "TEMPORARY": str(tmp_path / "temporary"), "DATAPROC_ENDPOINT": dataproc_server.url}
-    for name, value in said.items():
-        monkeypatch.setenv(f"NINETYFIVE_MANAGED_{name}", value)
+    meet(monkeypatch, tmp_path / "temporary", DATAPROC_ENDPOINT=dataproc_server.url)
     dataproc.work = runs
     return dataproc
 
@@ -244,12 +234,6 @@ def test_with_all_in_a_bucket_no_plan_holds_a_path_of_this_machine(
     assert files.find(f"{here}/temporary") == []
     assert project.load().doctor()["healthy"]
     assert project.run()["jobs"] == 0
-
-
-def killed(words: list[str], folder: Path, **environment: str) -> int:
-    """The exit code of a command in a process of its own."""
-    command = [sys.executable, "-m", "ninetyfive.cli", *words]
-    return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, check=False).returncode
 
 
 @pytest.mark.slow

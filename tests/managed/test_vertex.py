@@ -16,6 +16,7 @@ import fsspec
 import msgspec
 import pytest
 from tests.conftest import Project, trips
+from tests.managed.commands import SAID, elsewhere, meet
 from tests.managed.containers import Ended, Processes, arguments_of, at_once
 from tests.managed.fake_vertex import FakeVertex, spec_of
 from tests.managed.services import GrpcServer
@@ -27,14 +28,6 @@ from ninetyfive.managed.packing import Place
 from ninetyfive.managed.parcel import PARCEL, pack, parcel_of, unpack
 
 RUN = ["submit", "run", "--to", "vertex"]
-SAID = {
-    "PROJECT": "my-project",
-    "REGION": "europe-west1",
-    "IMAGE": "europe-docker.pkg.dev/my-project/ninetyfive/run:1",
-    "SERVICE_ACCOUNT": "ninetyfive@my-project.iam.gserviceaccount.com",
-    "POLL": "0.01",
-    "PATIENCE": "1",
-}
 
 
 @pytest.fixture
@@ -42,9 +35,7 @@ def managed(
     tmp_path: Path, vertex: FakeVertex, vertex_server: GrpcServer, monkeypatch: pytest.MonkeyPatch
 ) -> FakeVertex:
     """Commands of this test, and of processes that it starts, meet the server of the fake."""
-    said = {**SAID, "TEMPORARY": str(tmp_path / "temporary"), "VERTEX_ENDPOINT": vertex_server.url}
-    for name, value in said.items():
-        monkeypatch.setenv(f"NINETYFIVE_MANAGED_{name}", value)
+    meet(monkeypatch, tmp_path / "temporary", VERTEX_ENDPOINT=vertex_server.url)
     vertex.work = at_once
     return vertex
 
@@ -247,14 +238,6 @@ def test_a_refusal_leaves_what_is_here_whole(project: Project, managed: FakeVert
     assert project.load().doctor()["healthy"]
     assert project.command("submit", "table", "--to", "vertex", "--here").code == 2  # it has no such flag
     assert "expected --here or --dry-run, got both" in project.command(*RUN, "--here", "--dry-run").err
-
-
-def elsewhere(monkeypatch: pytest.MonkeyPatch, catalog: str) -> None:
-    """The settings of a service that is not on this machine."""
-    for name, value in {**SAID, "TEMPORARY": "gs://bucket/temporary"}.items():
-        monkeypatch.setenv(f"NINETYFIVE_MANAGED_{name}", value)
-    monkeypatch.setenv("NINETYFIVE_STORE", "gs://bucket/store")
-    monkeypatch.setenv("NINETYFIVE_CATALOG", catalog)
 
 
 @pytest.mark.parametrize(
