@@ -24,6 +24,7 @@ from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.crashing import crash_point
 
 API = "google.cloud.aiplatform.v1"
+_DO = {409: "see who changes it too; the same command again looks anew, and goes on from what it finds"}
 
 
 class Calls:
@@ -34,7 +35,7 @@ class Calls:
     ) -> None:
         self.settings = settings
         self.sleep = sleep
-        self.call = caller or Caller(NAME, settings.patience)
+        self.call = caller or Caller(NAME, settings.patience, do=_DO)
 
     @property
     def parent(self) -> str:
