@@ -169,9 +169,16 @@ def test_a_job_is_shown_cancelled_and_waited_for(
     assert [one.state.name for one in managed.batches.values()] == ["CANCELLED"]
     attached = copied.command("jobs", "attach", job["id"])
     assert (attached.code, "cancelled" in attached.out) == (1, True)
+    monkeypatch.setenv("NINETYFIVE_CRASH", "raise job submitted")
+    assert copied.command(*words).code == 1
+    monkeypatch.delenv("NINETYFIVE_CRASH")
+    assert copied.command("jobs", "cancel", job["id"]).code == 0
+    assert list((tmp_path / "temporary" / "jobs").iterdir())  # it is that of the attempt that runs too
+    assert copied.command("jobs", "cancel", f"{job['id'][:-2]}-2").code == 0
+    assert not list((tmp_path / "temporary" / "jobs").iterdir())
     managed.work = runs
     assert copied.command(*words).code == 0
-    assert [one["state"] for one in copied.load().jobs()] == ["done", "cancelled"]
+    assert [one["state"] for one in copied.load().jobs()] == ["done", "cancelled", "cancelled"]
     assert copied.command("jobs", "show", "none").code == 2
 
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import msgspec
 
 from ninetyfive.hashing import content_hash
+from ninetyfive.settings import holds_secret
 from ninetyfive.store.records import Job
 
 ID_LETTERS = 63
@@ -28,6 +29,8 @@ GRAPHS = "graphs"
 """The folder of the graphs of an attempt, in its own."""
 STANDS_FOR = "<content>"
 """What is shown for the hash of a content that is not known yet."""
+NOT_SHOWN = "<not shown>"
+"""What is shown for a secret."""
 ENDED = ("done", "failed", "cancelled", "lost")
 TRIES = 3
 """How many attempts one command watches of a job that the service loses."""
@@ -174,6 +177,26 @@ def places(value: Any, mark: str, path: str = "") -> Iterator[str]:
             yield from places(one, mark, f"{path}.{number}")
     elif isinstance(value, str) and mark in value:
         yield path
+
+
+def without_secrets(request: Request) -> Request:
+    """A request as it is shown: a text that its name or a login in a url says to be secret is not in it.
+
+    >>> without_secrets(Request(method="", body={"properties": {"a.secret.key": "hunter2"}})).body
+    {'properties': {'a.secret.key': '<not shown>'}}
+    """
+    body = _shown(request.body)
+    later = tuple(Later(place, "a secret of the settings, which is sent") for place in places(body, NOT_SHOWN))
+    return msgspec.structs.replace(request, body=body, later=(*request.later, *later))
+
+
+def _shown(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        named = str(value.get("key", "value"))  # of one in a list of names and values
+        return {key: _shown(one, named if key == "value" else key) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_shown(one, name) for one in value]
+    return NOT_SHOWN if isinstance(value, str) and value and holds_secret(name, value) else value
 
 
 def attempt_of(id: str, attempt: int) -> str:

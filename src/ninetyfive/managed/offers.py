@@ -30,6 +30,7 @@ from ninetyfive.managed.jobs import (
     example_id,
     folder_of,
     places,
+    without_secrets,
 )
 from ninetyfive.managed.vertex_batch import BatchPredictions
 from ninetyfive.managed.vertex_custom import CustomJobs
@@ -228,7 +229,7 @@ def rendered(asked: Asked, to: str) -> dict[str, Any]:
     return {
         "service": to,
         "what": asked.what,
-        "requests": msgspec.to_builtins(found.requests(asked)),
+        "requests": msgspec.to_builtins([without_secrets(request) for request in found.requests(asked)]),
         "estimate": msgspec.to_builtins(found.estimate(said, asked.what)),
     }
 

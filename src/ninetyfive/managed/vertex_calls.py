@@ -25,6 +25,8 @@ from ninetyfive.managed.vertex import NAME
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.crashing import crash_point
 
+_DO = {409: "see who changes it too; the same command again looks anew, and goes on from what it finds"}
+
 
 class Calls:
     """The clients of one project and region; `sleep` waits between two looks at an operation."""
@@ -34,7 +36,7 @@ class Calls:
     ) -> None:
         self.settings = settings
         self.sleep = sleep
-        self.call = caller or Caller(NAME, settings.patience)
+        self.call = caller or Caller(NAME, settings.patience, do=_DO)
         self._clients: dict[str, Any] = {}
 
     @property

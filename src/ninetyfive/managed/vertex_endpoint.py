@@ -92,6 +92,8 @@ class Deployment:
         if endpoint is not None and found is not None:
             undeploy(calls, names, endpoint, found)
             endpoint = self._endpoint()
+        if endpoint is not None and any(_same(one.display_name, names.job) for one in endpoint.deployed_models):
+            return self._seen("cancelled", "undeployed")  # another attempt serves by the same model and folder
         if endpoint is not None and not endpoint.deployed_models:
             self._done(rendering.delete("Endpoint", names.endpoint), f"deleting endpoint {names.endpoint_id}")
         if calls.find(calls.models.get_model, names.model, f"model {names.model_id}") is not None:
