@@ -179,15 +179,20 @@ def places(value: Any, mark: str, path: str = "") -> Iterator[str]:
         yield path
 
 
+def marked(request: Request, mark: str, source: str) -> Request:
+    """A request in which each value that holds `mark` stands in for what `source` supplies."""
+    later = tuple(Later(place, source) for place in places(request.body, mark))
+    return msgspec.structs.replace(request, later=(*request.later, *later))
+
+
 def without_secrets(request: Request) -> Request:
     """A request as it is shown: a text that its name or a login in a url says to be secret is not in it.
 
     >>> without_secrets(Request(method="", body={"properties": {"a.secret.key": "hunter2"}})).body
     {'properties': {'a.secret.key': '<not shown>'}}
     """
-    body = _shown(request.body)
-    later = tuple(Later(place, "a secret of the settings, which is sent") for place in places(body, NOT_SHOWN))
-    return msgspec.structs.replace(request, body=body, later=(*request.later, *later))
+    shown = msgspec.structs.replace(request, body=_shown(request.body))
+    return marked(shown, NOT_SHOWN, "a secret of the settings, which is sent")
 
 
 def _shown(value: Any, name: str = "") -> Any:
@@ -197,6 +202,11 @@ def _shown(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [_shown(one, name) for one in value]
     return NOT_SHOWN if isinstance(value, str) and value and holds_secret(name, value) else value
+
+
+def gone(job: Job) -> Job:
+    """A job that its service does not know any more: lost, unless it has ended before."""
+    return job if job.ended else msgspec.structs.replace(job, state="lost", message="the service knows it no more")
 
 
 def attempt_of(id: str, attempt: int) -> str:

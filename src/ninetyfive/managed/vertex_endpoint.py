@@ -21,7 +21,7 @@ from ninetyfive.managed import vertex_serving as rendering
 from ninetyfive.managed.attending import Ledger
 from ninetyfive.managed.cloud import last
 from ninetyfive.managed.container import CONFIG
-from ninetyfive.managed.jobs import Request, attempt_of
+from ninetyfive.managed.jobs import Request, attempt_of, gone
 from ninetyfive.managed.packing import Place
 from ninetyfive.managed.traffic import shared, without
 from ninetyfive.managed.vertex import NAME
@@ -158,8 +158,7 @@ class Deploying:
                 return msgspec.structs.replace(names, job=one.display_name)
         for job in attempts:
             if job.state == "running":
-                gone = "the service knows it no more"
-                self._ledger.move_job(msgspec.structs.replace(job, state="lost", message=gone))
+                self._ledger.move_job(gone(job))
         begun = next((job.id for job in attempts if job.state == "pending"), None)
         last = max((int(job.id.rpartition("-")[2]) for job in attempts), default=0)
         return msgspec.structs.replace(names, job=begun or attempt_of(wanted.job, last + 1))
