@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar
 
-from ninetyfive.calling import CALL_SECONDS, Caller, connect
+from ninetyfive.calling import CALL_SECONDS, Caller, connect, in_a_line
 from ninetyfive.managed.jobs import DRIVER, Request, Work, word_of
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
@@ -154,7 +154,7 @@ class Batches:
             name=self.name(id),
             state=lost,
             link=self._link(id),
-            message=" ".join(message.split()),
+            message=in_a_line(message),
         )
 
     def _link(self, id: str) -> str:
@@ -273,7 +273,7 @@ class ClusterJobs:
 
     def _job(self, id: str, state: JobState, message: str) -> Job:
         lost: JobState = "lost" if state == "failed" and _TAKEN.search(message) else state
-        said = " ".join(message.split())
+        said = in_a_line(message)
         return Job(id=id, service=self.NAME, name=self.name(id), state=lost, link=self._link(id), message=said)
 
     def _link(self, id: str) -> str:

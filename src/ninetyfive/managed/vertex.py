@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ninetyfive.calling import connect
+from ninetyfive.calling import connect, in_a_line
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
 
@@ -57,7 +57,7 @@ def state_of(word: str, message: str = "") -> JobState:
 
 def seen_as(name: str, state: JobState, link: str, message: str = "") -> Job:
     """A job as it is seen; `name` ends with our id."""
-    said = " ".join(message.split())
+    said = in_a_line(message)
     return Job(id=name.rpartition("/")[2], service=NAME, name=name, state=state, link=link, message=said)
 
 

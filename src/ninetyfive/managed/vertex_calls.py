@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from ninetyfive.calling import CALL_SECONDS, Caller
+from ninetyfive.calling import CALL_SECONDS, Caller, in_a_line
 from ninetyfive.errors import ServiceError
 from ninetyfive.managed.jobs import Request
 from ninetyfive.managed.vertex import NAME, client_of, parent
@@ -110,7 +110,7 @@ class Calls:
             raise ServiceError(
                 f"{NAME}, {what}",
                 expected="that the service does it",
-                got=f"{' '.join(found.error.message.split()).rstrip('.')}",
+                got=f"{in_a_line(found.error.message).rstrip('.')}",
                 do=f"correct what it names, then the same command again{f'; the page: {link}' if link else ''}",
             )
 
