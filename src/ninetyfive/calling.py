@@ -106,9 +106,18 @@ def refused(
     return ServiceError(
         f"{service}, {what}",
         expected="that the service does it",
-        got=f"{code}, {' '.join(said.split()).rstrip('.')}",
+        got=f"{code}, {in_a_line(said).rstrip('.')}",
         do=f"{words.get(code, words[503] if code >= 500 else words[400])}{page}",
     )
+
+
+def in_a_line(said: str) -> str:
+    """The words of a service on one line, without what a terminal would act on.
+
+    >>> in_a_line("failed:\\n\\tno \\x1b[31mquota")
+    'failed: no [31mquota'
+    """
+    return " ".join("".join(one if one.isprintable() else " " for one in said).split())
 
 
 def connect(client: Any, endpoint: str, default: str) -> Any:

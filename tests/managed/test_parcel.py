@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import Project
 from tests.managed.commands import SAID, elsewhere
 
+from ninetyfive.errors import SettingsError
 from ninetyfive.managed.asked import Asked
 from ninetyfive.managed.parcel import MODULES, Parcel, laid_out, parcel_of
 
@@ -33,6 +34,16 @@ def test_a_folder_of_data_with_a_module_in_it_is_there_whole(project: Project, t
     laid_out(sent, there)
     assert not (there / "data" / "made.py").is_symlink()
     assert (there / "data" / "a.parquet").samefile(project.folder / "data" / "a.parquet")
+
+
+def test_the_password_of_an_index_does_not_travel(project: Project) -> None:
+    lock = project.folder / "requirements.lock"
+    lock.write_text("--index-url https://ada:${WORD}@host/simple\npolars==1\n")
+    assert lock.name in dict(parcel(project, shared_disk=True).files)
+    lock.write_text("--index-url https://ada:hunter2@host/simple\npolars==1\n")
+    with pytest.raises(SettingsError, match=r"requirements\.lock: expected a value that may be read") as caught:
+        parcel(project, shared_disk=True)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,16 @@ def test_a_run_ends_pulling_and_says_so(
     assert len(fake.waiting) == 3
 
 
+def test_a_batch_of_large_attributes_is_full(
+    fake: FakePubSub, server: GrpcServer, landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH_BYTES", 2_000)
+    fake.most = 1
+    for key in range(4):
+        fake.publish(b'{"key": %d}' % key, zone="north" * 200)
+    assert len(land_pubsub(SOURCE, landing).files) == 2
+
+
 @pytest.mark.parametrize("status", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"])
 def test_what_is_too_much_or_away_is_asked_again(
     fake: FakePubSub, server: GrpcServer, landing: Landing, status: str

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ninetyfive.calling import in_a_line
 from ninetyfive.managed.jobs import Work
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
@@ -53,8 +54,9 @@ def word_of(message: Any, field: str = "state") -> str:
 
 def seen_as(service: str, name: str, state: JobState, link: str, message: str, taken: re.Pattern[str]) -> Job:
     """A job as it is seen; `name` ends with our id. One that failed is lost where its words say so (`taken`)."""
-    lost: JobState = "lost" if state == "failed" and taken.search(message) else state
-    return Job(id=last(name), service=service, name=name, state=lost, link=link, message=" ".join(message.split()))
+    said = in_a_line(message)
+    lost: JobState = "lost" if state == "failed" and taken.search(said) else state
+    return Job(id=last(name), service=service, name=name, state=lost, link=link, message=said)
 
 
 def labels(work: Work) -> dict[str, str]:

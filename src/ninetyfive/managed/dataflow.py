@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
-from ninetyfive.calling import CALL_SECONDS, Caller, connect
+from ninetyfive.calling import CALL_SECONDS, Caller, connect, in_a_line
 from ninetyfive.errors import ServiceError
 from ninetyfive.managed.cloud import labels, last, page, parent, seen_as, word_of
 from ninetyfive.managed.jobs import Request, Work
@@ -173,7 +173,7 @@ class Dataflow:
             self._link(id),
         )
         texts = [one.message_text for one in told]
-        said = " ".join(" ".join([text for text in texts if "Traceback" in text] or texts).split())
+        said = in_a_line(" ".join([text for text in texts if "Traceback" in text] or texts))
         return said if len(said) <= _SHOWN else f"{said[: _SHOWN // 2]} … {said[-_SHOWN // 2 :]}"
 
     def _job(self, id: str, given: str, state: JobState, message: str) -> Job:

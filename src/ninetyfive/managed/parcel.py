@@ -142,6 +142,8 @@ def _files(folder: Path, origin: Path) -> dict[str, Path]:
             name = module.__name__.replace(".", "/")
             found[f"{MODULES}/{name}/__init__.py" if path.name == "__init__.py" else f"{MODULES}/{name}.py"] = path
     if (lock := lock_file(folder)) is not None:
+        if any(holds_secret("", line) for line in lock.read_text("utf-8", "replace").splitlines()):
+            raise _secret(lock.name)
         found[lock.name] = lock  # it decides a release, wherever above the project it stands
     return found
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ninetyfive.calling import CALL_SECONDS, Caller, connect
+from ninetyfive.calling import CALL_SECONDS, Caller, connect, in_a_line
 from ninetyfive.errors import ServiceError
 from ninetyfive.managed.cloud import parent
 from ninetyfive.managed.jobs import Request
@@ -98,7 +98,7 @@ class Calls:
             raise ServiceError(
                 f"{NAME}, {what}",
                 expected="that the service does it",
-                got=f"{' '.join(found.error.message.split()).rstrip('.')}",
+                got=f"{in_a_line(found.error.message).rstrip('.')}",
                 do=f"correct what it names, then the same command again{f'; the page: {link}' if link else ''}",
             )
 

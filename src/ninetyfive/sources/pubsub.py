@@ -64,7 +64,7 @@ class _Batch:
 
     def add(self, received: Any) -> None:
         if received.message.message_id not in self.messages:
-            self.size += len(received.message.data)
+            self.size += type(received).pb(received).ByteSize()  # attributes too: they may be a hundred KiB
         self.messages[received.message.message_id] = received.message
         self.acks.append(received.ack_id)
 
