@@ -178,9 +178,12 @@ def _ended(job: Job, place: Place, decision: Decision) -> NinetyfiveError:
     written = place.read(f"{job.id}/{ERROR}")
     if written is not None:
         return unpack_error(written)
+    see = f"look into its logs, {job.link}"
+    if job.state == "done":
+        see = "see whether another command waited for it too, and has them"
     return ServiceError(
         f"{job.service}, job {job.id}",
         expected="a job that ends well",
         got=f"{decision.why}: {job.message.rstrip('.') or 'the service says no more'}",
-        do=f"look into its logs, {job.link}; then the same command again: what is done is kept",
+        do=f"{see}; then the same command again: what is done is kept",
     )
