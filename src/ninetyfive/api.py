@@ -392,6 +392,9 @@ class System(Upkeep):
 
         if what not in COMMANDS:
             raise UsageError("submit", expected="a command", got=repr(what), do=near_names(what, COMMANDS))
+        if here and dry_run:
+            do = "leave --dry-run out: --here sends nothing"
+            raise UsageError("submit", expected="--here or --dry-run", got="both", do=do)
         settings, told = self.settings, reporter or Silent()
         asked = Asked(self, settings, what, words)
         if dry_run:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from ninetyfive.errors import ServiceError, SettingsError
 
 T = TypeVar("T")
+Refusals = type[Exception] | tuple[type[Exception], ...]
 CALL_SECONDS = 60.0
 """How long one call may take."""
 AGAIN = (429, 502, 503, 504)
@@ -69,6 +70,17 @@ class Caller:
                     raise refused(self._service, code, str(error), what, link, self._do) from error
                 self._sleep(wait)
 
+    def unless(self, refusals: Refusals, call: Callable[[], T], *told: str) -> T | None:
+        """What `call` gives; None where it is refused as one of `refusals`. `told`: as `what` and `link` above."""
+
+        def ask() -> T | None:
+            try:
+                return call()
+            except refusals:
+                return None
+
+        return self(ask, *told)
+
 
 def status_of(error: Exception) -> int:
     """The HTTP status of what a client of Google raised, whatever carried the call; 401 where nobody is logged in.
@@ -94,15 +106,24 @@ def refused(
     return ServiceError(
         f"{service}, {what}",
         expected="that the service does it",
-        got=f"{code}, {' '.join(said.split()).rstrip('.')}",
+        got=f"{code}, {in_a_line(said).rstrip('.')}",
         do=f"{words.get(code, words[503] if code >= 500 else words[400])}{page}",
     )
 
 
-def connect(client: Any, transport: Any, endpoint: str, default: str) -> Any:
+def in_a_line(said: str) -> str:
+    """The words of a service on one line, without what a terminal would act on.
+
+    >>> in_a_line("failed:\\n\\tno \\x1b[31mquota")
+    'failed: no [31mquota'
+    """
+    return " ".join("".join(one if one.isprintable() else " " for one in said).split())
+
+
+def connect(client: Any, endpoint: str, default: str) -> Any:
     """A client of Google at an endpoint ("": the `default`); http:// is for one on this machine, without credentials.
 
-    >>> connect(None, None, "http://elsewhere:80", "")
+    >>> connect(None, "http://elsewhere:80", "")
     Traceback (most recent call last):
     ...
     ninetyfive.errors.SettingsError: endpoint 'http://elsewhere:80': expected https, or a server on this machine, ...
@@ -121,6 +142,7 @@ def connect(client: Any, transport: Any, endpoint: str, default: str) -> Any:
         )
     import grpc
 
+    transport = client.get_transport_class("grpc")
     return client(transport=transport(channel=grpc.insecure_channel(place.netloc)))
 
 

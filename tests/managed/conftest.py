@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.managed.commands import meet
 from tests.managed.fake_dataflow import FakeDataflow
 from tests.managed.fake_dataproc import FakeDataproc
 from tests.managed.fake_endpoints import FakeEndpoints
@@ -14,16 +15,6 @@ from tests.managed.services import GrpcServer
 from tests.store.conftest import bucket, postgres
 
 __all__ = ["bucket", "postgres"]
-
-VERTEX_SAID = {
-    "PROJECT": "my-project",
-    "REGION": "europe-west1",
-    "IMAGE": "europe-docker.pkg.dev/my-project/ninetyfive/run:1",
-    "SERVICE_ACCOUNT": "serving@my-project.iam.gserviceaccount.com",
-    "POLL": "0.02",
-    "PATIENCE": "0",
-    "VERTEX_REQUEST_LOG": "bq://my-project.requests.trips",
-}
 
 
 @pytest.fixture
@@ -76,10 +67,7 @@ def endpoints(tmp_path: Path) -> FakeEndpoints:
 def endpoints_server(endpoints: FakeEndpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GrpcServer]:
     """The server of the fake; commands of this test, and of processes that it starts, meet it."""
     with endpoints.running() as server:
-        for name, value in {
-            **VERTEX_SAID,
-            "TEMPORARY": str(tmp_path / "temporary"),
-            "VERTEX_ENDPOINT": server.url,
-        }.items():
-            monkeypatch.setenv(f"NINETYFIVE_MANAGED_{name}", value)
+        log = "bq://my-project.requests.trips"
+        said = {"POLL": "0.02", "PATIENCE": "0", "VERTEX_ENDPOINT": server.url, "VERTEX_REQUEST_LOG": log}
+        meet(monkeypatch, tmp_path / "temporary", **said)
         yield server

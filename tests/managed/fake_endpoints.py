@@ -327,7 +327,7 @@ class FakeEndpoints:
     def _answer(self, job: Any) -> None:
         """Ask for all rows in batches, and write what came in no order into two files, as the service does."""
         key, size = job.instance_config.key_field, job.manual_batch_tuning_parameters.batch_size
-        rows = [json.loads(line, parse_int=float) for path in _matched(job) for line in path.read_text().splitlines()]
+        rows = [json.loads(line, parse_int=float) for path in _matched(job) for line in path.read_bytes().splitlines()]
         results, errors = [], []
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.conftest import Project, trips
+from tests.managed.commands import killed
 from tests.managed.fake_endpoints import FakeEndpoints
 from tests.managed.services import GrpcServer
-from tests.managed.test_submit import killed
 
 from ninetyfive.engines.shipping import unpack_error
 from ninetyfive.errors import ServiceError
@@ -164,7 +164,17 @@ def test_answers_of_many_classes_come_in_the_order_of_the_rows(tmp_path: Path) -
     place.write(f"{batch.id}/answers/x/prediction.results-1", "\n".join(map(json.dumps, lines)).encode())
     assert batch.results(done) is None
     assert "none for 1 of them, and no word of why" in unpack_error(place.read(f"{batch.id}/{ERROR}") or b"").got
-    place.write(f"{batch.id}/answers/x/predictions_0002.jsonl", b'{"key": "1", "prediction": {"a": 1.0, "b": 0.0}}\n')
+    odd = (
+        '{"key": "3", "prediction": null}',
+        '{"prediction": {}}',
+        '{"key": "1", "prediction": {"a": 7}}',
+        '{"key": "1", "pre',
+    )
+    for line in (*odd, '{"key": "1", "prediction": NaN}', '{"key": "1", "prediction": 7}'):
+        place.write(f"{batch.id}/answers/x/prediction.results-2", line.encode())
+        assert batch.results(done) is None
+        assert f"none for 1 of them, and {line}" in unpack_error(place.read(f"{batch.id}/{ERROR}") or b"").got
+    place.write(f"{batch.id}/answers/x/predictions_0002.jsonl", b'{"key": "1", "prediction": {"a": 1, "b": 0.0}}\n')
     found = batch.results(done)
     assert found is not None
     np.testing.assert_equal(found, [[np.nan, np.nan], [1.0, 0.0], [0.75, 0.25]])

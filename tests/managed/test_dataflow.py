@@ -10,11 +10,11 @@ from typing import Any
 import grpc
 import pytest
 from tests.managed.fake_dataflow import FakeDataflow, State
-from tests.managed.services import GrpcServer, Refusal
+from tests.managed.services import GrpcServer
 from tests.managed.workers import read_graph
 
 from ninetyfive.calling import Caller
-from ninetyfive.errors import ServiceError, SettingsError
+from ninetyfive.errors import SettingsError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.managed.dataflow import PIPELINE, Dataflow
 from ninetyfive.managed.graph_job import graph
@@ -127,12 +127,6 @@ def staged_of(work: Work) -> bytes:
     return work.graph.data
 
 
-def test_a_field_that_does_not_exist_fails(service: Dataflow, work: Work, dataflow_server: GrpcServer) -> None:
-    request = service.render(work)
-    with pytest.raises(Exception, match="beamLanes"):
-        dataflow_server.definition.check(request.method, {**request.body, "beamLanes": 3})
-
-
 def test_options_of_the_settings_go_over_ours_and_lists_after_them(work: Work) -> None:
     own = {"machine_type": "e2-standard-8", "experiments": ["shuffle_mode=service"], "disk_type": "pd-ssd"}
     body = Dataflow(settings(options=own, disk_gib=50, public_ips=True)).render(work).body
@@ -186,26 +180,6 @@ def no_jobs(_: object) -> Any:
     return api.ListJobsResponse()
 
 
-def test_a_job_is_cancelled_and_stays_so(service: Dataflow, work: Work, dataflow: FakeDataflow) -> None:
-    dataflow.work = lambda _: lambda: None
-    service.submit(service.render(work))
-    name = service.name(work.id)
-    assert service.look(service.name("n95-other-1")) is None
-    assert service.cancel(service.name("n95-other-1")) is None
-    stopped = [service.cancel(name), service.cancel(name), service.look(name)]
-    assert [job and job.state for job in stopped] == ["cancelled"] * 3
-    assert [job.current_state for job in dataflow.jobs.values()] == [State.JOB_STATE_CANCELLED]
-
-
-def test_one_that_has_ended_is_not_cancelled(service: Dataflow, work: Work, dataflow_server: GrpcServer) -> None:
-    service.submit(service.render(work))
-    assert seen(service, work)[-1] == "done"
-    stopped = service.cancel(service.name(work.id))
-    assert stopped is not None
-    assert stopped.state == "done"
-    assert not dataflow_server.calls("UpdateJob")
-
-
 @pytest.mark.parametrize(
     ("said", "state"),
     [
@@ -242,41 +216,3 @@ def test_every_state_means_something_here(
     word = state.name.removeprefix("JOB_STATE_")
     assert found.state == ended.get(word, found.state)
     assert found.ended == (word in ended)
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "do"),
-    [
-        (Status.INVALID_ARGUMENT, 400, "--dry-run"),
-        (Status.UNAUTHENTICATED, 401, "gcloud auth"),
-        (Status.PERMISSION_DENIED, 403, "docs/managed.md"),
-        (Status.NOT_FOUND, 404, r"\[managed\]"),
-        (Status.ABORTED, 409, "console"),
-        (Status.RESOURCE_EXHAUSTED, 429, "quota"),
-        (Status.UNAVAILABLE, 503, "goes on where it was"),
-    ],
-)
-@pytest.mark.parametrize("method", ["CreateJob", "ListJobs"])
-def test_a_refusal_says_what_to_do(
-    service: Dataflow, work: Work, dataflow_server: GrpcServer, method: str, status: Any, code: int, do: str
-) -> None:
-    dataflow_server.fail(method, *[Refusal(status, "the service's own words")] * 9)
-    with pytest.raises(ServiceError, match=do) as caught:
-        service.submit(service.render(work)) if method == "CreateJob" else service.look(service.name(work.id))
-    assert f"{code}, " in caught.value.got
-    assert "the service's own words" in caught.value.got
-    assert work.id in caught.value.where
-
-
-def test_an_answer_that_was_lost_on_its_way_makes_no_second_job(
-    service: Dataflow, work: Work, dataflow: FakeDataflow, dataflow_server: GrpcServer
-) -> None:
-    create = dataflow.create_job
-
-    def made_but_unheard(asked: object) -> object:
-        create(asked)
-        raise Refusal(Status.UNAVAILABLE, "connection reset")
-
-    dataflow_server.answers = {**dataflow_server.answers, dataflow_server.full("CreateJob"): made_but_unheard}
-    assert service.submit(service.render(work)).state == "running"
-    assert (len(dataflow_server.calls("CreateJob")), dataflow.made) == (2, 1)

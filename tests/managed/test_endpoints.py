@@ -136,6 +136,9 @@ def test_a_container_that_cannot_serve_is_told_and_tried_again(
     assert document["service_jobs"][0].endswith("-2")
     assert [len(endpoints_server.calls(name)) for name in ("UploadModel", "CreateEndpoint", "DeployModel")] == [1, 1, 2]
     assert [job["state"] for job in copied.load().jobs()] == ["running", "failed"]
+    copied.load().cancel_job(job["id"])  # model and folder are those of the attempt that serves too
+    (model,) = endpoints.models.values()
+    assert (Path(model.artifact_uri) / "config.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +149,7 @@ def test_a_container_that_cannot_serve_is_told_and_tried_again(
         ("CreateEndpoint", "RESOURCE_EXHAUSTED", "429.*quota"),
         ("DeployModel", "NOT_FOUND", r"404.*\[managed\]"),
         ("DeployModel", "UNAVAILABLE", "503.*goes on where it was"),
-        ("UpdateEndpoint", "ABORTED", "409.*console"),
+        ("UpdateEndpoint", "ABORTED", "409.*looks anew"),
     ],
 )
 def test_a_refusal_says_what_to_do_and_the_same_command_goes_on(

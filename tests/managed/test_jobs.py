@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ninetyfive.calling import waits
-from ninetyfive.managed.jobs import ENDED, ID_LETTERS, TRIES, attempt_of, decide, job_id
+from ninetyfive.managed.jobs import ENDED, ID_LETTERS, TRIES, Request, attempt_of, decide, job_id, without_secrets
 from ninetyfive.store.records import Job, JobState
 
 EVERY_SERVICE = re.compile(r"[a-z]([a-z0-9-]{2,61})[a-z0-9]")
@@ -28,6 +28,23 @@ def test_an_id_is_one_that_every_service_takes(system: str, attempt: int) -> Non
     assert made == job_id(system, {"plans": [1, 2]}, attempt)
     assert made != job_id(system, {"plans": [1, 3]}, attempt)
     assert attempt_of(made, attempt + 1) == job_id(system, {"plans": [1, 2]}, attempt + 1)
+
+
+def test_what_is_shown_of_a_request_holds_no_secret() -> None:
+    body = {
+        "key": "open",
+        "options": {"s3_secret_access_key": "hunter2", "s3_region": "here", "no_token": None},
+        "display_data": [{"key": "s3_secret_access_key", "type": "STRING", "value": "hunter2"}],
+        "urls": ["postgresql://ada:hunter2@host/db", "gs://bucket/a"],
+    }
+    shown = without_secrets(Request(method="", body=body))
+    assert "hunter2" not in str(shown)
+    assert [one.place for one in shown.later] == ["options.s3_secret_access_key", "display_data.0.value", "urls.0"]
+    assert (shown.body["urls"][1], shown.body["options"]["s3_region"], shown.body["key"]) == (
+        "gs://bucket/a",
+        "here",
+        "open",
+    )
 
 
 @pytest.mark.parametrize("state", ["pending", "running"])

@@ -120,6 +120,24 @@ def test_a_place_holds_files_and_removes_them(kind: str, tmp_path: Path) -> None
     assert place.read("results") is None
 
 
+def test_what_says_that_all_is_there_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "from" / "release").mkdir(parents=True)
+    for name in ("config.json", "release/model.onnx"):
+        (tmp_path / "from" / name).write_text(name)
+    place = Place(str(tmp_path / "to"))
+    with monkeypatch.context() as patched:
+        patched.setattr("fsspec.implementations.local.LocalFileSystem.put_file", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            place.bring(tmp_path / "from", "service", last="config.json")
+    assert place.read("service/config.json") is None
+    place.bring(tmp_path / "from", "service", last="config.json")
+    assert place.names("service") == ["service/config.json", "service/release/model.onnx"]
+
+
+def stopped(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_place_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ServiceError, match=r"docs/managed\.md"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import fsspec
 import polars as pl
 import pytest
 from tests.conftest import Project, trips
+from tests.managed.commands import killed, meet
 from tests.managed.fake_dataproc import FakeDataproc
 from tests.managed.services import GrpcServer
 from tests.managed.workers import Cluster, runs
@@ -25,23 +25,13 @@ from ninetyfive.managed.engine import check_reachable
 from ninetyfive.managed.offers import JOBS
 from ninetyfive.managed.packing import PLANS, Place, unpack
 
-SAID = {
-    "PROJECT": "my-project",
-    "REGION": "europe-west1",
-    "IMAGE": "europe-docker.pkg.dev/my-project/ninetyfive/run:1",
-    "POLL": "0.01",
-    "PATIENCE": "1",
-}
-
 
 @pytest.fixture
 def managed(
     tmp_path: Path, dataproc: FakeDataproc, dataproc_server: GrpcServer, monkeypatch: pytest.MonkeyPatch
 ) -> FakeDataproc:
     """Commands of this test, and of processes that it starts, meet the server of the fake."""
-    said = {**SAID, "TEMPORARY": str(tmp_path / "temporary"), "DATAPROC_ENDPOINT": dataproc_server.url}
-    for name, value in said.items():
-        monkeypatch.setenv(f"NINETYFIVE_MANAGED_{name}", value)
+    meet(monkeypatch, tmp_path / "temporary", DATAPROC_ENDPOINT=dataproc_server.url)
     dataproc.work = runs
     return dataproc
 
@@ -179,9 +169,16 @@ def test_a_job_is_shown_cancelled_and_waited_for(
     assert [one.state.name for one in managed.batches.values()] == ["CANCELLED"]
     attached = copied.command("jobs", "attach", job["id"])
     assert (attached.code, "cancelled" in attached.out) == (1, True)
+    monkeypatch.setenv("NINETYFIVE_CRASH", "raise job submitted")
+    assert copied.command(*words).code == 1
+    monkeypatch.delenv("NINETYFIVE_CRASH")
+    assert copied.command("jobs", "cancel", job["id"]).code == 0
+    assert list((tmp_path / "temporary" / "jobs").iterdir())  # it is that of the attempt that runs too
+    assert copied.command("jobs", "cancel", f"{job['id'][:-2]}-2").code == 0
+    assert not list((tmp_path / "temporary" / "jobs").iterdir())
     managed.work = runs
     assert copied.command(*words).code == 0
-    assert [one["state"] for one in copied.load().jobs()] == ["done", "cancelled"]
+    assert [one["state"] for one in copied.load().jobs()] == ["done", "cancelled", "cancelled"]
     assert copied.command("jobs", "show", "none").code == 2
 
 
@@ -244,12 +241,6 @@ def test_with_all_in_a_bucket_no_plan_holds_a_path_of_this_machine(
     assert files.find(f"{here}/temporary") == []
     assert project.load().doctor()["healthy"]
     assert project.run()["jobs"] == 0
-
-
-def killed(words: list[str], folder: Path, **environment: str) -> int:
-    """The exit code of a command in a process of its own."""
-    command = [sys.executable, "-m", "ninetyfive.cli", *words]
-    return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, check=False).returncode
 
 
 @pytest.mark.slow

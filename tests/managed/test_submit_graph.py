@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.conftest import Project, trips
+from tests.managed.commands import killed, meet
 from tests.managed.fake_dataflow import FakeDataflow
 from tests.managed.services import GrpcServer
-from tests.managed.test_submit import SAID, killed
 from tests.managed.workers import runs_graph, runs_on_beam
 
 from ninetyfive.managed.offers import JOBS
@@ -24,9 +24,7 @@ def managed(
     tmp_path: Path, dataflow: FakeDataflow, dataflow_server: GrpcServer, monkeypatch: pytest.MonkeyPatch
 ) -> FakeDataflow:
     """Commands of this test, and of processes that it starts, meet the server of the fake."""
-    said = {**SAID, "TEMPORARY": str(tmp_path / "temporary"), "DATAFLOW_ENDPOINT": dataflow_server.url}
-    for name, value in said.items():
-        monkeypatch.setenv(f"NINETYFIVE_MANAGED_{name}", value)
+    meet(monkeypatch, tmp_path / "temporary", DATAFLOW_ENDPOINT=dataflow_server.url)
     dataflow.work = runs_on_beam
     return dataflow
 

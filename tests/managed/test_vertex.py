@@ -15,26 +15,19 @@ from typing import Any
 import fsspec
 import msgspec
 import pytest
-from google.cloud import aiplatform_v1 as api
 from tests.conftest import Project, trips
+from tests.managed.commands import SAID, elsewhere, meet
 from tests.managed.containers import Ended, Processes, arguments_of, at_once
 from tests.managed.fake_vertex import FakeVertex, spec_of
 from tests.managed.services import GrpcServer
 from tests.store.conftest import PostgresServer
 
-from ninetyfive.errors import ServiceError
+from ninetyfive.errors import ServiceError, UsageError
+from ninetyfive.managed.asked import Asked
 from ninetyfive.managed.packing import Place
-from ninetyfive.managed.parcel import PARCEL, pack, unpack
+from ninetyfive.managed.parcel import PARCEL, pack, parcel_of, unpack
 
 RUN = ["submit", "run", "--to", "vertex"]
-SAID = {
-    "PROJECT": "my-project",
-    "REGION": "europe-west1",
-    "IMAGE": "europe-docker.pkg.dev/my-project/ninetyfive/run:1",
-    "SERVICE_ACCOUNT": "ninetyfive@my-project.iam.gserviceaccount.com",
-    "POLL": "0.01",
-    "PATIENCE": "1",
-}
 
 
 @pytest.fixture
@@ -42,9 +35,7 @@ def managed(
     tmp_path: Path, vertex: FakeVertex, vertex_server: GrpcServer, monkeypatch: pytest.MonkeyPatch
 ) -> FakeVertex:
     """Commands of this test, and of processes that it starts, meet the server of the fake."""
-    said = {**SAID, "TEMPORARY": str(tmp_path / "temporary"), "VERTEX_ENDPOINT": vertex_server.url}
-    for name, value in said.items():
-        monkeypatch.setenv(f"NINETYFIVE_MANAGED_{name}", value)
+    meet(monkeypatch, tmp_path / "temporary", VERTEX_ENDPOINT=vertex_server.url)
     vertex.work = at_once
     return vertex
 
@@ -148,9 +139,11 @@ def test_a_dry_run_shows_what_is_sent_offline(
     vertex_server.definition.check(request["method"], request["body"])
     places = {later["place"].partition(".")[0] for later in request["later"]}
     assert places == ({"pipelineJobId", "pipelineJob"} if pipeline else {"customJob"})
-    assert shown["estimate"]["hour"] == pytest.approx(0.2185, abs=1e-4)
+    hour, most = (shown["estimate"][name] for name in ("hour", "most"))
+    assert (hour, most) == (pytest.approx(0.2185, abs=1e-4), pytest.approx(hour * 4 * (3 if pipeline else 1)))
     assert "1 NVIDIA_TESLA_T4: the table has no price" in project.command(*RUN, "--dry-run").out
-    assert project.command(*RUN).code == 0
+    monkeypatch.setenv("NINETYFIVE_CRASH", "raise job submitted")
+    assert project.command(*RUN).code == 1
     (sent,) = vertex_server.calls("CreatePipelineJob" if pipeline else "CreateCustomJob")
     assert sent.body == vertex_server_json(vertex_server, request)
     if pipeline:
@@ -182,6 +175,22 @@ def test_a_table_is_one_custom_job_and_that_of_here(copied: Project, managed: Fa
     table = json.loads(said.out)
     assert table["table"] == json.loads(copied.command("table", "build", *words).out)["table"]
     assert len(table["service_jobs"]) == len(managed.customs) == 1
+
+
+def test_files_that_a_command_names_are_named_so_that_they_are_found_there(
+    project: Project, managed: FakeVertex
+) -> None:
+    words = {"population": "gs://bucket/all.parquet", "log": "requests", "as_of": None}
+    parcel = parcel_of(Asked(project.load(), project.load().settings, "table", words), shared_disk=True)
+    assert parcel.words == {**words, "log": os.path.abspath("requests")}
+    with pytest.raises(UsageError, match="file requests: expected a url"):
+        parcel_of(Asked(in_a_bucket(project), project.load().settings, "table", {"log": "requests"}))
+
+
+def in_a_bucket(project: Project) -> Any:
+    """The system of a project, with its source in a bucket."""
+    project.edit(('"data/*.parquet"', '"gs://bucket/*.parquet"'))
+    return project.load()
 
 
 def test_what_runs_is_attached_to_and_cancelled(
@@ -227,16 +236,8 @@ def test_a_refusal_leaves_what_is_here_whole(project: Project, managed: FakeVert
     with pytest.raises(ServiceError, match=r"403.*aiplatform\.pipelineJobs\.create"):
         project.load().submit("run", to="vertex")
     assert project.load().doctor()["healthy"]
-    refused_here = project.command("submit", "table", "--to", "vertex", "--here")
-    assert refused_here.code == 2
-
-
-def elsewhere(monkeypatch: pytest.MonkeyPatch, catalog: str) -> None:
-    """The settings of a service that is not on this machine."""
-    for name, value in {**SAID, "TEMPORARY": "gs://bucket/temporary"}.items():
-        monkeypatch.setenv(f"NINETYFIVE_MANAGED_{name}", value)
-    monkeypatch.setenv("NINETYFIVE_STORE", "gs://bucket/store")
-    monkeypatch.setenv("NINETYFIVE_CATALOG", catalog)
+    assert project.command("submit", "table", "--to", "vertex", "--here").code == 2  # it has no such flag
+    assert "expected --here or --dry-run, got both" in project.command(*RUN, "--here", "--dry-run").err
 
 
 @pytest.mark.parametrize(
@@ -338,22 +339,3 @@ def test_a_command_that_was_killed_is_gone_on_from_by_another_process(
     assert len(vertex_server.calls("CreatePipelineJob")) == 1
     assert [job["state"] for job in project.load().jobs()] == ["done"]
     assert project.champion()
-
-
-def test_of_two_custom_jobs_made_at_once_the_oldest_stays(
-    copied: Project, managed: FakeVertex, vertex_server: GrpcServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NINETYFIVE_MANAGED_VERTEX_PIPELINE", "false")
-    create = managed.create_custom
-
-    def twice(asked: Any) -> Any:
-        vertex_server.answers = {**vertex_server.answers, vertex_server.full("CreateCustomJob"): create}
-        create(asked)  # somebody else, in between
-        return create(asked)
-
-    vertex_server.answers = {**vertex_server.answers, vertex_server.full("CreateCustomJob"): twice}
-    managed.work = lambda *_: lambda: None if len(vertex_server.calls("CancelCustomJob")) == 0 else ""
-    monkeypatch.setenv("NINETYFIVE_CRASH", "raise job submitted")
-    assert copied.command(*RUN).code == 1
-    first, second = managed.customs.values()
-    assert (first.state, second.state) == (api.JobState.JOB_STATE_RUNNING, api.JobState.JOB_STATE_CANCELLING)

@@ -94,6 +94,7 @@ def test_what_is_no_object_is_put_aside_and_blocks_nobody(
     fake: FakePubSub, server: GrpcServer, landing: Landing
 ) -> None:
     bad = [b"[1]", b"", b'{"a": NaN}', b'{"a": "\xff"}', b'{"__a": 1}', b'{"": 1}', b'{"a": 1} x', b'"text"']
+    bad += [b'{"a": %s1%s}' % (b"[" * 5_000, b"]" * 5_000), b'{"pubsub_message_id": "of another"}']
     for number, data in enumerate(bad):
         fake.publish(data, number=str(number))
         fake.publish(b'{"key": %d}' % number)
@@ -103,7 +104,7 @@ def test_what_is_no_object_is_put_aside_and_blocks_nobody(
     dead = [json.loads(line) for line in path.read_text().splitlines()]
     assert [one["attributes"]["number"] for one in dead] == [str(number) for number in range(len(bad))]
     assert all(one["why"] for one in dead)
-    assert landed.notices == (f"8 messages of {NAME} are no rows, and stand in {path.parent} with why",)
+    assert landed.notices == (f"10 messages of {NAME} are no rows, and stand in {path.parent} with why",)
     assert not fake.waiting
 
 
@@ -136,6 +137,16 @@ def test_a_run_ends_pulling_and_says_so(
     landed = land_pubsub(SOURCE, landing)
     assert landed.notices == (f"{NAME} may have more than the 6 messages of this run: run again",)
     assert len(fake.waiting) == 3
+
+
+def test_a_batch_of_large_attributes_is_full(
+    fake: FakePubSub, server: GrpcServer, landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH_BYTES", 2_000)
+    fake.most = 1
+    for key in range(4):
+        fake.publish(b'{"key": %d}' % key, zone="north" * 200)
+    assert len(land_pubsub(SOURCE, landing).files) == 2
 
 
 @pytest.mark.parametrize("status", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"])

@@ -21,6 +21,7 @@ from ninetyfive.cli.flags import (
     NoPromote,
     Population,
     ReleaseOption,
+    RequestLog,
     RowsOf,
     Start,
     SystemFile,
@@ -380,12 +381,7 @@ def gc(
 def table_build(  # noqa: PLR0913  its arguments are the flags of the command
     release: ReleaseOption = None,
     population: Population = None,
-    log: Annotated[
-        str | None,
-        typer.Option(
-            "--log", help="The request log that the entities of top= are taken from; default: the one that serve keeps."
-        ),
-    ] = None,
+    log: RequestLog = None,
     no_promote: LeaveLive = False,
     as_of: RowsOf = None,
     system: SystemFile = DEFAULT,

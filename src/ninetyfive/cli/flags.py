@@ -21,6 +21,12 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help="Train as if it were t
 NoPromote = Annotated[bool, typer.Option("--no-promote", help="Make the release, leave the champion.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Do every step again.")]
 Start = Annotated[str | None, typer.Option("--from", metavar="STEP", help="Do this step and all after it again.")]
+RequestLog = Annotated[
+    str | None,
+    typer.Option(
+        "--log", help="The request log that the entities of top= are taken from; default: the one that serve keeps."
+    ),
+]
 Population = Annotated[
     str | None, typer.Option("--population", help="A file of rows (path, glob or URL) instead of the declared one.")
 ]

@@ -21,6 +21,7 @@ from ninetyfive.cli.flags import (
     NoPromote,
     Population,
     ReleaseOption,
+    RequestLog,
     RowsOf,
     Start,
     SystemFile,
@@ -34,7 +35,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent
 Here = Annotated[bool, typer.Option("--here", help="With vertex: run the same pipeline on this machine instead.")]
 JobId = Annotated[str, typer.Argument(help="The id of a job, or its beginning.")]
 
-submit_app = typer.Typer(help="Let a managed service run the jobs of a command.", no_args_is_help=True)
+submit_app = typer.Typer(
+    help="Let a managed service run the jobs of a command, or serve a release.", no_args_is_help=True
+)
 jobs_app = typer.Typer(help="List, show, cancel or wait for jobs of managed services.", no_args_is_help=True)
 
 
@@ -126,13 +129,14 @@ def submit_table(  # noqa: PLR0913  its arguments are the flags of the command
     dry_run: DryRun = False,
     release: ReleaseOption = None,
     population: Population = None,
+    log: RequestLog = None,
     no_promote: LeaveLive = False,
     as_of: RowsOf = None,
     system: SystemFile = DEFAULT,
     json: Json = False,
 ) -> None:
     """As `ninetyfive table build`, answered by the workers of a service."""
-    words = {"release": release, "population": population, "as_of": as_of, "promote": not no_promote}
+    words = {"release": release, "population": population, "log": log, "as_of": as_of, "promote": not no_promote}
     document = _submitted(system, "table", to, dry_run, json, words)
     if document is None:
         return

@@ -4,7 +4,7 @@
                         └─ a folder for the attempt beside each Write ─▶ its files under their names, or all gone
 
 The driver holds states of spans, names of files and rows that were asked for: nothing that grows with rows otherwise.
-What does not belong here: what workers do (`tasks`), and how messages travel (`spark`, `beam`).
+What does not belong here: what workers do (`tasks`), and how messages travel (`spark`, `beam_graph`).
 """
 
 from __future__ import annotations

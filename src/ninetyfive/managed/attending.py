@@ -20,7 +20,7 @@ import msgspec
 
 from ninetyfive.engines.shipping import unpack_error
 from ninetyfive.errors import NinetyfiveError, ServiceError
-from ninetyfive.managed.jobs import Decision, Request, Service, attempt_of, decide
+from ninetyfive.managed.jobs import Decision, Request, Service, attempt_of, decide, gone
 from ninetyfive.managed.packing import ERROR, Place
 from ninetyfive.progress import Reporter, Silent
 from ninetyfive.store.crashing import crash_point
@@ -112,10 +112,9 @@ class Attendant:
             seen, before = self._service.look(self._service.name(id)), known.get(id)
             if seen is None and (before is None or before.state == "pending"):
                 return found  # pending: it was written down, and the service was never heard to have it
-            if seen is None and before is not None:
-                forgotten = "lost" if not before.ended else before.state
-                seen = msgspec.structs.replace(before, state=forgotten)
-            assert seen is not None
+            if seen is None:
+                assert before is not None
+                seen = gone(before)
             found.append(seen)
 
     def _submit(self, id: str, errand: Errand[T], decision: Decision) -> None:
@@ -154,10 +153,7 @@ class Attendant:
     def _look(self, id: str, place: Place) -> Job:
         """The job as it is now, written down."""
         name = self._service.name(id)
-        seen = self._service.look(name)
-        if seen is None:
-            gone = "the service knows it no more"
-            seen = Job(id=id, service=self._service.NAME, name=name, state="lost", message=gone)
+        seen = self._service.look(name) or gone(Job(id=id, service=self._service.NAME, name=name))
         return self._known(seen, place)
 
     def _known(self, seen: Job, place: Place) -> Job:
@@ -182,9 +178,12 @@ def _ended(job: Job, place: Place, decision: Decision) -> NinetyfiveError:
     written = place.read(f"{job.id}/{ERROR}")
     if written is not None:
         return unpack_error(written)
+    see = f"look into its logs, {job.link}"
+    if job.state == "done":
+        see = "see whether another command waited for it too, and has them"
     return ServiceError(
         f"{job.service}, job {job.id}",
         expected="a job that ends well",
         got=f"{decision.why}: {job.message.rstrip('.') or 'the service says no more'}",
-        do=f"look into its logs, {job.link}; then the same command again: what is done is kept",
+        do=f"{see}; then the same command again: what is done is kept",
     )

@@ -13,13 +13,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
-from ninetyfive.calling import CALL_SECONDS, Caller, connect
+from ninetyfive.calling import CALL_SECONDS, Caller, connect, in_a_line
 from ninetyfive.errors import ServiceError
-from ninetyfive.managed.dataproc import labels
+from ninetyfive.managed.cloud import labels, last, page, parent, seen_as, word_of
 from ninetyfive.managed.jobs import Request, Work
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
@@ -66,7 +65,7 @@ class Dataflow:
 
     def name(self, id: str) -> str:
         """As in `Service`; the id that the service gave stands in the job's link only."""
-        return f"projects/{self._settings.project}/locations/{self._settings.region}/jobs/{id}"
+        return f"{parent(self._settings)}/jobs/{id}"
 
     def render(self, work: Work) -> Request:
         """As in `Service`: one CreateJob, which names the graph of the work."""
@@ -106,18 +105,13 @@ class Dataflow:
 
         id = request.body["job"]["name"]
         sent = CreateJobRequest.from_json(json.dumps(request.body))
-
-        def create() -> Any:
-            with suppress(AlreadyExists):
-                return self._jobs.create_job(sent, retry=None, timeout=CALL_SECONDS)
-            return None
-
-        found = self._call(create, f"job {id}")
+        create = partial(self._jobs.create_job, sent, retry=None, timeout=CALL_SECONDS)
+        found = self._call.unless(AlreadyExists, create, f"job {id}")
         return (self.look(self.name(id)) or self._job(id, "", "pending", "")) if found is None else self._seen(found)
 
     def look(self, name: str) -> Job | None:
         """As in `Service`."""
-        found = self._found(_last(name))
+        found = self._found(last(name))
         return None if found is None else self._seen(found)
 
     def cancel(self, name: str) -> Job | None:
@@ -125,19 +119,16 @@ class Dataflow:
         from google.api_core.exceptions import FailedPrecondition, NotFound
         from google.cloud import dataflow_v1beta3 as api
 
-        found = self._found(_last(name))
+        found = self._found(last(name))
         if found is None or self._seen(found).ended:
             return None if found is None else self._seen(found)
         wanted = api.Job(requested_state=api.JobState.JOB_STATE_CANCELLED)
         sent = api.UpdateJobRequest(
             project_id=self._settings.project, location=self._settings.region, job_id=found.id, job=wanted
         )
-
-        def stop() -> None:
-            with suppress(FailedPrecondition, NotFound):  # it has ended meanwhile
-                self._jobs.update_job(sent, retry=None, timeout=CALL_SECONDS)
-
-        self._call(stop, f"cancelling job {_last(name)}", self._link(found.id))
+        stop = partial(self._jobs.update_job, sent, retry=None, timeout=CALL_SECONDS)
+        told = f"cancelling job {last(name)}", self._link(found.id)
+        self._call.unless((FailedPrecondition, NotFound), stop, *told)  # it has ended meanwhile
         return self.look(name)
 
     def _found(self, name: str) -> Any:
@@ -148,27 +139,23 @@ class Dataflow:
         where = {"project_id": self._settings.project, "location": self._settings.region}
 
         def get() -> Any:
-            try:
-                sent = api.GetJobRequest(**where, job_id=self._ids[name])
-                return self._jobs.get_job(sent, retry=None, timeout=CALL_SECONDS)
-            except NotFound:
-                return None
+            sent = api.GetJobRequest(**where, job_id=self._ids[name])
+            return self._jobs.get_job(sent, retry=None, timeout=CALL_SECONDS)
 
         def listed() -> list[Any]:
             sent = api.ListJobsRequest(**where, name=name)
             return list(self._jobs.list_jobs(sent, retry=None, timeout=CALL_SECONDS))
 
         if name in self._ids:
-            return self._call(get, f"job {name}", self._link(self._ids[name]))
+            return self._call.unless(NotFound, get, f"job {name}", self._link(self._ids[name]))
         jobs = [job for job in self._call(listed, f"job {name}") if job.name == name]
         return max(jobs, key=lambda job: job.create_time, default=None)
 
     def _seen(self, found: Any) -> Job:
         self._ids[found.name] = found.id
-        state = _STATES.get(found.current_state.name, "pending")
+        state = _STATES.get(word_of(found, "current_state"), "pending")
         message = self._messages(found.id) if state in ("failed", "cancelled") else ""
-        lost: JobState = "lost" if state == "failed" and _TAKEN.search(message) else state
-        return self._job(found.name, found.id, lost, message)
+        return self._job(found.name, found.id, state, message)
 
     def _messages(self, id: str) -> str:
         """What the service says of the end of a job: the errors with a trace of code, else all of them."""
@@ -186,15 +173,15 @@ class Dataflow:
             self._link(id),
         )
         texts = [one.message_text for one in told]
-        said = " ".join(" ".join([text for text in texts if "Traceback" in text] or texts).split())
+        said = in_a_line(" ".join([text for text in texts if "Traceback" in text] or texts))
         return said if len(said) <= _SHOWN else f"{said[: _SHOWN // 2]} … {said[-_SHOWN // 2 :]}"
 
     def _job(self, id: str, given: str, state: JobState, message: str) -> Job:
         link = self._link(given) if given else ""
-        return Job(id=id, service=self.NAME, name=self.name(id), state=state, link=link, message=message)
+        return seen_as(self.NAME, self.name(id), state, link, message, _TAKEN)
 
     def _link(self, given: str) -> str:
-        return f"https://console.cloud.google.com/dataflow/jobs/{self._settings.region}/{given}?project={self._settings.project}"
+        return page(self._settings, f"dataflow/jobs/{self._settings.region}/{given}")
 
     def _environment(self, work: Work, proto: Any) -> Any:
         """What workers are, as Beam says it to the service."""
@@ -219,16 +206,14 @@ class Dataflow:
     @cached_property
     def _jobs(self) -> Any:
         from google.cloud.dataflow_v1beta3 import JobsV1Beta3Client
-        from google.cloud.dataflow_v1beta3.services.jobs_v1_beta3.transports import JobsV1Beta3GrpcTransport
 
-        return connect(JobsV1Beta3Client, JobsV1Beta3GrpcTransport, *_endpoint(self._settings))
+        return connect(JobsV1Beta3Client, *_endpoint(self._settings))
 
     @cached_property
     def _messages_client(self) -> Any:
         from google.cloud.dataflow_v1beta3 import MessagesV1Beta3Client
-        from google.cloud.dataflow_v1beta3.services.messages_v1_beta3.transports import MessagesV1Beta3GrpcTransport
 
-        return connect(MessagesV1Beta3Client, MessagesV1Beta3GrpcTransport, *_endpoint(self._settings))
+        return connect(MessagesV1Beta3Client, *_endpoint(self._settings))
 
 
 def knows(settings: ManagedSettings, _: Job) -> Dataflow:
@@ -270,10 +255,6 @@ def _steps(proto: Any) -> tuple[str, ...]:
     """The names of the steps of a graph, in order."""
     known = proto.components.transforms
     return tuple(known[id].unique_name for root in proto.root_transform_ids for id in known[root].subtransforms)
-
-
-def _last(name: str) -> str:
-    return name.rpartition("/")[2]
 
 
 def _endpoint(settings: ManagedSettings) -> tuple[str, str]:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from ninetyfive.calling import CALL_SECONDS, Caller, connect
+from ninetyfive.managed.cloud import filled, labels, last, page, parent, seen_as, word_of
 from ninetyfive.managed.jobs import DRIVER, Request, Work
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
@@ -57,7 +57,7 @@ class Batches:
 
     def name(self, id: str) -> str:
         """As in `Service`."""
-        return f"{self._parent}/batches/{id}"
+        return f"{parent(self._settings)}/batches/{id}"
 
     def render(self, work: Work) -> Request:
         """As in `Service`: one CreateBatch."""
@@ -71,7 +71,7 @@ class Batches:
         }
         runtime = {"version": said.dataproc.version, "containerImage": said.image, "properties": self._properties()}
         body = {
-            "parent": self._parent,
+            "parent": parent(self._settings),
             "batchId": work.id,
             "requestId": request_id(work.id),
             "batch": {
@@ -91,12 +91,8 @@ class Batches:
 
         id = request.body["batchId"]
         sent = CreateBatchRequest.from_json(json.dumps(request.body))
-
-        def create() -> None:
-            with suppress(AlreadyExists):
-                self._client.create_batch(sent, retry=None, timeout=CALL_SECONDS)
-
-        self._call(create, f"batch {id}")
+        create = partial(self._client.create_batch, sent, retry=None, timeout=CALL_SECONDS)
+        self._call.unless(AlreadyExists, create, f"batch {id}")
         return self.look(self.name(id)) or self._job(id, "pending", "")
 
     def look(self, name: str) -> Job | None:
@@ -106,60 +102,37 @@ class Batches:
 
     def cancel(self, name: str) -> Job | None:
         """As in `Service`; a batch that is cancelled keeps its page, and runs nothing."""
-        from google.api_core.exceptions import FailedPrecondition
+        from google.api_core.exceptions import FailedPrecondition, NotFound
 
         found = self._batch(name)
         if found is None or self._seen(name, found).ended:
             return None if found is None else self._seen(name, found)
-
         operations = self._client.transport.operations_client
-
-        def stop() -> None:
-            with suppress(FailedPrecondition):  # it has ended meanwhile
-                operations.cancel_operation(found.operation, retry=None, timeout=CALL_SECONDS)
-
-        self._call(stop, f"cancelling batch {_last(name)}", self._link(_last(name)))
+        stop = partial(operations.cancel_operation, found.operation, retry=None, timeout=CALL_SECONDS)
+        told = f"cancelling batch {last(name)}", self._link(last(name))
+        self._call.unless((FailedPrecondition, NotFound), stop, *told)  # it has ended meanwhile
         return self.look(name)
-
-    @property
-    def _parent(self) -> str:
-        return f"projects/{self._settings.project}/locations/{self._settings.region}"
 
     @cached_property
     def _client(self) -> Any:
         from google.cloud.dataproc_v1 import BatchControllerClient
-        from google.cloud.dataproc_v1.services.batch_controller.transports import BatchControllerGrpcTransport
 
-        return connect(BatchControllerClient, BatchControllerGrpcTransport, *_endpoint(self._settings))
+        return connect(BatchControllerClient, *_endpoint(self._settings))
 
     def _batch(self, name: str) -> Any:
         from google.api_core.exceptions import NotFound
 
-        def get() -> Any:
-            try:
-                return self._client.get_batch(name=name, retry=None, timeout=CALL_SECONDS)
-            except NotFound:
-                return None
-
-        return self._call(get, f"batch {_last(name)}", self._link(_last(name)))
+        get = partial(self._client.get_batch, name=name, retry=None, timeout=CALL_SECONDS)
+        return self._call.unless(NotFound, get, f"batch {last(name)}", self._link(last(name)))
 
     def _seen(self, name: str, batch: Any) -> Job:
-        return self._job(_last(name), _BATCH.get(batch.state.name, "pending"), batch.state_message)
+        return self._job(last(name), _BATCH.get(word_of(batch), "pending"), batch.state_message)
 
     def _job(self, id: str, state: JobState, message: str) -> Job:
-        lost: JobState = "lost" if state == "failed" and _TAKEN.search(message) else state
-        return Job(
-            id=id,
-            service=self.NAME,
-            name=self.name(id),
-            state=lost,
-            link=self._link(id),
-            message=" ".join(message.split()),
-        )
+        return seen_as(self.NAME, self.name(id), state, self._link(id), message, _TAKEN)
 
     def _link(self, id: str) -> str:
-        place = f"{self._settings.region}/{id}/summary?project={self._settings.project}"
-        return f"https://console.cloud.google.com/dataproc/batches/{place}"
+        return page(self._settings, f"dataproc/batches/{self._settings.region}/{id}/summary")
 
     def _properties(self) -> dict[str, str]:
         """The size of driver and executors as Spark's properties, and those of the settings over them."""
@@ -219,13 +192,8 @@ class ClusterJobs:
 
         id = request.body["job"]["reference"]["jobId"]
         sent = SubmitJobRequest.from_json(json.dumps(request.body))
-
-        def create() -> Any:
-            with suppress(AlreadyExists):
-                return self._client.submit_job(sent, retry=None, timeout=CALL_SECONDS)
-            return None
-
-        found = self._call(create, f"job {id} on cluster {self._settings.dataproc.cluster}")
+        create = partial(self._client.submit_job, sent, retry=None, timeout=CALL_SECONDS)
+        found = self._call.unless(AlreadyExists, create, f"job {id} on cluster {self._settings.dataproc.cluster}")
         return (self.look(self.name(id)) or self._job(id, "pending", "")) if found is None else self._seen(id, found)
 
     def look(self, name: str) -> Job | None:
@@ -233,16 +201,10 @@ class ClusterJobs:
         from google.api_core.exceptions import NotFound
         from google.cloud.dataproc_v1 import GetJobRequest
 
-        sent = GetJobRequest(project_id=self._settings.project, region=self._settings.region, job_id=_last(name))
-
-        def get() -> Any:
-            try:
-                return self._client.get_job(sent, retry=None, timeout=CALL_SECONDS)
-            except NotFound:
-                return None
-
-        found = self._call(get, f"job {_last(name)}", self._link(_last(name)))
-        return None if found is None else self._seen(_last(name), found)
+        sent = GetJobRequest(project_id=self._settings.project, region=self._settings.region, job_id=last(name))
+        get = partial(self._client.get_job, sent, retry=None, timeout=CALL_SECONDS)
+        found = self._call.unless(NotFound, get, f"job {last(name)}", self._link(last(name)))
+        return None if found is None else self._seen(last(name), found)
 
     def cancel(self, name: str) -> Job | None:
         """As in `Service`; the cluster stays, as it is its owner's."""
@@ -252,33 +214,26 @@ class ClusterJobs:
         found = self.look(name)
         if found is None or found.ended:
             return found
-        sent = CancelJobRequest(project_id=self._settings.project, region=self._settings.region, job_id=_last(name))
-
-        def stop() -> None:
-            with suppress(FailedPrecondition, NotFound):  # it has ended meanwhile
-                self._client.cancel_job(sent, retry=None, timeout=CALL_SECONDS)
-
-        self._call(stop, f"cancelling job {_last(name)}", self._link(_last(name)))
+        sent = CancelJobRequest(project_id=self._settings.project, region=self._settings.region, job_id=last(name))
+        stop = partial(self._client.cancel_job, sent, retry=None, timeout=CALL_SECONDS)
+        told = f"cancelling job {last(name)}", self._link(last(name))
+        self._call.unless((FailedPrecondition, NotFound), stop, *told)  # it has ended meanwhile
         return self.look(name)
 
     @cached_property
     def _client(self) -> Any:
         from google.cloud.dataproc_v1 import JobControllerClient
-        from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcTransport
 
-        return connect(JobControllerClient, JobControllerGrpcTransport, *_endpoint(self._settings))
+        return connect(JobControllerClient, *_endpoint(self._settings))
 
     def _seen(self, id: str, job: Any) -> Job:
-        return self._job(id, _JOB.get(job.status.state.name, "pending"), job.status.details)
+        return self._job(id, _JOB.get(word_of(job.status), "pending"), job.status.details)
 
     def _job(self, id: str, state: JobState, message: str) -> Job:
-        lost: JobState = "lost" if state == "failed" and _TAKEN.search(message) else state
-        said = " ".join(message.split())
-        return Job(id=id, service=self.NAME, name=self.name(id), state=lost, link=self._link(id), message=said)
+        return seen_as(self.NAME, self.name(id), state, self._link(id), message, _TAKEN)
 
     def _link(self, id: str) -> str:
-        place = f"{id}?region={self._settings.region}&project={self._settings.project}"
-        return f"https://console.cloud.google.com/dataproc/jobs/{place}"
+        return page(self._settings, f"dataproc/jobs/{id}?region={self._settings.region}")
 
 
 def service_of(settings: ManagedSettings) -> Batches | ClusterJobs:
@@ -291,17 +246,6 @@ def knows(settings: ManagedSettings, job: Job) -> Batches | ClusterJobs:
     return Batches(settings) if "/batches/" in job.name else ClusterJobs(settings)
 
 
-def labels(work: Work) -> dict[str, str]:
-    """What a job is labelled with, so that its cost can be told from that of others."""
-    return system_label(work.system)
-
-
-def system_label(system: str) -> dict[str, str]:
-    """The label that names a system, by what labels may hold: RFC 1035 words."""
-    word = re.sub(r"[^a-z0-9-]", "-", system.lower()).strip("-")[:63].rstrip("-")
-    return {"ninetyfive-system": word if word[:1].isalpha() else f"s-{word}"[:63].rstrip("-")}
-
-
 def request_id(id: str) -> str:
     """What makes a call that is sent twice one call: the end of the id, in the 40 letters that are allowed.
 
@@ -311,17 +255,8 @@ def request_id(id: str) -> str:
     return id[-40:].lstrip("-")
 
 
-def filled(values: dict[str, Any]) -> dict[str, Any]:
-    """Without what is empty: a service fills that in itself."""
-    return {name: value for name, value in values.items() if value not in ("", {}, [])}
-
-
 def _property(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _last(name: str) -> str:
-    return name.rpartition("/")[2]
 
 
 def _endpoint(settings: ManagedSettings) -> tuple[str, str]:

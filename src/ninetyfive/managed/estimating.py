@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ninetyfive.managed.pipelining import TASKS
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.prices import Price, price_table
 
@@ -136,8 +137,9 @@ def machine_of(name: str) -> tuple[int, float] | None:
 def vertex(settings: ManagedSettings, what: str = "run") -> Estimate:
     """What a pipeline or a custom job costs: hours of its machines, one after the other, reckoned by their cores.
 
-    >>> round(vertex(ManagedSettings()).hour, 3)
-    0.218
+    >>> made = vertex(ManagedSettings(hours=1.0))
+    >>> round(made.hour, 4), round(made.most, 4)
+    (0.2185, 0.6555)
     """
     if what in ("predict", "serve"):
         return _nodes(settings, what)
@@ -145,15 +147,17 @@ def vertex(settings: ManagedSettings, what: str = "run") -> Estimate:
     told = ["what the bucket holds, network between regions, the catalog's server"]
     if said.accelerator:
         told.insert(0, f"{said.accelerators} {said.accelerator}: the table has no price of accelerators")
+    hours = settings.hours
     if what == "run" and said.pipeline:
         cores, name = max(said.cores, said.train_cores), "the dearest task, by its cores"
+        hours *= len(TASKS)  # each may take so long
         told.insert(0, "the fee of each pipeline run")
     else:
         digits = said.machine.rpartition("-")[2]
         cores, name = (int(digits) if digits.isdecimal() else _NODE_CORES), said.machine
         if not digits.isdecimal():
             told.insert(0, f"what {said.machine} costs beside an n1-standard-4")
-    return estimate([line(name, cores / _NODE_CORES, node)], settings.hours, not_known=told)
+    return estimate([line(name, cores / _NODE_CORES, node)], hours, not_known=told)
 
 
 def _nodes(settings: ManagedSettings, what: str) -> Estimate:

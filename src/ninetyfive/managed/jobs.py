@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import msgspec
 
 from ninetyfive.hashing import content_hash
+from ninetyfive.settings import holds_secret
 from ninetyfive.store.records import Job
 
 ID_LETTERS = 63
@@ -28,6 +29,8 @@ GRAPHS = "graphs"
 """The folder of the graphs of an attempt, in its own."""
 STANDS_FOR = "<content>"
 """What is shown for the hash of a content that is not known yet."""
+NOT_SHOWN = "<not shown>"
+"""What is shown for a secret."""
 ENDED = ("done", "failed", "cancelled", "lost")
 TRIES = 3
 """How many attempts one command watches of a job that the service loses."""
@@ -174,6 +177,36 @@ def places(value: Any, mark: str, path: str = "") -> Iterator[str]:
             yield from places(one, mark, f"{path}.{number}")
     elif isinstance(value, str) and mark in value:
         yield path
+
+
+def marked(request: Request, mark: str, source: str) -> Request:
+    """A request in which each value that holds `mark` stands in for what `source` supplies."""
+    later = tuple(Later(place, source) for place in places(request.body, mark))
+    return msgspec.structs.replace(request, later=(*request.later, *later))
+
+
+def without_secrets(request: Request) -> Request:
+    """A request as it is shown: a text that its name or a login in a url says to be secret is not in it.
+
+    >>> without_secrets(Request(method="", body={"properties": {"a.secret.key": "hunter2"}})).body
+    {'properties': {'a.secret.key': '<not shown>'}}
+    """
+    shown = msgspec.structs.replace(request, body=_shown(request.body))
+    return marked(shown, NOT_SHOWN, "a secret of the settings, which is sent")
+
+
+def _shown(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        named = str(value.get("key", "value"))  # of one in a list of names and values
+        return {key: _shown(one, named if key == "value" else key) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_shown(one, name) for one in value]
+    return NOT_SHOWN if isinstance(value, str) and value and holds_secret(name, value) else value
+
+
+def gone(job: Job) -> Job:
+    """A job that its service does not know any more: lost, unless it has ended before."""
+    return job if job.ended else msgspec.structs.replace(job, state="lost", message="the service knows it no more")
 
 
 def attempt_of(id: str, attempt: int) -> str:

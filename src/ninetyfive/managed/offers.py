@@ -22,14 +22,14 @@ from ninetyfive.managed.jobs import (
     GRAPHS,
     STANDS_FOR,
     Graph,
-    Later,
     Looking,
     Request,
     Service,
     Work,
     example_id,
     folder_of,
-    places,
+    marked,
+    without_secrets,
 )
 from ninetyfive.managed.vertex_batch import BatchPredictions
 from ninetyfive.managed.vertex_custom import CustomJobs
@@ -115,9 +115,7 @@ def stepwise(service: Callable[[ManagedSettings], Service], graphs: str = "") ->
         graph = _example_graph(said, f"{folder}/{id}/{GRAPHS}/{STANDS_FOR}", graphs) if graphs else None
         for step, source in JOBS[asked.what]:
             work = Work(id=id, folder=folder, system=system, purpose=step, graph=graph)
-            request = made.render(work)
-            later = tuple(Later(place, source) for place in places(request.body, STANDS_FOR))
-            found.append(msgspec.structs.replace(request, later=later))
+            found.append(marked(made.render(work), STANDS_FOR, source))
         return found
 
     return requests
@@ -228,7 +226,7 @@ def rendered(asked: Asked, to: str) -> dict[str, Any]:
     return {
         "service": to,
         "what": asked.what,
-        "requests": msgspec.to_builtins(found.requests(asked)),
+        "requests": msgspec.to_builtins([without_secrets(request) for request in found.requests(asked)]),
         "estimate": msgspec.to_builtins(found.estimate(said, asked.what)),
     }
 

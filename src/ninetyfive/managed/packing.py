@@ -85,14 +85,16 @@ class Place:
             else:
                 self._files.pipe_file(path, data)
 
-    def bring(self, folder: Path, name: str = "") -> None:
-        """All files of a folder of this machine, under `name`."""
+    def bring(self, folder: Path, name: str = "", last: str = "") -> None:
+        """All files of a folder of this machine, under `name`; the file `last` comes when all others are there."""
         target = f"{self._path}/{name}".rstrip("/")
         with self.told():
-            for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+            for path in sorted(one for one in folder.rglob("*") if one.is_file() and one != folder / last):
                 place = f"{target}/{path.relative_to(folder).as_posix()}"
                 self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
                 self._files.put_file(str(path), place)
+        if last:
+            self.write(f"{name}/{last}".lstrip("/"), (folder / last).read_bytes())
 
     def names(self, below: str) -> list[str]:
         """The names of all files below `below`, by which `read` reads them; none where there is no such folder."""

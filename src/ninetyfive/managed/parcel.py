@@ -27,6 +27,7 @@ from ninetyfive.hashing import bytes_hash, content_hash, package_hash
 from ninetyfive.loading import own_modules
 from ninetyfive.managed.asked import Asked, What
 from ninetyfive.settings import FILE, holds_secret, variables
+from ninetyfive.sources.files import LANDS
 from ninetyfive.steps.lineage import lock_file
 
 PARCEL, ACTOR, SCHEMA = "parcel", "actor", "schema.toml"
@@ -113,10 +114,21 @@ def laid_out(parcel: Parcel, folder: Path) -> Path:
             raise IntegrityError(name, expected="a file of the project", got="one outside", do="submit it again")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    for one in Path(parcel.home).iterdir() if parcel.home else ():
-        if not (folder / one.name).exists() and not one.name.startswith("."):
-            (folder / one.name).symlink_to(one)
+    if parcel.home:
+        _link(Path(parcel.home), folder)
     return folder / parcel.system
+
+
+def _link(home: Path, folder: Path) -> None:
+    """Links to what is in one folder and not in the other; where both have a folder, to what is in it."""
+    for one in home.iterdir():
+        here = folder / one.name
+        if one.name.startswith("."):
+            continue
+        if here.is_dir() and one.is_dir():
+            _link(one, here)
+        elif not here.exists():
+            here.symlink_to(one)
 
 
 def _files(folder: Path, origin: Path) -> dict[str, Path]:
@@ -130,18 +142,21 @@ def _files(folder: Path, origin: Path) -> dict[str, Path]:
             name = module.__name__.replace(".", "/")
             found[f"{MODULES}/{name}/__init__.py" if path.name == "__init__.py" else f"{MODULES}/{name}.py"] = path
     if (lock := lock_file(folder)) is not None:
+        if any(holds_secret("", line) for line in lock.read_text("utf-8", "replace").splitlines()):
+            raise _secret(lock.name)
         found[lock.name] = lock  # it decides a release, wherever above the project it stands
     return found
 
 
 def _python(folder: Path) -> Iterator[Path]:
-    """The Python files of the project's folder, without those of environments and packages in it."""
+    """The Python files of the project's folder, without those of environments and packages in it, and hidden ones."""
     for root, folders, names in os.walk(folder):
         here = Path(root)
         folders[:] = [
             name for name in folders if not _OTHERS.search(name) and not (here / name / "pyvenv.cfg").is_file()
         ]
-        yield from (here / name for name in names if name.endswith(".py"))
+        found = (here / name for name in names if name.endswith(".py") and not name.startswith("."))
+        yield from (path for path in found if path.is_file())
 
 
 def _environment(asked: Asked, shared_disk: bool) -> dict[str, str]:
@@ -151,6 +166,9 @@ def _environment(asked: Asked, shared_disk: bool) -> dict[str, str]:
     said["NINETYFIVE_STORE"] = settings.store_url
     if settings.catalog is not None:
         said["NINETYFIVE_CATALOG"] = settings.catalog
+    if asked.system.source.kind in LANDS:  # who pays for what lands, and where
+        landing = {"PROJECT": asked.said.project, "TEMPORARY": asked.said.temporary}
+        said |= {f"NINETYFIVE_MANAGED_{name}": value for name, value in landing.items() if value}
     _check_catalog(settings.catalog, shared_disk)
     for name, value in said.items():
         if holds_secret(name, value) or _REFERENCE.search(value):
@@ -203,17 +221,20 @@ def _references(value: Any, name: str = "") -> Iterator[str]:
 
 def _words(asked: Asked) -> dict[str, Any]:
     """The words of the command, as they are understood elsewhere: a path is that of this machine."""
-    named = asked.words.get("population")
-    given = {} if named is None or "://" in named else {"population": os.path.abspath(named)}
-    return {**asked.words, **given}
+    return {**asked.words, **{name: path if "://" in path else os.path.abspath(path) for name, path in _paths(asked)}}
+
+
+def _paths(asked: Asked) -> list[tuple[str, str]]:
+    """The words of the command that name files."""
+    return [(name, asked.words[name]) for name in ("population", "log") if asked.words.get(name) is not None]
 
 
 def _check_reachable(asked: Asked) -> None:
-    """`UsageError` where the source, or a population that is named, is a path of this machine."""
+    """`UsageError` where the source, or a file that the command names, is a path of this machine."""
     source = asked.system.source
+    files = () if source.kind in LANDS else source.urls  # what lands is asked of its service there too
     labels = source.labels.urls if source.labels else ()
-    named = asked.words.get("population")
-    for url in (*source.urls, *labels, *([named] if named else ())):
+    for url in (*files, *labels, *(path for _, path in _paths(asked))):
         if "://" not in url or url.startswith("file:"):
             raise UsageError(
                 f"file {url}",

@@ -38,15 +38,17 @@ def release(folder: str, id: str) -> None:
     importlib.import_module("ninetyfive.managed.worker").main([folder, id, "release"])
 
 
+TASKS = (data, train, release)
+"""The tasks, each after the one before."""
+
+
 def compiled(said: ManagedSettings) -> dict[str, Any]:
     """The pipeline as kfp compiles it, for the image and the sizes of the settings; its parameters: folder and id."""
     with needs_extra("managed", "a pipeline"):
         from google.protobuf.json_format import MessageToDict
         from kfp import dsl
 
-    made = [
-        dsl.component(base_image=said.image, install_kfp_package=False)(function) for function in (data, train, release)
-    ]
+    made = [dsl.component(base_image=said.image, install_kfp_package=False)(function) for function in TASKS]
 
     def run(folder: str, id: str) -> None:
         before = None

@@ -13,14 +13,13 @@ from typing import Any
 
 import msgspec
 
+from ninetyfive.managed.jobs import gone
 from ninetyfive.managed.offers import service_for
 from ninetyfive.managed.packing import Place
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.progress import Reporter
 from ninetyfive.store.opening import Store
 from ninetyfive.store.records import Job
-
-_GONE = "the service knows it no more"
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
@@ -43,8 +42,9 @@ def cancelled(
     while seen is not None and not seen.ended:
         sleep(said.poll)
         seen = service.look(job.name)
-    found = store.move_job(seen or _gone(job))
-    if job.folder and found.state != "done":  # results that are there are worth their place until they are read
+    found = store.move_job(seen or gone(job))
+    shared = any(other.folder == job.folder and not other.ended for other in store.jobs())  # by another attempt
+    if job.folder and found.state != "done" and not shared:  # results that are there stay until they are read
         Place(job.folder).remove()
     return plain(found)
 
@@ -78,8 +78,4 @@ def _seen(store: Store, said: ManagedSettings, job: Job) -> Job:
     """A job as it is now, written down; one that has ended is not asked for again."""
     if job.ended:
         return job
-    return store.move_job(service_for(job, said).look(job.name) or _gone(job))
-
-
-def _gone(job: Job) -> Job:
-    return job if job.ended else msgspec.structs.replace(job, state="lost", message=_GONE)
+    return store.move_job(service_for(job, said).look(job.name) or gone(job))

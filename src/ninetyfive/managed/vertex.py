@@ -1,22 +1,21 @@
-"""Vertex AI: what is the same for everything of it: where it is reached, states, labels, pages of the console.
+"""Vertex AI: what is the same for everything of it: its name, states, pages of the console: pure.
 
     projects/P/locations/R/<collection>/<id>       a file a collection: `vertex_pipelines`, `vertex_custom` …
-    JOB_STATE_…, PIPELINE_STATE_… ─ state_of ─▶ pending | running | done | failed | cancelled | lost
+    JOB_STATE_…, PIPELINE_STATE_… ─ seen ─▶ Job: pending | running | done | failed | cancelled | lost
 
-The clients are those that are generated from the service's definition (`google.cloud.aiplatform_v1`); the SDK above
-them takes long to import and is not used. What does not belong here: what one kind of thing is told.
+What does not belong here: calls (`vertex_calls`), what one kind of thing is told.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from ninetyfive.calling import connect
+from ninetyfive.managed import cloud
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.records import Job, JobState
 
 NAME = "vertex"
+API = "google.cloud.aiplatform.v1"
 _STATES: dict[str, JobState] = {
     "UNSPECIFIED": "pending",
     "QUEUED": "pending",
@@ -35,36 +34,20 @@ _TAKEN = re.compile(r"\bpreempt|\bworker .{0,40}\blost\b|\bhost (maintenance|err
 """What is said of a job whose machines were taken away."""
 
 
-def parent(settings: ManagedSettings) -> str:
-    """Where all of it is: the project and region."""
-    return f"projects/{settings.project}/locations/{settings.region}"
+def seen(name: str, word: str, link: str, message: str = "") -> Job:
+    """A job as it is seen; `name` ends with our id, `word` is the name of the service's own state.
 
-
-def client_of(client: Any, transport: Any, settings: ManagedSettings) -> Any:
-    """A client of Vertex AI in the region of the settings, or at their endpoint."""
-    return connect(client, transport, settings.vertex.endpoint, f"{settings.region}-aiplatform.googleapis.com:443")
-
-
-def state_of(word: str, message: str = "") -> JobState:
-    """The state of a job, from the name of the service's own and what it says beside.
-
-    >>> state_of("PIPELINE_STATE_RUNNING"), state_of("JOB_STATE_FAILED", "the replica was preempted")
-    ('running', 'lost')
+    >>> [seen("a/b", word, "", "preempted").state for word in ("PIPELINE_STATE_RUNNING", "JOB_STATE_FAILED")]
+    ['running', 'lost']
     """
     state = _STATES.get(re.sub(r"^(PIPELINE|JOB)_STATE_", "", word), "pending")
-    return "lost" if state == "failed" and _TAKEN.search(message) else state
-
-
-def seen_as(name: str, state: JobState, link: str, message: str = "") -> Job:
-    """A job as it is seen; `name` ends with our id."""
-    said = " ".join(message.split())
-    return Job(id=name.rpartition("/")[2], service=NAME, name=name, state=state, link=link, message=said)
+    return cloud.seen_as(NAME, name, state, link, message, _TAKEN)
 
 
 def page(settings: ManagedSettings, path: str) -> str:
-    """A page of the console.
+    """A page of Vertex AI in the console.
 
     >>> page(ManagedSettings(project="p", region="r"), "training/7")
     'https://console.cloud.google.com/vertex-ai/locations/r/training/7?project=p'
     """
-    return f"https://console.cloud.google.com/vertex-ai/locations/{settings.region}/{path}?project={settings.project}"
+    return cloud.page(settings, f"vertex-ai/locations/{settings.region}/{path}")

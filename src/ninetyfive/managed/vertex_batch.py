@@ -1,25 +1,18 @@
-"""Batch prediction jobs of Vertex AI, as a service: rows in a folder, answered by the serving container.
+"""Batch prediction jobs of Vertex AI: rows in a folder, answered by the serving container.
 
-    ListBatchPredictionJobs (by display name) ─▶ none: CreateBatchPredictionJob; running: CancelBatchPredictionJob
-
-Ids are the service's own numbers: a job is found again by its display name, which is our id. The model is not uploaded
-to the registry: the job names container and folder itself, so that nothing is left of it.
-What does not belong here: the rows and their answers (`vertex_rows`).
+The model is not uploaded to the registry: the job names container and folder itself, so that nothing is left of it.
+What does not belong here: the rows and their answers (`vertex_rows`), how a job is found again (`vertex_numbered`).
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
-from ninetyfive.calling import CALL_SECONDS
-from ninetyfive.managed.dataproc import filled, labels
+from ninetyfive.managed.cloud import filled, labels
 from ninetyfive.managed.jobs import Request, Work
-from ninetyfive.managed.vertex import NAME, page, seen_as, state_of
-from ninetyfive.managed.vertex_calls import API, Calls
+from ninetyfive.managed.vertex import API
+from ninetyfive.managed.vertex_numbered import Numbered
 from ninetyfive.managed.vertex_serving import container
-from ninetyfive.managed_settings import ManagedSettings
-from ninetyfive.store.records import Job
 
 KEY = "__row"
 """The field of an instance that holds its number; no column of a schema begins so."""
@@ -29,18 +22,12 @@ SERVICE, INSTANCES, ANSWERS = "service", "instances", "answers"
 """The folders of a job: config.json and release/ of the container; what is asked; below each attempt what came back."""
 
 
-class BatchPredictions:
-    """Batch prediction jobs, as a `Service`; the name of one ends with its display name, which is our id."""
+class BatchPredictions(Numbered):
+    """Batch prediction jobs, as a `Service`."""
 
-    NAME: ClassVar[str] = NAME
-
-    def __init__(self, settings: ManagedSettings, calls: Calls | None = None) -> None:
-        self._settings = settings
-        self._calls = calls or Calls(settings)
-
-    def name(self, id: str) -> str:
-        """As in `Service`."""
-        return f"{self._calls.parent}/batchPredictionJobs/{id}"
+    COLLECTION: ClassVar[str] = "batchPredictionJobs"
+    KIND: ClassVar[str] = "batch_prediction_job"
+    PAGE: ClassVar[str] = "batch-predictions"
 
     def render(self, work: Work) -> Request:
         """As in `Service`: one CreateBatchPredictionJob."""
@@ -71,56 +58,7 @@ class BatchPredictions:
         body = {"parent": self._calls.parent, "batchPredictionJob": filled(job)}
         return Request(method=f"{API}.JobService/CreateBatchPredictionJob", body=body, purpose=work.purpose)
 
-    def submit(self, request: Request) -> Job:
-        """As in `Service`. The service would make a second one: so it is looked for before each try."""
-        from google.cloud.aiplatform_v1 import CreateBatchPredictionJobRequest
-
-        id = request.body["batchPredictionJob"]["displayName"]
-        sent = CreateBatchPredictionJobRequest.from_json(json.dumps(request.body))
-        client = self._calls.jobs
-
-        def create() -> Any:
-            found = self._listed(id)
-            return found[0] if found else client.create_batch_prediction_job(sent, retry=None, timeout=CALL_SECONDS)
-
-        return self._seen(id, self._calls.call(create, f"job {id}"))
-
-    def look(self, name: str) -> Job | None:
-        """As in `Service`."""
-        id = _last(name)
-        found = self._calls.call(lambda: self._listed(id), f"job {id}")
-        return self._seen(id, found[0]) if found else None
-
-    def cancel(self, name: str) -> Job | None:
-        """As in `Service`."""
-        from google.api_core.exceptions import FailedPrecondition, NotFound
-
-        id = _last(name)
-
-        def stop() -> None:
-            for one in self._listed(id):
-                if not self._seen(id, one).ended:
-                    try:
-                        self._calls.jobs.cancel_batch_prediction_job(name=one.name, retry=None, timeout=CALL_SECONDS)
-                    except (FailedPrecondition, NotFound):  # it has ended meanwhile
-                        continue
-
-        self._calls.call(stop, f"cancelling job {id}")
-        return self.look(name)
-
-    def _listed(self, id: str) -> list[Any]:
-        """The jobs of this display name, the oldest first."""
-        asked = {"parent": self._calls.parent, "filter": f'display_name="{id}"'}
-        found = list(self._calls.jobs.list_batch_prediction_jobs(asked, retry=None, timeout=CALL_SECONDS))
-        return sorted(found, key=lambda one: (one.create_time.timestamp(), one.name))
-
-    def _seen(self, id: str, found: Any) -> Job:
-        message, failed = found.error.message, found.completion_stats.failed_count
-        if failed > 0:
-            message = f"{message} {failed} rows were not answered"
-        link = page(self._settings, f"batch-predictions/{_last(found.name)}")
-        return seen_as(self.name(id), state_of(found.state.name, message), link, message)
-
-
-def _last(name: str) -> str:
-    return name.rpartition("/")[2]
+    def message(self, job: Any) -> str:
+        """What the service says of a job, and how many rows it could not answer."""
+        count = job.completion_stats.failed_count
+        return f"{job.error.message} {count} rows were not answered" if count > 0 else str(job.error.message)

@@ -1,6 +1,7 @@
 """Calls of Vertex AI: a rendered request is sent to the client that knows its method, and operations are waited for.
 
-    Request ─ method's last word ─▶ ModelService | EndpointService | JobService ─▶ answer | operation ─ wait ─▶ its end
+    Request ─ its method ─▶ ModelService | EndpointService | JobService | PipelineService ─▶ answer
+                                                                            operation ─ wait ─▶ its end
 
 `google.cloud.aiplatform_v1` is the client that is generated from the service's definition; `google.cloud.aiplatform`,
 which wraps it, takes 16 s to import, and is not used.
@@ -13,17 +14,18 @@ import json
 import re
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import partial
 from typing import Any
 
-from ninetyfive.calling import CALL_SECONDS, Caller
+from ninetyfive.calling import CALL_SECONDS, Caller, connect, in_a_line
 from ninetyfive.errors import ServiceError
+from ninetyfive.managed.cloud import parent
 from ninetyfive.managed.jobs import Request
-from ninetyfive.managed.vertex import NAME, client_of, parent
+from ninetyfive.managed.vertex import NAME
 from ninetyfive.managed_settings import ManagedSettings
 from ninetyfive.store.crashing import crash_point
 
-API = "google.cloud.aiplatform.v1"
+_DO = {409: "see who changes it too; the same command again looks anew, and goes on from what it finds"}
 
 
 class Calls:
@@ -34,67 +36,54 @@ class Calls:
     ) -> None:
         self.settings = settings
         self.sleep = sleep
-        self.call = caller or Caller(NAME, settings.patience)
+        self.call = caller or Caller(NAME, settings.patience, do=_DO)
+        self._clients: dict[str, Any] = {}
 
     @property
     def parent(self) -> str:
         """The full name of project and region."""
         return parent(self.settings)
 
-    @cached_property
+    def client(self, service: str) -> Any:
+        """The client of one of its services, like "JobService", in the region of the settings or at their endpoint."""
+        if service not in self._clients:
+            from google.cloud import aiplatform_v1
+
+            place = self.settings.vertex.endpoint, f"{self.settings.region}-aiplatform.googleapis.com:443"
+            self._clients[service] = connect(getattr(aiplatform_v1, f"{service}Client"), *place)
+        return self._clients[service]
+
+    @property
     def models(self) -> Any:
         """The client of models."""
-        from google.cloud.aiplatform_v1 import ModelServiceClient
-        from google.cloud.aiplatform_v1.services.model_service.transports.grpc import ModelServiceGrpcTransport
+        return self.client("ModelService")
 
-        return client_of(ModelServiceClient, ModelServiceGrpcTransport, self.settings)
-
-    @cached_property
+    @property
     def endpoints(self) -> Any:
         """The client of endpoints."""
-        from google.cloud.aiplatform_v1 import EndpointServiceClient
-        from google.cloud.aiplatform_v1.services.endpoint_service.transports.grpc import EndpointServiceGrpcTransport
-
-        return client_of(EndpointServiceClient, EndpointServiceGrpcTransport, self.settings)
-
-    @cached_property
-    def jobs(self) -> Any:
-        """The client of jobs."""
-        from google.cloud.aiplatform_v1 import JobServiceClient
-        from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
-
-        return client_of(JobServiceClient, JobServiceGrpcTransport, self.settings)
+        return self.client("EndpointService")
 
     def send(self, request: Request, what: str, link: str = "", but: tuple[type[Exception], ...] = ()) -> Any:
         """The answer to a rendered request; None where the service refuses it as one of `but`."""
         from google.cloud import aiplatform_v1
 
         service, _, method = request.method.rpartition("/")
-        client = {"Model": self.models, "Endpoint": self.endpoints, "Job": self.jobs}[
-            service.rpartition(".")[2].removesuffix("Service")
-        ]
         sent = getattr(aiplatform_v1, f"{method}Request").from_json(json.dumps(request.body))
-        function = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
-
-        def ask() -> Any:
-            try:
-                return function(sent, retry=None, timeout=CALL_SECONDS)
-            except but:
-                return None
-
-        return self.call(ask, what, link)
+        function = getattr(self.client(service.rpartition(".")[2]), re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
+        return self.call.unless(but, partial(function, sent, retry=None, timeout=CALL_SECONDS), what, link)
 
     def find(self, get: Callable[..., Any], name: str, what: str, link: str = "") -> Any:
         """What a client gets by its name; None where it is not there."""
         from google.api_core.exceptions import NotFound
 
-        def ask() -> Any:
-            try:
-                return get(name=name, retry=None, timeout=CALL_SECONDS)
-            except NotFound:
-                return None
+        return self.call.unless(NotFound, partial(get, name=name, retry=None, timeout=CALL_SECONDS), what, link)
 
-        return self.call(ask, what, link)
+    def stop(self, cancel: Callable[..., Any], name: str, what: str, link: str = "") -> None:
+        """Cancel what has this name; one that has ended meanwhile, or is gone, stays so."""
+        from google.api_core.exceptions import FailedPrecondition, NotFound
+
+        stop = partial(cancel, name=name, retry=None, timeout=CALL_SECONDS)
+        self.call.unless((FailedPrecondition, NotFound), stop, what, link)
 
     def wait(self, operation: str, what: str, link: str = "") -> None:
         """Look at an operation until it is done; `ServiceError` in the service's words where it ended in an error."""
@@ -109,7 +98,7 @@ class Calls:
             raise ServiceError(
                 f"{NAME}, {what}",
                 expected="that the service does it",
-                got=f"{' '.join(found.error.message.split()).rstrip('.')}",
+                got=f"{in_a_line(found.error.message).rstrip('.')}",
                 do=f"correct what it names, then the same command again{f'; the page: {link}' if link else ''}",
             )
 

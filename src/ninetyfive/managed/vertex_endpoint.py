@@ -19,8 +19,9 @@ import msgspec
 from ninetyfive.errors import ServiceError
 from ninetyfive.managed import vertex_serving as rendering
 from ninetyfive.managed.attending import Ledger
+from ninetyfive.managed.cloud import last
 from ninetyfive.managed.container import CONFIG
-from ninetyfive.managed.jobs import Request, attempt_of
+from ninetyfive.managed.jobs import Request, attempt_of, gone
 from ninetyfive.managed.packing import Place
 from ninetyfive.managed.traffic import shared, without
 from ninetyfive.managed.vertex import NAME
@@ -74,7 +75,7 @@ class Deployment:
         endpoint = self._endpoint()
         if endpoint is None:
             return None
-        found = _deployed(endpoint, name.rpartition("/")[2])
+        found = _deployed(endpoint, last(name))
         if found is not None:
             share = dict(endpoint.traffic_split).get(found.id, 0)
             return self._seen("running", told(self._settings, self._names.endpoint, share, found))
@@ -87,10 +88,12 @@ class Deployment:
         calls, names = self._calls, self._names
         settle(calls, names)
         endpoint = self._endpoint()
-        found = None if endpoint is None else _deployed(endpoint, name.rpartition("/")[2])
+        found = None if endpoint is None else _deployed(endpoint, last(name))
         if endpoint is not None and found is not None:
             undeploy(calls, names, endpoint, found)
             endpoint = self._endpoint()
+        if endpoint is not None and any(_same(one.display_name, names.job) for one in endpoint.deployed_models):
+            return self._seen("cancelled", "undeployed")  # another attempt serves by the same model and folder
         if endpoint is not None and not endpoint.deployed_models:
             self._done(rendering.delete("Endpoint", names.endpoint), f"deleting endpoint {names.endpoint_id}")
         if calls.find(calls.models.get_model, names.model, f"model {names.model_id}") is not None:
@@ -155,8 +158,7 @@ class Deploying:
                 return msgspec.structs.replace(names, job=one.display_name)
         for job in attempts:
             if job.state == "running":
-                gone = "the service knows it no more"
-                self._ledger.move_job(msgspec.structs.replace(job, state="lost", message=gone))
+                self._ledger.move_job(gone(job))
         begun = next((job.id for job in attempts if job.state == "pending"), None)
         last = max((int(job.id.rpartition("-")[2]) for job in attempts), default=0)
         return msgspec.structs.replace(names, job=begun or attempt_of(wanted.job, last + 1))
@@ -176,10 +178,7 @@ class Deploying:
             return
         self._reporter.notice(f"the service of release {wanted.release[:12]} is copied to {wanted.folder}")
         write(scratch)
-        config = (scratch / CONFIG).read_bytes()
-        (scratch / CONFIG).unlink()
-        place.bring(scratch)
-        place.write(CONFIG, config)
+        place.bring(scratch, last=CONFIG)
 
     def _upload(self, wanted: Wanted, names: Names) -> None:
         calls = self._calls

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ import polars as pl
 from ninetyfive.engines.shipping import pack_error
 from ninetyfive.errors import ServiceError
 from ninetyfive.hashing import bytes_hash
+from ninetyfive.managed.cloud import last
 from ninetyfive.managed.container import CONFIG
 from ninetyfive.managed.jobs import Request, Work
 from ninetyfive.managed.packing import ERROR, Place
@@ -31,6 +33,11 @@ from ninetyfive.supervise.replay import request_cell
 
 _FILE_ROWS = 50_000
 _RESULTS, _ERRORS = ("prediction.results", "predictions_"), ("prediction.errors", "errors_")
+
+
+class _Told(msgspec.Struct):
+    key: str | int
+    prediction: float | dict[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +65,10 @@ class Batch:
         return self._read(done[-1].id) if done else None
 
     def prepare(self, id: str) -> Request:
-        """The service and the rows in the folder."""
+        """The service and the rows in the folder; the configuration is written last, and says that all is there."""
         self.place.remove(id)
         if self.place.read(f"{SERVICE}/{CONFIG}") is None:
-            self.place.bring(self.service, SERVICE)
+            self.place.bring(self.service, SERVICE, last=CONFIG)
         self.place.bring(self.instances, INSTANCES)
         return self.to.render(Work(id=id, folder=self.place.url, system=self.system, purpose=self.purpose))
 
@@ -69,15 +76,16 @@ class Batch:
         width = max(len(self.classes), 1)
         values, seen = np.full((self.count, width), np.nan), np.zeros(self.count, dtype=bool)
         names = self.place.names(f"{id}/{ANSWERS}")
+        odd = b""
         for line in self._lines(names, _RESULTS):
-            told = msgspec.json.decode(line)
-            number, answer = int(told["key"]), told["prediction"]
-            seen[number] = True
-            if answer is not None:
-                values[number] = [answer[name] for name in self.classes] if self.classes else answer
+            number, answer = self._answer(line)
+            if 0 <= number < self.count:
+                values[number], seen[number] = answer, True
+            else:
+                odd = odd or line
         if seen.all():
             return values if self.classes else values[:, 0]
-        said = next((line.decode(errors="replace") for line in self._lines(names, _ERRORS)), "no word of why")
+        said = next(iter(self._lines(names, _ERRORS)), odd).decode(errors="replace") or "no word of why"
         error = ServiceError(
             f"{NAME}, job {id}",
             expected=f"an answer for each of {self.count:,} rows",
@@ -87,9 +95,21 @@ class Batch:
         self.place.write(f"{id}/{ERROR}", pack_error(error))
         return None
 
+    def _answer(self, line: bytes) -> tuple[int, Any]:
+        """The number of a row and its answer, NaN where the model gave none; -1 for a line that is no answer."""
+        try:
+            told = msgspec.json.decode(line, type=_Told)
+            if told.prediction is None:
+                return int(told.key), np.nan
+            if isinstance(told.prediction, dict):
+                return int(told.key), [told.prediction[name] for name in self.classes or ("",)]
+            return (-1 if self.classes else int(told.key)), told.prediction
+        except (msgspec.MsgspecError, ValueError, KeyError):
+            return -1, np.nan
+
     def _lines(self, names: Sequence[str], begin: tuple[str, ...]) -> Iterator[bytes]:
         for name in names:
-            if name.rpartition("/")[2].startswith(begin):
+            if last(name).startswith(begin):
                 yield from (line for line in (self.place.read(name) or b"").splitlines() if line.strip())
 
 

@@ -15,11 +15,10 @@ from typing import Any
 import msgspec
 
 from ninetyfive.hashing import content_hash
+from ninetyfive.managed.cloud import filled, last, system_label
 from ninetyfive.managed.container import COMMAND
-from ninetyfive.managed.dataproc import filled, system_label
 from ninetyfive.managed.jobs import Request, job_id
-from ninetyfive.managed.vertex import page
-from ninetyfive.managed.vertex_calls import API
+from ninetyfive.managed.vertex import API, page
 from ninetyfive.managed_settings import ManagedSettings
 
 PORT = 8080
@@ -177,4 +176,4 @@ def predict_url(said: ManagedSettings, endpoint: str) -> str:
 
 def console(said: ManagedSettings, endpoint: str) -> str:
     """The page of an endpoint in the console."""
-    return page(said, f"endpoints/{endpoint.rpartition('/')[2]}")
+    return page(said, f"endpoints/{last(endpoint)}")

@@ -17,9 +17,9 @@ import msgspec
 from ninetyfive.errors import UsageError
 from ninetyfive.managed.asked import Asked
 from ninetyfive.managed.attending import Attendant
-from ninetyfive.managed.jobs import STANDS_FOR, Later, Request, Work, example_id, folder_of, job_id, places
+from ninetyfive.managed.cloud import parent
+from ninetyfive.managed.jobs import STANDS_FOR, Later, Request, Work, example_id, folder_of, job_id, marked
 from ninetyfive.managed.packing import Place
-from ninetyfive.managed.vertex import parent
 from ninetyfive.managed.vertex_batch import BATCH, BatchPredictions
 from ninetyfive.managed.vertex_endpoint import Deploying, Wanted
 from ninetyfive.managed.vertex_rows import Batch, write_instances
@@ -85,7 +85,7 @@ def serve_requests(asked: Asked) -> list[Request]:
         deploy(said, names, {NEW: 100}, number=STANDS_FOR),
     ]
     content = "the release with its table and configuration, which the store knows"
-    found = [_marked(request, content) for request in requests]
+    found = [marked(request, STANDS_FOR, content) for request in requests]
     split = Later("trafficSplit", f"what is deployed: of several this one gets {percent} %")
     return [*found[:2], msgspec.structs.replace(found[2], later=(*found[2].later, split))]
 
@@ -115,7 +115,7 @@ def predict_requests(asked: Asked) -> list[Request]:
     """The one call of a batch prediction, as it is known before; offline."""
     id, system = example_id(asked.system.name), asked.system.name
     work = Work(id=id, folder=folder_of(asked.said.temporary, id), system=system, purpose="predict")
-    return [_marked(BatchPredictions(asked.said).render(work), "the rows of the input, and the release")]
+    return [marked(BatchPredictions(asked.said).render(work), STANDS_FOR, "the rows of the input, and the release")]
 
 
 def _batch(asked: Asked, opened: OpenRelease, rows: Rows, live: Live, scratch: str) -> Batch:
@@ -189,10 +189,3 @@ def _described(config: WorkerConfig, live: Live) -> str:
 def _job(asked: Asked, content: Any) -> str:
     said = asked.said
     return job_id(asked.system.name, [content, container(said), said.project, said.region])
-
-
-def _marked(request: Request, source: str) -> Request:
-    """A request with what stands in it for a content that is not known yet."""
-    return msgspec.structs.replace(
-        request, later=tuple(Later(place, source) for place in places(request.body, STANDS_FOR))
-    )

@@ -19,7 +19,7 @@ import msgspec
 from ninetyfive.errors import IntegrityError
 from ninetyfive.managed.asked import Asked
 from ninetyfive.managed.attending import Attendant
-from ninetyfive.managed.jobs import Later, Request, Service, Work, folder_of, job_id, places
+from ninetyfive.managed.jobs import Request, Service, Work, folder_of, job_id, marked
 from ninetyfive.managed.packing import RESULTS, Place
 from ninetyfive.managed.parcel import ACTOR, PARCEL, SCHEMA, Done, Parcel, content_of, pack, parcel_of
 from ninetyfive.managed.vertex_custom import CustomJobs
@@ -80,10 +80,8 @@ def requests(asked: Asked) -> list[Request]:
     """The one call that is sent, as it is known before: only which attempt it is, is not."""
     service = service_of(asked)
     work, _ = _work(asked, service)
-    request = service.render(work)
     source = "how many attempts there were: the last number of the id counts them"
-    later = tuple(Later(place, source) for place in places(request.body, work.id))
-    return [msgspec.structs.replace(request, later=later)]
+    return [marked(service.render(work), work.id, source)]
 
 
 def done(asked: Asked, store: Store, reporter: Reporter) -> tuple[dict[str, Any], list[str]]:

@@ -64,7 +64,7 @@ class _Batch:
 
     def add(self, received: Any) -> None:
         if received.message.message_id not in self.messages:
-            self.size += len(received.message.data)
+            self.size += type(received).pb(received).ByteSize()  # attributes too: they may be a hundred KiB
         self.messages[received.message.message_id] = received.message
         self.acks.append(received.ack_id)
 
@@ -134,15 +134,15 @@ def row_of(message: Any) -> tuple[bytes, str]:
     try:
         message.data.decode()
         fields: dict[str, Any] = dict(_object(msgspec.json.format(message.data, indent=-1)))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return b"", f"no JSON object ({error})"
-    for name in fields:
-        why = "empty" if not name else reserved(name)
-        if why:
-            return b"", f"a field named {name!r} ({why})"
     about = told_of(message)
     own = dict(zip(MESSAGE_COLUMNS, (about["message_id"], about["publish_time"]), strict=True))
     own |= {f"{PUBSUB}attribute_{name}": value for name, value in about["attributes"].items()}
+    for name in fields:
+        why = "empty" if not name else "Pub/Sub adds it" if name in own else reserved(name)
+        if why:
+            return b"", f"a field named {name!r} ({why})"
     return msgspec.json.encode({**own, **fields}), ""
 
 
