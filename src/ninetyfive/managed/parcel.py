@@ -27,6 +27,7 @@ from ninetyfive.hashing import bytes_hash, content_hash, package_hash
 from ninetyfive.loading import own_modules
 from ninetyfive.managed.asked import Asked, What
 from ninetyfive.settings import FILE, holds_secret, variables
+from ninetyfive.sources.files import LANDS
 from ninetyfive.steps.lineage import lock_file
 
 PARCEL, ACTOR, SCHEMA = "parcel", "actor", "schema.toml"
@@ -72,7 +73,7 @@ def parcel_of(asked: Asked, shared_disk: bool = False) -> Parcel:
             do="write it into system.py",
         )
     if not shared_disk:
-        _check_reachable(asked)
+        check_reachable(asked)
     return Parcel(
         what=asked.what,
         words=_words(asked),
@@ -208,16 +209,21 @@ def _words(asked: Asked) -> dict[str, Any]:
     return {**asked.words, **given}
 
 
-def _check_reachable(asked: Asked) -> None:
-    """`UsageError` where the source, or a population that is named, is a path of this machine."""
+def check_reachable(asked: Asked) -> None:
+    """`UsageError` where the source, or a population or an input that is named, is a path of this machine.
+
+    Rows of a source that lands are files of the store, or of another bucket.
+    """
     source = asked.system.source
     labels = source.labels.urls if source.labels else ()
-    named = asked.words.get("population")
-    for url in (*source.urls, *labels, *([named] if named else ())):
+    files = () if source.kind in LANDS else source.urls
+    named = [asked.words[word] for word in ("population", "input") if asked.words.get(word)]
+    read = () if asked.what == "predict" else (*files, *labels)
+    for url in (*read, *named):
         if "://" not in url or url.startswith("file:"):
             raise UsageError(
                 f"file {url}",
-                expected="a url that a container elsewhere reaches, like gs://bucket/file",
+                expected="a url that workers elsewhere reach, like gs://bucket/file",
                 got="a path of this machine",
-                do="keep the files of the source in a bucket, and name them so in system.py",
+                do="keep the files in a bucket; those of the source are named in system.py",
             )

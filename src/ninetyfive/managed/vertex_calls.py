@@ -47,7 +47,7 @@ class Calls:
         from google.cloud.aiplatform_v1 import ModelServiceClient
         from google.cloud.aiplatform_v1.services.model_service.transports.grpc import ModelServiceGrpcTransport
 
-        return client_of(ModelServiceClient, ModelServiceGrpcTransport, self.settings)
+        return self.call(lambda: client_of(ModelServiceClient, ModelServiceGrpcTransport, self.settings), "log in")
 
     @cached_property
     def endpoints(self) -> Any:
@@ -55,7 +55,9 @@ class Calls:
         from google.cloud.aiplatform_v1 import EndpointServiceClient
         from google.cloud.aiplatform_v1.services.endpoint_service.transports.grpc import EndpointServiceGrpcTransport
 
-        return client_of(EndpointServiceClient, EndpointServiceGrpcTransport, self.settings)
+        return self.call(
+            lambda: client_of(EndpointServiceClient, EndpointServiceGrpcTransport, self.settings), "log in"
+        )
 
     @cached_property
     def jobs(self) -> Any:
@@ -63,7 +65,7 @@ class Calls:
         from google.cloud.aiplatform_v1 import JobServiceClient
         from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
 
-        return client_of(JobServiceClient, JobServiceGrpcTransport, self.settings)
+        return self.call(lambda: client_of(JobServiceClient, JobServiceGrpcTransport, self.settings), "log in")
 
     def send(self, request: Request, what: str, link: str = "", but: tuple[type[Exception], ...] = ()) -> Any:
         """The answer to a rendered request; None where the service refuses it as one of `but`."""
