@@ -388,7 +388,7 @@ class System(Upkeep):
         a run on this machine.
         """
         from ninetyfive.managed.asked import COMMANDS, Asked
-        from ninetyfive.managed.offers import checked, rendered, wholly
+        from ninetyfive.managed.offers import check_login, checked, rendered, wholly
 
         if what not in COMMANDS:
             raise UsageError("submit", expected="a command", got=repr(what), do=near_names(what, COMMANDS))
@@ -404,7 +404,7 @@ class System(Upkeep):
 
             return {**done_here(asked, to, told), "service": "kfp.local", "service_jobs": []}
         done = wholly(asked, to)
-        checked(settings, to, what)
+        check_login(checked(settings, to, what), to)
         if done is not None:
             with self._store(settings, create=what == "run", migrate=True) as store:
                 document, ids = done(asked, store, told)

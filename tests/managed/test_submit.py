@@ -98,7 +98,7 @@ def test_a_dry_run_shows_what_is_sent_and_asks_nobody(
         }
     assert shown["estimate"]["hour"] == pytest.approx(0.72)
     said = project.command("submit", what, *words, "--to", "dataproc", "--dry-run")
-    assert "later: batchId, by the list of" in said.out
+    assert "later: batchId, requestId, batch.pysparkBatch.mainPythonFileUri" in said.out
     assert "USD 0.72 an hour, at least 0.012, at most 2.88" in said.out
 
 

@@ -26,6 +26,7 @@ from ninetyfive.errors import ServiceError, UsageError
 from ninetyfive.managed.asked import Asked
 from ninetyfive.managed.packing import Place
 from ninetyfive.managed.parcel import PARCEL, pack, parcel_of, unpack
+from ninetyfive.managed.vertex_calls import Calls
 
 RUN = ["submit", "run", "--to", "vertex"]
 
@@ -91,6 +92,7 @@ def test_a_task_that_fails_ends_it_with_its_own_error_and_the_next_command_goes_
     assert (failed.code, json.loads(failed.out)["error"]["kind"]) == (1, "ModelError")
     (pipeline,) = managed.pipelines.values()
     assert [task.task_name for task in pipeline.job_detail.task_details] == ["data", "train"]
+    assert "depth" in failed.err.partition("Traceback")[2]  # what was raised, in the logs of its task
     assert "task train: The replica" in project.load().jobs()[0]["message"]
     with project.store() as store:
         assert [run.status for run in store.runs()] == ["failed"]
@@ -262,6 +264,36 @@ def test_what_cannot_or_must_not_travel_is_refused_before_anything_is_sent(
     assert told.code == 2
     assert said in told.err
     assert "hunter2" not in told.err + told.out
+
+
+def test_a_source_that_lands_is_reached_from_elsewhere(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere(monkeypatch, "postgresql://ada@host/late")
+    project.edit(('nf.parquet("data/*.parquet"', 'nf.bigquery("my-project.late.trips"'))
+    assert project.command(*RUN, "--dry-run").code == 0
+
+
+@pytest.mark.parametrize("what", ["run", "serve"])
+def test_who_is_not_logged_in_is_told_at_once(project: Project, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere(monkeypatch, "postgresql://ada@host/late")
+    project.edit(('"data/*.parquet"', '"gs://bucket/data/*.parquet"'))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "nowhere.json")
+    said = project.command("submit", what, "--to", "vertex")
+    assert said.code == 1
+    assert "vertex, log in: expected that the service does it, got 401, File nowhere.json was not found" in said.err
+    with pytest.raises(ServiceError, match="vertex, log in"):
+        _ = Calls(project.load().settings.managed).endpoints
+
+
+@pytest.mark.parametrize(
+    ("words", "file"), [(("run",), "data/*.parquet"), (("predict", "in.csv", "out.csv"), "in.csv")]
+)
+def test_a_path_of_this_machine_is_refused_by_a_dry_run(
+    project: Project, words: tuple[str, ...], file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere(monkeypatch, "postgresql://ada@host/late")
+    told = project.command("submit", *words, "--to", "dataproc", "--dry-run")
+    assert told.code == 2
+    assert f"file {file}: expected a url that workers elsewhere reach" in told.err
 
 
 def test_a_dry_run_of_one_elsewhere_holds_no_secret_and_asks_nobody(

@@ -230,6 +230,6 @@ def _job(document: dict[str, Any], json: bool) -> None:
 
 
 def _jobs_told(document: dict[str, Any], json: bool) -> None:
-    if not json:
+    if not json and document["service_jobs"]:
         count = len(document["service_jobs"])
         printing.console_of().print(f"jobs     {count} by {document['service']}: see ninetyfive jobs list")

@@ -135,8 +135,9 @@ def requests(found: Sequence[Document]) -> None:
         if request.get("graph"):
             steps = escape(", ".join(request["graph"]))
             console.print(f"  a graph like this was built and checked, {len(request['graph'])} steps: {steps}")
-        for later in request["later"]:
-            console.print(f"  later: {later['place']}, by {escape(later['source'])}")
+        for source in dict.fromkeys(later["source"] for later in request["later"]):
+            places = ", ".join(later["place"] for later in request["later"] if later["source"] == source)
+            console.print(f"  later: {escape(places)}, by {escape(source)}")
         console.print()
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ninetyfive.calling import Caller
 from ninetyfive.errors import SettingsError, UsageError, near_names, needs_extra
 from ninetyfive.managed import dataflow, dataproc, estimating, vertex_verbs, whole
 from ninetyfive.managed.asked import Asked, What
@@ -31,6 +32,7 @@ from ninetyfive.managed.jobs import (
     marked,
     without_secrets,
 )
+from ninetyfive.managed.parcel import check_reachable
 from ninetyfive.managed.vertex_batch import BatchPredictions
 from ninetyfive.managed.vertex_custom import CustomJobs
 from ninetyfive.managed.vertex_endpoint import Deployment
@@ -219,10 +221,20 @@ def on_this_machine(said: ManagedSettings, to: str) -> bool:
     return urlsplit(str(getattr(said, to).endpoint)).scheme == "http"
 
 
+def check_login(said: ManagedSettings, to: str) -> None:
+    """`ServiceError` at once where nobody is logged in: a bucket would be asked for minutes before it says so."""
+    if not on_this_machine(said, to):
+        import google.auth
+
+        Caller(to, said.patience)(google.auth.default, "log in")
+
+
 def rendered(asked: Asked, to: str) -> dict[str, Any]:
     """What `submit` would send, and what a job may cost; offline, and nothing is looked up."""
     _check_offered(asked, to)
     said, found = checked(asked.settings, to, asked.what), offer(to)
+    if asked.what not in found.whole and not on_this_machine(said, to):
+        check_reachable(asked)
     return {
         "service": to,
         "what": asked.what,

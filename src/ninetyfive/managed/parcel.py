@@ -73,7 +73,7 @@ def parcel_of(asked: Asked, shared_disk: bool = False) -> Parcel:
             do="write it into system.py",
         )
     if not shared_disk:
-        _check_reachable(asked)
+        check_reachable(asked)
     return Parcel(
         what=asked.what,
         words=_words(asked),
@@ -229,16 +229,21 @@ def _paths(asked: Asked) -> list[tuple[str, str]]:
     return [(name, asked.words[name]) for name in ("population", "log") if asked.words.get(name) is not None]
 
 
-def _check_reachable(asked: Asked) -> None:
-    """`UsageError` where the source, or a file that the command names, is a path of this machine."""
+def check_reachable(asked: Asked) -> None:
+    """`UsageError` where the source, or a file that the command names, is a path of this machine.
+
+    Rows of a source that lands are files of the store, or of another bucket.
+    """
     source = asked.system.source
     files = () if source.kind in LANDS else source.urls  # what lands is asked of its service there too
     labels = source.labels.urls if source.labels else ()
-    for url in (*files, *labels, *(path for _, path in _paths(asked))):
+    named = [asked.words["input"]] if asked.words.get("input") else []
+    read = () if asked.what == "predict" else (*files, *labels)
+    for url in (*read, *named, *(path for _, path in _paths(asked))):
         if "://" not in url or url.startswith("file:"):
             raise UsageError(
                 f"file {url}",
-                expected="a url that a container elsewhere reaches, like gs://bucket/file",
+                expected="a url that workers elsewhere reach, like gs://bucket/file",
                 got="a path of this machine",
-                do="keep the files of the source in a bucket, and name them so in system.py",
+                do="keep the files in a bucket; those of the source are named in system.py",
             )

@@ -50,7 +50,8 @@ class Calls:
             from google.cloud import aiplatform_v1
 
             place = self.settings.vertex.endpoint, f"{self.settings.region}-aiplatform.googleapis.com:443"
-            self._clients[service] = connect(getattr(aiplatform_v1, f"{service}Client"), *place)
+            kind = getattr(aiplatform_v1, f"{service}Client")
+            self._clients[service] = self.call(lambda: connect(kind, *place), "log in")
         return self._clients[service]
 
     @property

@@ -82,6 +82,8 @@ def done(place: Place, id: str, part: str | None = None) -> bool:
         return True
     except NinetyfiveError as error:
         told = error
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)  # what the user's own code raised, as `cli.edge` shows it
         print(error, file=sys.stderr)
     except Exception as error:  # noqa: BLE001
         traceback.print_exc()
