@@ -115,7 +115,7 @@ def run(context: Context, asked: Asked) -> dict[str, Any]:
         steps = tuple(step for step in steps if step.name in part)
         outcome = run_steps(steps, prepared, context.store, started.id, redo=redo, progress=_told(context))
         if asked.until is not None:
-            return _left(context.store, started.id, outcome, asked.until)
+            return _left(context.store, started.id, outcome, asked.until, context.engine.jobs - jobs)
         outputs = outcome.outputs
         document = {
             "run": started.id,
@@ -148,9 +148,9 @@ def _up_to(steps: Sequence[Step[Any]], name: str | None) -> frozenset[str]:
     return frozenset() if name is None else frozenset(names[: names.index(name) + 1])
 
 
-def _left(store: Store, run: str, outcome: Outcome, until: str) -> dict[str, Any]:
+def _left(store: Store, run: str, outcome: Outcome, until: str, jobs: int) -> dict[str, Any]:
     """End a part of a run as one that is to be resumed; what is known of it."""
-    document = {"run": run, "due": True, "until": until, "steps": msgspec.to_builtins(outcome.steps)}
+    document = {"run": run, "due": True, "until": until, "jobs": jobs, "steps": msgspec.to_builtins(outcome.steps)}
     store.finish_run(run, "interrupted", document)
     return document
 

@@ -138,6 +138,8 @@ def test_what_is_not_said_is_asked_for(
     told = project.command("submit", "run", "--to", "dataproc")
     assert told.code == 2
     assert said in told.err
+    monkeypatch.delenv("NINETYFIVE_MANAGED_PROJECT", raising=False)
+    assert project.command("submit", "run", "--to", "dataproc").err.count(" = ") == (1 if unset == "PROJECT" else 2)
 
 
 def test_a_store_of_this_machine_is_refused_of_a_service_elsewhere(

@@ -126,10 +126,14 @@ def source_requests(found: Sequence[Document], as_json: bool) -> None:
 
 
 def requests(found: Sequence[Document]) -> None:
-    """Requests that would be sent, each with what an earlier answer supplies."""
-    console = console_of()
+    """Requests that would be sent, each with what an earlier answer supplies; a body that was shown is not again."""
+    console, shown = console_of(), list[Document]()
     for request in found:
         console.print(f"[bold]{request['method']}[/]  {escape(request.get('purpose', ''))}".rstrip(), soft_wrap=True)
+        if request["body"] in shown:
+            console.print("  the same as above, with a content of its own\n")
+            continue
+        shown.append(request["body"])
         if request["body"]:
             console.print_json(data=request["body"])
         if request.get("graph"):

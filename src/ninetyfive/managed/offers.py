@@ -198,9 +198,14 @@ def checked(settings: Settings, to: str, what: What = "run") -> ManagedSettings:
             "the container image of the workers",
             'image = "REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG"',
         )
-    for name, (needed, like) in needs.items():
-        if not getattr(said, name):
-            raise SettingsError(f"{FILE}, [managed] {name!r}", expected=needed, got="nothing", do=f"write {like}")
+    missing = [name for name in needs if not getattr(said, name)]
+    if missing:
+        raise SettingsError(
+            f"{FILE}, [managed] {', '.join(map(repr, missing))}",
+            expected=" and ".join(needs[name][0] for name in missing),
+            got="nothing",
+            do=f"write {', '.join(needs[name][1] for name in missing)}",
+        )
     if not on_this_machine(said, to):
         reached = {"[managed] 'temporary'": said.temporary, "'store'": settings.store_url}
         if to == "vertex" and what in ("predict", "serve"):

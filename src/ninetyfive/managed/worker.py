@@ -37,8 +37,28 @@ PARTS: dict[str, tuple[str | None, str | None]] = {
     "release": ("train", None),
 }
 """The parts of a run: the step after which each begins, and that with which it ends."""
+STEPS = "steps"
+"""What the parts of a run have done so far, beside its parcel."""
 _TERMINATED = 143
 """The exit code of what SIGTERM ended: 128 and its number, as shells count."""
+
+
+class Parts(msgspec.Struct):
+    """What earlier parts of a run have done: how many jobs of the engine, and the steps by their names."""
+
+    jobs: int = 0
+    steps: dict[str, dict[str, Any]] = {}
+
+    def and_so(self, document: dict[str, Any]) -> dict[str, Any]:
+        """The document of a part as that of the run up to here: a step that an earlier part did is not skipped.
+
+        >>> Parts(2, {"fit": {"name": "fit", "skipped": False}}).and_so(
+        ...     {"jobs": 1, "steps": [{"name": "fit", "skipped": True}, {"name": "train", "skipped": False}]}
+        ... )
+        {'jobs': 3, 'steps': [{'name': 'fit', 'skipped': False}, {'name': 'train', 'skipped': False}]}
+        """
+        steps = [self.steps.get(step["name"], step) if step["skipped"] else step for step in document["steps"]]
+        return {**document, "jobs": self.jobs + document["jobs"], "steps": steps}
 
 
 class Lines:
@@ -118,7 +138,12 @@ def work(place: Place, parcel: Parcel, part: str | None) -> None:
             if now is not None and now != before:
                 place.write(SCHEMA, now)
             os.chdir(here)  # the folder is about to be removed
-        if "until" not in document:
+        if part is not None and "steps" in document:
+            document = msgspec.json.decode(place.read(STEPS) or b"{}", type=Parts).and_so(document)
+        if "until" in document:
+            steps = {step["name"]: step for step in document["steps"]}
+            place.write(STEPS, msgspec.json.encode(Parts(document["jobs"], steps)))
+        else:
             place.write(RESULTS, msgspec.json.encode(Done(document, None if now is None else now.decode())))
 
 
