@@ -78,8 +78,7 @@ def test_a_run_as_a_custom_job_and_its_environment(
     failed = project.command(*RUN, "--json")
     assert failed.code == 1
     assert json.loads(failed.out)["error"]["kind"] == "ModelError"
-    assert f"{tmp_path}/temporary/jobs/" in failed.err
-    assert "/output/model/" in failed.err
+    assert f"{tmp_path}/temporary/outputs/n95-" in failed.err
     assert project.champion() == document["release"]
     assert project.load().jobs()[0]["state"] == "failed"
     assert project.load().doctor()["healthy"]

@@ -218,6 +218,16 @@ def attempt_of(id: str, attempt: int) -> str:
     return f"{id.rpartition('-')[0]}-{attempt}"
 
 
+def outputs_of(folder: str) -> str:
+    """Where a job leaves what is kept when its folder is removed: one place for all attempts.
+
+    >>> outputs_of("gs://bucket/jobs/n95-late-0a")
+    'gs://bucket/outputs/n95-late-0a'
+    """
+    jobs, _, name = folder.rpartition("/")
+    return f"{jobs.removesuffix('/jobs')}/outputs/{name}"
+
+
 def folder_of(temporary: str, id: str) -> str:
     """The folder of a job and its attempts.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ninetyfive.managed.cloud import filled, labels
-from ninetyfive.managed.jobs import Request, Work
+from ninetyfive.managed.jobs import Request, Work, outputs_of
 from ninetyfive.managed.vertex import API
 from ninetyfive.managed.vertex_numbered import Numbered
 
@@ -37,7 +37,7 @@ class CustomJobs(Numbered):
         spec = {
             "workerPoolSpecs": [pool],
             "scheduling": {"timeout": f"{round(said.hours * 3600)}s"},
-            "baseOutputDirectory": {"outputUriPrefix": f"{work.folder}/{work.id}/output"},
+            "baseOutputDirectory": {"outputUriPrefix": outputs_of(work.folder)},
             "serviceAccount": said.service_account,
             "network": said.vertex.network,
         }
