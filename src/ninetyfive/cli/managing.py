@@ -209,8 +209,9 @@ def _rendered(document: dict[str, Any], json: bool) -> None:
     printing.requests(document["requests"])
     cost = document["estimate"]
     for line in cost["lines"]:
-        price = f"{line['price']:g} {cost['currency']} a {line['unit']}, {line['as_of']}"
-        console.print(f"{line['what']}: {line['amount']:g} an hour at {price}")
+        dated = "no date" if line["as_of"] == "undated" else line["as_of"]
+        price = f"{line['price']:g} {cost['currency']}, the price ({dated}) of 1 {line['unit']}"
+        console.print(f"{line['what']}: {line['amount']:g} × {price}")
     if cost["lines"]:
         most = "without an end of its own" if cost["most"] is None else f"at most {cost['most']:.4g}"
         amounts = f"{cost['hour']:.4g} an hour, at least {cost['least']:.4g}, {most}"
