@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from ninetyfive import run as running
 from ninetyfive.errors import DeclarationError, SourceError
 from ninetyfive.sources import discovery
+from ninetyfive.steps import land
 
 if TYPE_CHECKING:
     from tests.bad_input.conftest import Victim
@@ -177,7 +177,7 @@ def test_a_file_that_changes_between_discovery_and_reading(
         live.write("b.parquet", more.with_columns(zone=pl.col("zone").reverse()))
         return found
 
-    monkeypatch.setattr(running, "discover", then_changed)
+    monkeypatch.setattr(land, "discover", then_changed)
     live.refuses(SourceError, "b.parquet", "then run again")
     monkeypatch.undo()
     assert live.runs()["rows"]["accepted"] == 400

@@ -309,6 +309,7 @@ def test_a_dry_run_of_one_elsewhere_holds_no_secret_and_asks_nobody(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # the modules of all tests travel
 def test_with_all_in_a_bucket_and_a_catalog_on_a_server_processes_need_nothing_of_this_machine(
     project: Project,
     managed: FakeVertex,
