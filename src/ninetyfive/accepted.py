@@ -8,14 +8,13 @@ What does not belong here: how a design is found and recorded (`design`).
 
 from __future__ import annotations
 
-import os
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from ninetyfive.durable import write_whole
 from ninetyfive.errors import DeclarationError, SettingsError, StoreError
 from ninetyfive.paradigms import (
     DROP,
@@ -106,16 +105,7 @@ def write_accepted(folder: Path, accepted: Accepted) -> Path:
     target = folder / FOLDER / FILE
     try:
         target.parent.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=target.parent, encoding="utf-8", delete=False) as stream:
-            try:
-                stream.write(_HEAD + toml_text(msgspec.to_builtins(accepted)))
-                stream.flush()
-                os.fsync(stream.fileno())
-                os.chmod(stream.name, 0o644)
-                os.replace(stream.name, target)
-            except OSError:
-                os.unlink(stream.name)
-                raise
+        write_whole(target, (_HEAD + toml_text(msgspec.to_builtins(accepted))).encode(), 0o644)
     except OSError as error:
         do = "make room or give permission, then run the same command again"
         raise StoreError(str(target), expected="a file that can be written", got=str(error), do=do) from None

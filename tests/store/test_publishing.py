@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ninetyfive.durable import sync
 from ninetyfive.errors import StoreError
 from ninetyfive.store import artifacts, sqlite
-from ninetyfive.store.failures import sync
 from ninetyfive.store.opening import Store, open_store
 
 

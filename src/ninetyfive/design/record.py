@@ -25,6 +25,7 @@ from ninetyfive.accepted import FOLDER
 from ninetyfive.design.evidence import Design
 from ninetyfive.design.markdown import markdown
 from ninetyfive.design.page import page
+from ninetyfive.durable import sync
 from ninetyfive.errors import IntegrityError, StoreError, UsageError
 from ninetyfive.toml_text import toml_text
 
@@ -149,7 +150,7 @@ def _deliver(folder: Path, number: int, texts: dict[str, str]) -> None:
             target = folder / f"{number:04d}{ending}"
             os.rename(writing / target.name, target)
             placed.append(target)
-        _fsync_folder(folder)
+        sync(folder)
     except BaseException:
         for target in reversed(placed):
             target.unlink(missing_ok=True)
@@ -188,11 +189,3 @@ def _alone(folder: Path) -> Iterator[int]:
 def _read_last(lock: int) -> int:
     said = os.pread(lock, 32, 0).strip()
     return int(said) if said.isdigit() else 0
-
-
-def _fsync_folder(folder: Path) -> None:
-    here = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(here)
-    finally:
-        os.close(here)

@@ -66,12 +66,16 @@ class Calls:
 
     def send(self, request: Request, what: str, link: str = "", but: tuple[type[Exception], ...] = ()) -> Any:
         """The answer to a rendered request; None where the service refuses it as one of `but`."""
+        return self.call.unless(but, self.bound(request), what, link)
+
+    def bound(self, request: Request) -> Callable[[], Any]:
+        """The call of a rendered request, for whoever asks again and tells of refusals himself."""
         from google.cloud import aiplatform_v1
 
         service, _, method = request.method.rpartition("/")
         sent = getattr(aiplatform_v1, f"{method}Request").from_json(json.dumps(request.body))
         function = getattr(self.client(service.rpartition(".")[2]), re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
-        return self.call.unless(but, partial(function, sent, retry=None, timeout=CALL_SECONDS), what, link)
+        return partial(function, sent, retry=None, timeout=CALL_SECONDS)
 
     def find(self, get: Callable[..., Any], name: str, what: str, link: str = "") -> Any:
         """What a client gets by its name; None where it is not there."""

@@ -10,7 +10,6 @@ What does not belong here: what a job is told (`vertex_custom`, `vertex_batch`).
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any, ClassVar
 
@@ -44,17 +43,14 @@ class Numbered:
 
     def submit(self, request: Request) -> Job:
         """As in `Service`; of several that were made at once the oldest stays, the others are cancelled."""
-        from google.cloud import aiplatform_v1
-
-        _, _, method = request.method.rpartition("/")
-        sent = getattr(aiplatform_v1, f"{method}Request").from_json(json.dumps(request.body))
+        create = self._calls.bound(request)
         id = request.body[self.COLLECTION.removesuffix("s")]["displayName"]
 
-        def create() -> Any:
+        def found_or_made() -> Any:
             found = self._listed(id)  # one whose answer was lost, or of somebody else
-            return found[0] if found else self._method("create_{}")(sent, retry=None, timeout=CALL_SECONDS)
+            return found[0] if found else create()
 
-        made = self._calls.call(create, self._told(id))
+        made = self._calls.call(found_or_made, self._told(id))
         there = self._there(id)
         if there and there[0].name != made.name:
             self._stop(made.name, id)

@@ -8,7 +8,6 @@ What does not belong here: what a checkpoint holds (`keras_training`), which pla
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ninetyfive.durable import write_whole
 from ninetyfive.errors import SettingsError
 from ninetyfive.store.buckets import bucket_errors
 from ninetyfive.store.failures import disk_errors
@@ -49,12 +49,7 @@ class Places:
         if path := local_path(self.checkpoint):
             with disk_errors(str(path)):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                fresh = path.with_suffix(".fresh")
-                with fresh.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                fresh.replace(path)
+                write_whole(path, data)
             return
         system, key = bucket(self.checkpoint)
         with bucket_errors(self.checkpoint):

@@ -23,7 +23,7 @@ from ninetyfive.errors import SourceError
 from ninetyfive.hashing import content_hash, file_hash
 from ninetyfive.plan import Part
 from ninetyfive.sources.files import LANDS, Source
-from ninetyfive.sources.opening import check_names, failures, file_system, mark_of, no_span, nothing_there
+from ninetyfive.sources.opening import check_names, failures, file_system, is_local, mark_of, no_span, nothing_there
 
 _MAGIC = "*?["
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip")
@@ -83,7 +83,7 @@ def discover(source: Source, folder: str = "", known: Mapping[str, str] | None =
     found: dict[str, Place] = {}
     for url in source.urls:
         for system, path in _matches(url, folder, source.kind):
-            place = cast(str, path if _is_local(system) else system.unstrip_protocol(path))
+            place = cast(str, path if is_local(system) else system.unstrip_protocol(path))
             with failures(place):
                 info = system.info(path)
             found[place] = Place(place, int(info["size"]), mark_of(info))
@@ -107,7 +107,7 @@ def _matches(url: str, folder: str, kind: str) -> list[tuple[Any, str]]:
     """(file system, path) of each file that `url` means."""
     base = url if "://" in url or "::" in url or url.startswith("/") or not folder else f"{folder.rstrip('/')}/{url}"
     system, path = file_system(base)
-    path = posixpath.normpath(path) if _is_local(system) else path
+    path = posixpath.normpath(path) if is_local(system) else path
     with failures(url):
         system.invalidate_cache()  # a process that runs for weeks shall see the files of now
         if any(mark in path for mark in _MAGIC):
@@ -133,10 +133,6 @@ def _matches(url: str, folder: str, kind: str) -> list[tuple[Any, str]]:
 def _visible(path: str, prefix: str) -> bool:
     below = path[len(prefix) :] if path.startswith(prefix) else path
     return not any(name.startswith(("_", ".")) for name in below.split("/") if name)
-
-
-def _is_local(system: Any) -> bool:
-    return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
 
 
 def _hashes(places: list[Place], known: Mapping[str, str]) -> dict[str, str]:

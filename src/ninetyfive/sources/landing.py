@@ -10,27 +10,24 @@ removes what it reads. What does not belong here: what a service is asked (`bigq
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ninetyfive.clients import client_errors
+from ninetyfive.durable import DRAFT, write_whole
 from ninetyfive.errors import SourceError
 from ninetyfive.hashing import content_hash
 from ninetyfive.progress import Silent
 from ninetyfive.sources.discovery import FileFound, Place
 from ninetyfive.sources.files import Source
-from ninetyfive.sources.opening import failures, file_system, mark_of
+from ninetyfive.sources.opening import failures, file_system, is_local, mark_of
 
 FOLDER = "landed"
 """The folder of all that landed, beneath the store or `[managed] temporary`."""
-_DRAFT = ".draft-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,9 @@ def put(root: str, name: str, data: bytes) -> None:
     url = f"{root}/{name}"
     system, path = file_system(url)
     try:
-        if _is_local(system):
-            _put_local(Path(path), data)
+        if is_local(system):
+            Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_whole(Path(path), data)
         else:
             system.pipe_file(path, data)
     except client_errors() as error:
@@ -119,34 +117,10 @@ def remove(places: list[Place]) -> str:
 def sweep(root: str) -> None:
     """Remove what a process that was killed had begun to write; of a bucket there is nothing."""
     system, path = file_system(root)
-    if _is_local(system):
-        for draft in Path(path).rglob(f"{_DRAFT}*"):
+    if is_local(system):
+        for draft in Path(path).rglob(f"{DRAFT}*"):
             draft.unlink(missing_ok=True)
 
 
-def _put_local(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=_DRAFT)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(draft)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _url(system: Any, path: str) -> str:
-    return path if _is_local(system) else cast(str, system.unstrip_protocol(path))
-
-
-def _is_local(system: Any) -> bool:
-    return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
+    return path if is_local(system) else cast(str, system.unstrip_protocol(path))

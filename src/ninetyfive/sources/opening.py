@@ -37,6 +37,11 @@ def file_system(url: str) -> tuple[Any, str]:
     return system, path
 
 
+def is_local(system: Any) -> bool:
+    """Whether a file system is the disk of this machine."""
+    return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
+
+
 @contextmanager
 def failures(url: str) -> Iterator[None]:
     """Turn what a file system raises while `url` is opened or read into `SourceError`."""

@@ -92,7 +92,6 @@ def train(
     }
     with context.store.attempt() as folder:
         began = time.perf_counter()
-        made.adapter.save(made.model, folder)
         saved = _saved(made, folder, native=model.native)
         served = _served(made, folder, matrix, native=model.native, earlier=form_before(context.store, saved))
         seconds["serving"] = time.perf_counter() - began

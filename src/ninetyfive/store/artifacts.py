@@ -20,10 +20,11 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from ninetyfive.durable import sync
 from ninetyfive.errors import IntegrityError, StoreError
 from ninetyfive.hashing import bytes_hash
 from ninetyfive.store.crashing import crash_point
-from ninetyfive.store.failures import disk_errors, sync
+from ninetyfive.store.failures import disk_errors
 from ninetyfive.store.manifests import (
     MANIFEST,
     Manifest,

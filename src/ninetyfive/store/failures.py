@@ -1,34 +1,19 @@
-"""The disk: how it is told to keep, and what it says when it cannot, as a `StoreError` with a next act.
+"""The disk: what it says when it cannot, as a `StoreError` with a next act.
 
-What does not belong here: what the database says (`catalog`).
+What does not belong here: what the database says (`catalog`), how files are written to last (`durable`).
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ninetyfive.errors import StoreError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
-
-
-def sync(path: Path) -> None:
-    """Fsync a file or folder: what it holds survives a power cut (on macOS through the drive's own cache too)."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if hasattr(fcntl, "F_FULLFSYNC"):
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-        else:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -21,9 +21,10 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from ninetyfive.durable import sync
 from ninetyfive.errors import BusyError, IntegrityError, StoreError
 from ninetyfive.store import catalog
-from ninetyfive.store.failures import closed, disk_errors, full, sync
+from ninetyfive.store.failures import closed, disk_errors, full
 
 
 class Sqlite:

@@ -26,12 +26,13 @@ import pyarrow.parquet as pq
 import xxhash
 
 from ninetyfive import clock
+from ninetyfive.durable import sync
 from ninetyfive.errors import NinetyfiveError, StoreError
 from ninetyfive.schema import LOGGED, dtype
 from ninetyfive.serve.log import Record, decode
 from ninetyfive.serve.segments import CLOSED, OPEN, Damage, Segment
 from ninetyfive.sources.log_spans import ABOUT, SpanAbout
-from ninetyfive.store.failures import disk_errors, sync
+from ninetyfive.store.failures import disk_errors
 from ninetyfive.values import micros_of
 
 SPAN, DAMAGED = ".parquet", ".damaged"

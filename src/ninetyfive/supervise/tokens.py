@@ -21,10 +21,11 @@ from pathlib import Path
 import msgspec
 
 from ninetyfive import clock
+from ninetyfive.durable import sync
 from ninetyfive.errors import IntegrityError, StoreError, UsageError, near_names
 from ninetyfive.serve.access import digest
 from ninetyfive.serve.messages import SCOPES, Scope, Token
-from ninetyfive.store.failures import disk_errors, sync
+from ninetyfive.store.failures import disk_errors
 
 FILE = "tokens.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
